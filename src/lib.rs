@@ -1,1 +1,50 @@
+//! `medplum`: a command-line client for FHIR servers. The modules stand in layer order: each imports only from above.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod files;
+pub mod secret;
+pub mod words;
+
+pub mod output;
+
+pub mod profile;
+
+pub mod http;
+
+pub mod auth;
+
+pub mod fhir;
+
+pub mod bulk;
+pub mod sandbox;
+
+pub mod context;
+pub mod exit;
+
+pub mod commands;
+
+pub mod cli;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Runs the command line to its exit code.
+pub fn main() -> ExitCode {
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&cli.output(), &anyhow::Error::new(error).context("cannot start")),
+    };
+    let output = cli.output();
+    let result = runtime.block_on(cli::run(cli, output.clone()));
+    output.progress.clear();
+    // Tasks that were interrupted get the time to take their temporary files away; waiting for locks ends here.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&output, &error),
+    }
+}

@@ -1,0 +1,220 @@
+//! Tokens kept in the profile file, each bound to server, client and scope, so that none is used anywhere else.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::Token;
+use crate::files::Lock;
+use crate::profile::store::{ACTIVE_LOGIN, LOGINS, ProfileFile, Store, TOKENS};
+use crate::profile::{Profile, ProfileError};
+use crate::secret::Secret;
+
+/// Tokens of more clients than this in one profile push the oldest out.
+const MOST_TOKENS: usize = 20;
+
+/// The tokens of one profile file.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    store: Store,
+    name: String,
+}
+
+impl Cache {
+    /// The tokens in profile `name`.
+    pub fn new(store: Store, name: &str) -> Self {
+        Self {
+            store,
+            name: name.to_owned(),
+        }
+    }
+
+    /// The folder of profiles.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The profile the tokens are in.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a login is stored, by this program or by the Medplum CLI.
+    pub fn has_login(&self, file: &ProfileFile) -> bool {
+        stored_login(file).is_some()
+    }
+
+    /// Whether the stored login is one to a Medplum server: only those name a project.
+    pub fn login_is_medplum(&self, file: &ProfileFile) -> bool {
+        stored_login(file).is_some_and(|login| login.context.contains_key("project"))
+    }
+
+    /// The token stored for this profile as it is resolved now, or with `login` the stored login.
+    ///
+    /// # Errors
+    /// The file is broken or cannot be read.
+    pub fn read(&self, profile: &Profile, login: bool) -> Result<Option<Token>, ProfileError> {
+        let Some(file) = self.store.read(&self.name)? else {
+            return Ok(None);
+        };
+        let bound = bound_token(&file, &binding(profile));
+        if bound.is_some() || !login {
+            return Ok(bound);
+        }
+        Ok(stored_login(&file))
+    }
+
+    /// Stores a token beside the others; a login is left as it is.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, profile: &Profile, token: &Token) -> Result<(), ProfileError> {
+        self.store.update(&self.name, |file| {
+            put_token(file, profile, token);
+            Ok(())
+        })
+    }
+
+    /// Stores a token and makes it the login that the Medplum CLI sees too.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_login(&self, profile: &Profile, token: &Token) -> Result<(), ProfileError> {
+        self.store.update(&self.name, |file| {
+            put_login(file, profile, token);
+            Ok(())
+        })
+    }
+
+    /// Waits until no other process asks for a token of this profile. Without a place for locks there is none to
+    /// take: each process then asks for itself.
+    pub async fn lock_tokens(&self) -> Option<Lock> {
+        let path = self.store.token_lock_path(&self.name);
+        tokio::task::spawn_blocking(move || Lock::exclusive(&path).ok()).await.ok()?
+    }
+}
+
+/// What a token is good for.
+fn binding(profile: &Profile) -> Map<String, Value> {
+    let text = |value: Option<&str>| value.map_or(Value::Null, Value::from);
+    let mut binding = Map::new();
+    binding.insert("server".into(), profile.fhir_base.as_str().into());
+    binding.insert("tokenUrl".into(), text(profile.token_url.as_ref().map(url::Url::as_str)));
+    binding.insert("clientId".into(), text(profile.client_id.as_deref()));
+    binding.insert("scope".into(), text(profile.scope.as_deref()));
+    binding.insert("audience".into(), text(profile.audience.as_deref()));
+    binding.insert("authType".into(), text(profile.auth_type.map(crate::profile::AuthType::name)));
+    let mut hasher = DefaultHasher::new();
+    // Another secret for the same client must not find the token of this one.
+    profile.client_secret.as_ref().map(Secret::expose).hash(&mut hasher);
+    profile.private_key_path.hash(&mut hasher);
+    binding.insert("credential".into(), format!("{:016x}", hasher.finish()).into());
+    binding
+}
+
+/// Puts a token into a file as its login, for this program and for the Medplum CLI.
+pub fn put_login(file: &mut ProfileFile, profile: &Profile, token: &Token) {
+    put_token(file, profile, token);
+    let mut login = Map::new();
+    login.insert("accessToken".into(), token.access_token.expose().into());
+    if let Some(refresh_token) = &token.refresh_token {
+        login.insert("refreshToken".into(), refresh_token.expose().into());
+    }
+    for key in ["project", "profile"] {
+        if let Some(value) = token.context.get(key) {
+            login.insert(key.into(), value.clone());
+        }
+    }
+    let login = Value::Object(login);
+    file.set_json(LOGINS, &json!([login]));
+    file.set_json(ACTIVE_LOGIN, &login);
+}
+
+fn put_token(file: &mut ProfileFile, profile: &Profile, token: &Token) {
+    let binding = binding(profile);
+    let now = Timestamp::now();
+    let mut entries = token_entries(file);
+    entries.retain(|entry| {
+        let expired = from_entry(entry).is_none_or(|old| {
+            old.refresh_token.is_none() && old.lifetime.is_some_and(|(_, until)| until < now)
+        });
+        !expired && !is_bound_to(entry, &binding)
+    });
+    let mut entry = binding;
+    entry.insert("accessToken".into(), token.access_token.expose().into());
+    if let Some(refresh_token) = &token.refresh_token {
+        entry.insert("refreshToken".into(), refresh_token.expose().into());
+    }
+    if let Some((issued, until)) = token.lifetime {
+        entry.insert("issuedAt".into(), issued.to_string().into());
+        entry.insert("expiresAt".into(), until.to_string().into());
+    }
+    if let Some(scope) = &token.scope {
+        entry.insert("grantedScope".into(), scope.as_str().into());
+    }
+    if !token.context.is_empty() {
+        entry.insert("context".into(), Value::Object(token.context.clone()));
+    }
+    entries.push(entry);
+    let surplus = entries.len().saturating_sub(MOST_TOKENS);
+    entries.drain(..surplus);
+    file.set_json(TOKENS, &Value::Array(entries.into_iter().map(Value::Object).collect()));
+}
+
+fn token_entries(file: &ProfileFile) -> Vec<Map<String, Value>> {
+    match file.json(TOKENS) {
+        Some(Value::Array(entries)) => entries
+            .into_iter()
+            .filter_map(|entry| match entry {
+                Value::Object(entry) => Some(entry),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn is_bound_to(entry: &Map<String, Value>, binding: &Map<String, Value>) -> bool {
+    binding.iter().all(|(key, value)| entry.get(key).unwrap_or(&Value::Null) == value)
+}
+
+fn bound_token(file: &ProfileFile, binding: &Map<String, Value>) -> Option<Token> {
+    token_entries(file).iter().find(|entry| is_bound_to(entry, binding)).and_then(from_entry)
+}
+
+fn from_entry(entry: &Map<String, Value>) -> Option<Token> {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str);
+    let time = |key: &str| text(key).and_then(|text| text.parse::<Timestamp>().ok());
+    Some(Token {
+        access_token: Secret::new(text("accessToken")?),
+        refresh_token: text("refreshToken").map(Secret::new),
+        lifetime: time("issuedAt").zip(time("expiresAt")),
+        scope: text("grantedScope").map(str::to_owned),
+        context: match entry.get("context") {
+            Some(Value::Object(context)) => context.clone(),
+            _ => Map::new(),
+        },
+    })
+}
+
+/// The login as the Medplum CLI stores it. When this program stored it too, the better known one.
+fn stored_login(file: &ProfileFile) -> Option<Token> {
+    let login = file.json(ACTIVE_LOGIN)?;
+    let Value::Object(login) = login else { return None };
+    let access_token = login.get("accessToken")?.as_str()?;
+    let known = token_entries(file)
+        .iter()
+        .find(|entry| entry.get("accessToken").and_then(Value::as_str) == Some(access_token))
+        .and_then(from_entry);
+    known.or_else(|| {
+        let mut token = Token::opaque(Secret::new(access_token));
+        token.refresh_token = login.get("refreshToken").and_then(Value::as_str).filter(|text| !text.is_empty()).map(Secret::new);
+        for key in ["project", "profile"] {
+            if let Some(value) = login.get(key) {
+                token.context.insert(key.into(), value.clone());
+            }
+        }
+        Some(token)
+    })
+}

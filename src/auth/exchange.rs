@@ -1,0 +1,192 @@
+//! The one token request: a form POST, no redirects, and every answer a server may give to it.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, StatusCode};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{AuthError, Token};
+use crate::http::retry::{self, Retry};
+use crate::http::{Http, Request};
+use crate::profile::{ClientAuth, Profile};
+use crate::secret::{self, Secret};
+
+/// Token answers are small; anything larger is not one.
+const LARGEST_ANSWER: usize = 1 << 20;
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What goes to the token endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct TokenRequest {
+    form: Vec<(&'static str, Secret)>,
+    basic: Option<Secret>,
+}
+
+impl TokenRequest {
+    /// A request for a grant type.
+    pub fn new(grant_type: &'static str) -> Self {
+        Self::default().with("grant_type", Some(grant_type))
+    }
+
+    /// Adds a parameter that is not secret, when there is one.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: Option<&str>) -> Self {
+        if let Some(value) = value {
+            // Not `Secret::new`: a scope or grant type must stay readable in messages.
+            self.form.push((name, Secret::public(value)));
+        }
+        self
+    }
+
+    /// Adds a secret parameter.
+    #[must_use]
+    pub fn with_secret(mut self, name: &'static str, value: Secret) -> Self {
+        self.form.push((name, value));
+        self
+    }
+
+    /// Adds the client's proof: secret in the Basic header, form-encoded first (RFC 6749 §2.3.1), or in the body;
+    /// a public client names its id in the body.
+    #[must_use]
+    pub fn with_client(mut self, profile: &Profile) -> Self {
+        let id = profile.client_id.as_deref();
+        match (&profile.client_secret, id, profile.client_auth) {
+            (Some(secret), Some(id), ClientAuth::Header) => {
+                self.basic = Some(Secret::basic(&form_encode(id), &form_encode(secret.expose())));
+                self
+            }
+            (Some(secret), id, ClientAuth::Post) => {
+                let secret = secret.clone();
+                self.with("client_id", id).with_secret("client_secret", secret)
+            }
+            (_, id, _) => self.with("client_id", id),
+        }
+    }
+
+    fn into_http(self, url: &Url) -> Request {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.form {
+            form.append_pair(name, value.expose());
+        }
+        let mut request = Request::new(Method::POST, url.clone())
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Some(basic) = self.basic
+            && let Ok(mut value) = HeaderValue::from_str(&format!("Basic {}", basic.expose()))
+        {
+            value.set_sensitive(true);
+            request.headers.insert(AUTHORIZATION, value);
+        }
+        request.body = Some(form.finish().into());
+        request
+    }
+}
+
+fn form_encode(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// A token endpoint that answered, but with no token.
+#[derive(Debug)]
+pub struct TokenRefusal {
+    pub url: Url,
+    pub status: StatusCode,
+    /// The OAuth error code (RFC 6749 §5.2), when there was one.
+    pub code: Option<String>,
+    /// The server's own words.
+    pub words: Option<String>,
+}
+
+impl fmt::Display for TokenRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the token endpoint {} answered {} without a token",
+            secret::url_for_people(&self.url),
+            self.status
+        )?;
+        if let Some(code) = &self.code {
+            write!(f, ": {code}")?;
+        }
+        if let Some(words) = &self.words {
+            write!(f, "{} {words}", if self.code.is_some() { " -" } else { ":" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for TokenRefusal {}
+
+/// Sends token requests until one is answered for good; each try is made anew, so that an assertion is never reused.
+///
+/// # Errors
+/// [`AuthError::Refused`] with the server's words; network failures.
+pub async fn exchange(
+    http: &Http,
+    url: &Url,
+    make: impl Fn() -> Result<TokenRequest, AuthError>,
+) -> Result<Token, AuthError> {
+    let mut retry = Retry::new(http.network.retries, LONGEST_WAIT);
+    loop {
+        let answer = match http.send(make()?.into_http(url)).await {
+            Ok(answer) => answer,
+            Err(error) if error.was_not_sent() => match retry.wait(None) {
+                Some(wait) => {
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                None => return Err(error.into()),
+            },
+            Err(error) => return Err(error.into()),
+        };
+        if retry::is_passing(answer.status)
+            && let Some(wait) = retry.wait(retry::retry_after(&answer.headers, SystemTime::now()))
+        {
+            http.trace.line(1, &format!("* token endpoint busy, next try in {} ms", wait.as_millis()));
+            tokio::time::sleep(wait).await;
+            continue;
+        }
+        let now = Timestamp::now();
+        let (status, content_type) = (answer.status, answer.header(CONTENT_TYPE).unwrap_or_default().to_owned());
+        let body = answer.body.bytes(LARGEST_ANSWER).await?;
+        let json: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
+        if status.is_success()
+            && let Some(token) = json.as_ref().and_then(|json| Token::from_answer(json, now))
+        {
+            return Ok(token);
+        }
+        let text = |key: &str| Some(json.as_ref()?.get(key)?.as_str()?.to_owned());
+        let code = text("error");
+        let words = match &json {
+            Some(_) => text("error_description").or_else(|| text("message")).or_else(|| outcome_words(json.as_ref()?)),
+            None => crate::words::of_text(&content_type, &body),
+        };
+        return Err(AuthError::Refused(Box::new(TokenRefusal {
+            url: url.clone(),
+            status,
+            code,
+            words,
+        })));
+    }
+}
+
+/// Some token endpoints answer with an OperationOutcome (Medplum).
+fn outcome_words(json: &Map<String, Value>) -> Option<String> {
+    let issue = json.get("issue")?.get(0)?;
+    let text = issue.pointer("/details/text").or_else(|| issue.get("diagnostics"))?;
+    Some(text.as_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn id_and_secret_are_form_encoded_before_base64() {
+        assert_eq!(form_encode("a b:c%&+é"), "a+b%3Ac%25%26%2B%C3%A9");
+    }
+}

@@ -1,0 +1,316 @@
+//! A token for a profile: which way to prove who we are, and when to ask again.
+
+pub mod cache;
+pub mod discovery;
+pub mod exchange;
+pub mod grant;
+mod token;
+
+use reqwest::header::HeaderValue;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::http::{Http, HttpError};
+use crate::profile::store::ProfileFile;
+use crate::profile::{AuthType, Profile, ProfileError};
+use crate::secret::Secret;
+use cache::Cache;
+pub use exchange::TokenRefusal;
+pub use token::Token;
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    #[error("not logged in to {server}: profile `{profile}` has no credentials and no login")]
+    NoLogin { profile: String, server: String },
+    #[error("auth type `{}` needs {missing}, which profile `{profile}` does not have", .auth_type.name())]
+    Incomplete {
+        profile: String,
+        auth_type: AuthType,
+        missing: &'static str,
+    },
+    #[error("no credentials were sent to {server}: those there are ({owner}) belong to another server")]
+    Withheld { server: String, owner: String },
+    #[error("the login of profile `{profile}` has expired and cannot be renewed")]
+    Expired { profile: String },
+    #[error(transparent)]
+    Refused(Box<TokenRefusal>),
+    #[error("the token URL {url} is not https although the FHIR server is")]
+    Insecure { url: String },
+    #[error("the new refresh token could not be stored: {0}")]
+    NotStored(ProfileError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+}
+
+/// How a client proves itself, decided once from the profile.
+#[derive(Clone, Debug)]
+enum Method {
+    /// Nothing is configured: requests go out without credentials.
+    Anonymous,
+    /// HTTP Basic on every request (RFC 7617).
+    Basic(Secret),
+    /// An access token given by the user.
+    Fixed(Secret),
+    /// A login stored in the profile file.
+    Login,
+    /// A token from the token endpoint.
+    Grant(grant::Grant),
+}
+
+/// Gives the authorization for requests, and a new one when a server refuses it.
+#[derive(Debug)]
+pub struct TokenSource {
+    method: Method,
+    profile: Profile,
+    http: Http,
+    cache: Cache,
+    held: Mutex<Option<Token>>,
+}
+
+/// What to put on a request.
+#[derive(Clone, Debug)]
+pub struct Authorization {
+    /// The value of the `Authorization` header, marked sensitive.
+    pub header: HeaderValue,
+    /// The token in it, when a new one can be had.
+    renewable: Option<Secret>,
+}
+
+impl TokenSource {
+    /// The one place that decides between auth types. `file` is the profile file, if there is one.
+    ///
+    /// # Errors
+    /// [`AuthError::Incomplete`] and [`AuthError::Withheld`].
+    pub fn for_profile(
+        profile: &Profile,
+        file: Option<&ProfileFile>,
+        http: &Http,
+        cache: Cache,
+    ) -> Result<Self, AuthError> {
+        let pair = match (&profile.client_id, &profile.client_secret) {
+            (Some(id), Some(secret)) => Some((id.as_str(), secret)),
+            _ => None,
+        };
+        let login = profile.may_use_login && file.is_some_and(|file| cache.has_login(file));
+        let incomplete = |auth_type, missing| match &profile.withheld_for {
+            Some(owner) => AuthError::Withheld {
+                server: profile.base_url.to_string(),
+                owner: owner.clone(),
+            },
+            None => AuthError::Incomplete {
+                profile: profile.name.clone(),
+                auth_type,
+                missing,
+            },
+        };
+        let method = match (profile.auth_type, &profile.access_token, pair) {
+            (Some(AuthType::Basic), _, Some((id, secret))) => Method::Basic(Secret::basic(id, secret.expose())),
+            (Some(auth_type @ AuthType::Basic), _, None) => {
+                return Err(incomplete(auth_type, "a client id and a client secret"));
+            }
+            (None, Some(token), _) => Method::Fixed(token.clone()),
+            (Some(AuthType::ClientCredentials) | None, _, Some(_)) => Method::Grant(grant::Grant::ClientCredentials),
+            _ if login => Method::Login,
+            (Some(auth_type @ AuthType::ClientCredentials), ..) => {
+                return Err(incomplete(auth_type, "a client id and a client secret"));
+            }
+            (None, None, None) => match &profile.withheld_for {
+                Some(owner) => {
+                    return Err(AuthError::Withheld {
+                        server: profile.base_url.to_string(),
+                        owner: owner.clone(),
+                    });
+                }
+                None => Method::Anonymous,
+            },
+        };
+        Ok(Self {
+            method,
+            profile: profile.clone(),
+            http: http.clone(),
+            cache,
+            held: Mutex::new(None),
+        })
+    }
+
+    /// Whether requests go out without credentials because none are configured.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.method, Method::Anonymous)
+    }
+
+    /// The name of the way in use, for people.
+    pub fn describe(&self) -> &'static str {
+        match &self.method {
+            Method::Anonymous => "none",
+            Method::Basic(_) => "basic",
+            Method::Fixed(_) => "access token",
+            Method::Login => "stored login",
+            Method::Grant(grant) => grant.auth_type().name(),
+        }
+    }
+
+    /// What to put on the next request; `None` when nothing is configured.
+    ///
+    /// # Errors
+    /// No token can be had.
+    pub async fn authorization(&self) -> Result<Option<Authorization>, AuthError> {
+        match &self.method {
+            Method::Anonymous => Ok(None),
+            Method::Basic(credential) => Ok(Some(Authorization {
+                header: header("Basic", credential)?,
+                renewable: None,
+            })),
+            Method::Fixed(token) => Ok(Some(Authorization {
+                header: header("Bearer", token)?,
+                renewable: None,
+            })),
+            Method::Login | Method::Grant(_) => {
+                let token = self.token().await?;
+                Ok(Some(Authorization {
+                    header: header("Bearer", &token.access_token)?,
+                    renewable: Some(token.access_token),
+                }))
+            }
+        }
+    }
+
+    /// Another authorization after a server refused this one; `None` when there is no way to get one.
+    ///
+    /// # Errors
+    /// The token endpoint refused, or a stored login cannot be renewed.
+    pub async fn renew(&self, refused: &Authorization) -> Result<Option<Authorization>, AuthError> {
+        let Some(refused) = &refused.renewable else {
+            return Ok(None);
+        };
+        let mut held = self.held.lock().await;
+        if held.as_ref().is_none_or(|token| token.access_token == *refused) {
+            *held = Some(self.obtain(Some(refused)).await?);
+        }
+        drop(held);
+        self.authorization().await
+    }
+
+    /// A token that is good for the next request.
+    ///
+    /// # Errors
+    /// [`AuthError::NoLogin`] when the profile has no way to a token at all.
+    pub async fn token(&self) -> Result<Token, AuthError> {
+        match &self.method {
+            Method::Fixed(token) => return Ok(Token::opaque(token.clone())),
+            Method::Anonymous | Method::Basic(_) => {
+                return Err(AuthError::NoLogin {
+                    profile: self.profile.name.clone(),
+                    server: self.profile.base_url.to_string(),
+                });
+            }
+            Method::Login | Method::Grant(_) => {}
+        }
+        let mut held = self.held.lock().await;
+        if let Some(token) = held.as_ref().filter(|token| token.is_fresh()) {
+            return Ok(token.clone());
+        }
+        let token = match self.cache.read(&self.profile, self.is_login())? {
+            Some(token) if token.is_fresh() => token,
+            _ => self.obtain(None).await?,
+        };
+        *held = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Asks the token endpoint whatever the cache holds. The caller stores what it gets, together with the settings
+    /// that it was got with.
+    ///
+    /// # Errors
+    /// As [`TokenSource::token`].
+    pub async fn log_in(&self) -> Result<Token, AuthError> {
+        match &self.method {
+            Method::Grant(grant) => self.request(grant).await,
+            _ => self.token().await,
+        }
+    }
+
+    /// Whether the way in has tokens at all.
+    pub fn has_tokens(&self) -> bool {
+        matches!(self.method, Method::Login | Method::Grant(_))
+    }
+
+    fn is_login(&self) -> bool {
+        matches!(self.method, Method::Login)
+    }
+
+    /// A new token, asked for by one process at a time; the others find it in the cache.
+    async fn obtain(&self, refused: Option<&Secret>) -> Result<Token, AuthError> {
+        let _lock = self.cache.lock_tokens().await;
+        let cached = self.cache.read(&self.profile, self.is_login())?;
+        if let Some(token) = &cached
+            && token.is_fresh()
+            && Some(&token.access_token) != refused
+        {
+            return Ok(token.clone());
+        }
+        let expired = || AuthError::Expired {
+            profile: self.profile.name.clone(),
+        };
+        match &self.method {
+            Method::Grant(grant) => {
+                let token = self.request(grant).await?;
+                if let Err(error) = self.cache.write(&self.profile, &token) {
+                    // A read-only home in CI: every command asks for its own token then.
+                    self.http.trace.notice(&format!("The token could not be cached: {error}"));
+                }
+                Ok(token)
+            }
+            Method::Login => {
+                let login = cached.ok_or_else(expired)?;
+                let refresh_token = login.refresh_token.clone().ok_or_else(expired)?;
+                let request = grant::refresh::request(&self.profile, &refresh_token);
+                let mut token = exchange::exchange(&self.http, &self.token_url().await?, || Ok(request.clone())).await?;
+                token.keep_from(&login);
+                // The old refresh token may be void already: losing the new one loses the login.
+                self.cache.write_login(&self.profile, &token).map_err(AuthError::NotStored)?;
+                Ok(token)
+            }
+            _ => Err(expired()),
+        }
+    }
+
+    async fn request(&self, grant: &grant::Grant) -> Result<Token, AuthError> {
+        let token_url = self.token_url().await?;
+        exchange::exchange(&self.http, &token_url, || grant.request(&self.profile, &token_url)).await
+    }
+
+    async fn token_url(&self) -> Result<Url, AuthError> {
+        if let Some(url) = &self.profile.token_url {
+            return Ok(url.clone());
+        }
+        let endpoints = discovery::endpoints(&self.http, &self.profile, &self.cache).await?;
+        if self.profile.fhir_base.scheme() == "https" && endpoints.token_url.scheme() != "https" {
+            return Err(AuthError::Insecure {
+                url: endpoints.token_url.to_string(),
+            });
+        }
+        Ok(endpoints.token_url)
+    }
+}
+
+impl Authorization {
+    /// Whether another token may be had after a refusal.
+    pub fn is_renewable(&self) -> bool {
+        self.renewable.is_some()
+    }
+}
+
+fn header(scheme: &str, credential: &Secret) -> Result<HeaderValue, ProfileError> {
+    let mut value = HeaderValue::from_str(&format!("{scheme} {}", credential.expose())).map_err(|_| {
+        ProfileError::BadSetting {
+            key: crate::profile::Key::AccessToken,
+            value: crate::secret::MASK.into(),
+            reason: "it holds characters that no header can carry".into(),
+        }
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}

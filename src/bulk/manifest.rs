@@ -1,0 +1,171 @@
+//! Every published shape of manifest read into one (Bulk Data 2.0, 3.0 and the 4.0 ballot, and what servers make of them).
+
+use serde_json::Value;
+use url::Url;
+
+use crate::{secret, words};
+
+/// The list a file stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    Output,
+    Deleted,
+    Error,
+}
+
+/// One file of an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestFile {
+    pub group: Group,
+    pub resource_type: Option<String>,
+    pub url: Url,
+    /// The number of resources the server says are in it.
+    pub count: Option<u64>,
+    /// Whether the token goes with the request.
+    pub requires_access_token: bool,
+}
+
+/// One page of a manifest.
+#[derive(Clone, Debug, Default)]
+pub struct Manifest {
+    pub transaction_time: Option<String>,
+    pub files: Vec<ManifestFile>,
+    pub next: Option<Url>,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("the job's result at {url} is not a manifest: {found}")]
+    NotAManifest { url: String, found: String },
+    #[error("the manifest at {url} lists a file without a usable URL: {found}")]
+    BadFile { url: String, found: String },
+    #[error("the manifest's pages lead in a circle at {url}")]
+    Loop { url: String },
+}
+
+/// Reads one page that came from `url`. What the manifest is made of decides, not its Content-Type.
+///
+/// # Errors
+/// The text is no manifest, or an entry names no file: skipping it would hide data.
+pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, ManifestError> {
+    let shown = secret::url_for_people(url);
+    let not_a_manifest = |found: String| ManifestError::NotAManifest {
+        url: shown.clone(),
+        found,
+    };
+    let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
+    else {
+        return Err(not_a_manifest(words::of_text(content_type, body).unwrap_or_else(|| "an empty body".into())));
+    };
+    let lists = ["output", "deleted", "error", "outcome"];
+    if !lists.iter().any(|list| json.contains_key(*list)) && !json.contains_key("transactionTime") {
+        let found = match json.get("resourceType").and_then(Value::as_str) {
+            Some(resource_type) => format!("a {resource_type}"),
+            None => words::shortened(&String::from_utf8_lossy(body)),
+        };
+        return Err(not_a_manifest(found));
+    }
+    // Epic has been seen to say the string "true"; a manifest that does not say is taken to mean no.
+    let requires_access_token = match json.get("requiresAccessToken") {
+        Some(Value::Bool(required)) => *required,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+        _ => false,
+    };
+    let mut manifest = Manifest {
+        transaction_time: json.get("transactionTime").and_then(Value::as_str).map(str::to_owned),
+        ..Manifest::default()
+    };
+    for (list, group) in lists.into_iter().zip([Group::Output, Group::Deleted, Group::Error, Group::Error]) {
+        let items = match json.get(list) {
+            None | Some(Value::Null) => continue,
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(not_a_manifest(format!("its `{list}` is {other}"))),
+        };
+        for item in items {
+            let file_url = item.get("url").and_then(Value::as_str).and_then(|text| url.join(text).ok());
+            let Some(file_url) = file_url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
+                let found = item.get("url").cloned().unwrap_or(Value::Null);
+                return Err(ManifestError::BadFile {
+                    url: shown,
+                    found: words::shortened(&found.to_string()),
+                });
+            };
+            manifest.files.push(ManifestFile {
+                group,
+                resource_type: item.get("type").and_then(Value::as_str).map(str::to_owned),
+                url: file_url,
+                count: count(item.get("count")),
+                requires_access_token,
+            });
+        }
+    }
+    manifest.next = next_link(&json).and_then(|link| url.join(link).ok());
+    Ok(manifest)
+}
+
+fn count(value: Option<&Value>) -> Option<u64> {
+    match value? {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn next_link(json: &serde_json::Map<String, Value>) -> Option<&str> {
+    json.get("link")?
+        .as_array()?
+        .iter()
+        .find(|link| link.get("relation").and_then(Value::as_str) == Some("next"))?
+        .get("url")?
+        .as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Manifest, ManifestError> {
+        parse(&Url::parse("https://h.example/fhir/job/1").unwrap(), "", text.as_bytes())
+    }
+
+    #[test]
+    fn published_and_odd_shapes_are_read() {
+        let manifest = read(
+            r#"{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":"true","output":[
+            {"type":"Patient","url":"/f/1","count":"2"},{"type":"Patient","url":"https://b.example/2","count":3,"x":1}],
+            "deleted":null,"outcome":[{"url":"e"}],"extension":[],"link":[{"relation":"next","url":"?page=2"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(manifest.files.len(), 3);
+        assert_eq!(manifest.files[0].url.as_str(), "https://h.example/f/1");
+        assert_eq!(manifest.files[0].count, Some(2));
+        assert!(manifest.files.iter().all(|file| file.requires_access_token));
+        assert_eq!(manifest.files[2].group, Group::Error);
+        assert_eq!(manifest.next.unwrap().as_str(), "https://h.example/fhir/job/1?page=2");
+        assert!(read(r#"{"transactionTime":"x"}"#).unwrap().files.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused_with_what_was_found() {
+        for (text, found) in [
+            ("", "an empty body"),
+            ("<html><title>Login</title>", "Login"),
+            (r#"{"resourceType":"OperationOutcome"}"#, "a OperationOutcome"),
+            (r#"{"output":"none"}"#, "`output` is"),
+            (r#"{"output":[{"type":"Patient"}]}"#, "null"),
+            (r#"{"output":[{"url":"s3://bucket/x"}]}"#, "s3://"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(found), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_json_makes_it_panic(text in "\\PC{0,80}") {
+            let _ = read(&text);
+            let _ = read(&format!(r#"{{"output":[{text}]}}"#));
+        }
+    }
+}

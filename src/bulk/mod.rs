@@ -1,0 +1,120 @@
+//! Bulk Data export: kick-off, manifest, files, check, record. Events go to an [`Observer`]; nothing here prints.
+
+pub mod download;
+pub mod export;
+pub mod kickoff;
+pub mod landing;
+pub mod manifest;
+pub mod names;
+pub mod outcomes;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::fhir::FhirError;
+use crate::fhir::asynchronous::{AsyncError, Progress};
+use manifest::{Group, ManifestError};
+
+/// What happens while an export runs.
+pub trait Observer: Send + Sync {
+    /// The server accepted the job.
+    fn started(&self, status_url: &Url);
+    /// One poll was answered.
+    fn polled(&self, progress: &Progress);
+    /// The manifest is complete.
+    fn listed(&self, files: usize, transaction_time: Option<&str>);
+    /// More bytes of some file are on disk.
+    fn received(&self, bytes: u64);
+    /// A file could not be fetched and is tried again.
+    fn file_retried(&self, url: &Url, reason: &str, wait: Duration);
+    /// A file is complete, checked and has its final name.
+    fn file_done(&self, file: &ExportedFile);
+    /// A file is missing for good.
+    fn file_failed(&self, failure: &FailedFile);
+    /// Something a person should know although all goes on.
+    fn notice(&self, text: &str);
+}
+
+/// A file that is on disk, complete and checked.
+#[derive(Clone, Debug)]
+pub struct ExportedFile {
+    pub path: PathBuf,
+    pub group: Group,
+    pub resource_type: Option<String>,
+    pub resources: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Problems that the server reports inside its outcome files, by severity.
+    pub outcomes: Outcomes,
+}
+
+/// How many issues of which severity the server's outcome files hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    pub errors: u64,
+    pub warnings: u64,
+    pub others: u64,
+    /// The first few, in words.
+    pub samples: Vec<String>,
+}
+
+/// A file that is not on disk.
+#[derive(Clone, Debug)]
+pub struct FailedFile {
+    pub url: String,
+    pub group: Group,
+    pub resource_type: Option<String>,
+    pub reason: String,
+}
+
+/// What came of an export.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    pub files: Vec<ExportedFile>,
+    pub failed: Vec<FailedFile>,
+    pub transaction_time: Option<String>,
+    pub outcomes: Outcomes,
+    pub elapsed: Duration,
+}
+
+impl Summary {
+    /// The bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// The resources in `output` files.
+    pub fn resources(&self) -> u64 {
+        self.files.iter().filter(|file| file.group == Group::Output).map(|file| file.resources).sum()
+    }
+}
+
+/// What stops an export.
+#[derive(Debug, thiserror::Error)]
+pub enum BulkError {
+    #[error("cannot write to {}: {source}", folder.display())]
+    Folder { folder: PathBuf, source: std::io::Error },
+    #[error("cannot write {}: {source}", path.display())]
+    Disk { path: PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    BadRequest(String),
+    #[error(transparent)]
+    Async(#[from] AsyncError),
+    #[error(transparent)]
+    Fhir(#[from] FhirError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("interrupted")]
+    Interrupted { status_url: Option<Url> },
+}
+
+impl BulkError {
+    fn disk(path: &Path, source: std::io::Error) -> Self {
+        Self::Disk {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The command line: global options, the tree of commands, and the way from one to the other.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{bulk, completions, demo, login, profile, rest, sandbox, token, whoami};
+use crate::context::{Context, Globals};
+use crate::exit;
+use crate::http::Network;
+use crate::output::{Color, Format, Output};
+use crate::profile::{Key, Settings};
+
+/// Connect to FHIR servers: sign in, read and write, export in bulk
+#[derive(Debug, Parser)]
+#[command(
+    name = "medplum",
+    version,
+    max_term_width = 100,
+    after_help = "Settings come from flags, then the profile, then MEDPLUM_… variables, then ./.env, then defaults.\n\
+                  Exit codes: 0 done, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 partial, 6 network, 130 interrupted."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Store, show and remove the settings of servers
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
+    Login(login::LoginArgs),
+    Whoami(whoami::WhoamiArgs),
+    Token(token::TokenArgs),
+    Get(rest::get::GetArgs),
+    Post(rest::write::PostArgs),
+    Put(rest::write::PutArgs),
+    Patch(rest::write::PatchArgs),
+    Delete(rest::delete::DeleteArgs),
+    /// Export data in bulk
+    #[command(subcommand)]
+    Bulk(bulk::BulkCommand),
+    Sandbox(sandbox::SandboxArgs),
+    Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Options that work before and after the command
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+struct GlobalArgs {
+    /// Profile to use [env: MEDPLUM_PROFILE]
+    #[arg(short, long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Server and sign-in")]
+struct ServerArgs {
+    /// Way to sign in: basic, client-credentials
+    #[arg(long, global = true, value_name = "TYPE")]
+    auth_type: Option<String>,
+    /// Base URL of the server
+    #[arg(long, global = true, value_name = "URL")]
+    base_url: Option<String>,
+    /// FHIR base, absolute or relative to the base URL [default: fhir/R4]
+    #[arg(long, visible_alias = "fhir-url", global = true, value_name = "PATH")]
+    fhir_url_path: Option<String>,
+    /// Token endpoint, absolute or relative to the base URL; found by discovery when unset
+    #[arg(long, global = true, value_name = "URL")]
+    token_url: Option<String>,
+    /// Authorize endpoint, absolute or relative to the base URL; found by discovery when unset
+    #[arg(long, global = true, value_name = "URL")]
+    authorize_url: Option<String>,
+    /// Redirect URL of a login by browser
+    #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
+    callback_url: Option<String>,
+    /// Client id
+    #[arg(long, global = true, value_name = "ID")]
+    client_id: Option<String>,
+    /// Client secret; others can see it in the process list, so prefer --client-secret-file
+    #[arg(long, global = true, value_name = "SECRET")]
+    client_secret: Option<String>,
+    /// File that holds the client secret, or - for stdin
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "client_secret")]
+    client_secret_file: Option<String>,
+    /// Where the secret goes in token requests: header, post [default: header]
+    #[arg(long, global = true, value_name = "WHERE", hide_short_help = true)]
+    client_auth: Option<String>,
+    /// Access token to use as it is
+    #[arg(long, global = true, value_name = "TOKEN")]
+    access_token: Option<String>,
+    /// Private key file
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    private_key_path: Option<String>,
+    /// Scope to ask for
+    #[arg(long, global = true, value_name = "SCOPE")]
+    scope: Option<String>,
+    /// Audience of assertions
+    #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
+    audience: Option<String>,
+    /// Subject of assertions
+    #[arg(long, global = true, value_name = "SUBJECT", hide_short_help = true)]
+    subject: Option<String>,
+    /// Issuer of assertions
+    #[arg(long, global = true, value_name = "ISSUER", hide_short_help = true)]
+    issuer: Option<String>,
+    /// Another origin that may have the token, such as https://files.example.com
+    #[arg(long, global = true, value_name = "ORIGIN", hide_short_help = true)]
+    trust_origin: Vec<String>,
+    /// Leave the .env file of the working folder unread
+    #[arg(long, global = true, hide_short_help = true)]
+    no_env_file: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+struct OutputArgs {
+    /// Shape of the result
+    #[arg(short = 'o', long, global = true, value_enum, value_name = "FORMAT")]
+    format: Option<FormatArg>,
+    /// Say nothing but warnings and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Trace requests on stderr; twice for headers. Secrets are masked
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// When to colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
+    color: ColorArg,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Network")]
+struct NetworkArgs {
+    /// Add a header to requests to the server
+    #[arg(short = 'H', long = "header", global = true, value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Longest time for one request, such as 90 or 5m; none by default
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration, hide_short_help = true)]
+    timeout: Option<Duration>,
+    /// Longest time to connect
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "10s", hide_short_help = true)]
+    connect_timeout: Duration,
+    /// Longest time without a byte
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "60s", hide_short_help = true)]
+    read_timeout: Duration,
+    /// How often to repeat a request that may be repeated
+    #[arg(long, global = true, value_name = "N", default_value_t = 3, hide_short_help = true)]
+    retries: u32,
+    /// Trust the certificates in this PEM file too
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    ca_cert: Option<std::path::PathBuf>,
+    /// Check no certificates; for tests only
+    #[arg(long, global = true, hide_short_help = true)]
+    insecure: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatArg {
+    Json,
+    Ndjson,
+    Table,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Reads a time: seconds, or a number with `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Errors
+/// The text is no time.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        unit => return Err(format!("`{unit}` is no unit of time; known are ms, s, m, h, d")),
+    };
+    let number: f64 = digits.parse().map_err(|_| "write it as 90, 90s, 5m, 2h or 1d".to_owned())?;
+    Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())
+}
+
+/// Parses the command line.
+///
+/// # Errors
+/// The exit code after help, version or a usage error was printed.
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        // clap prints help to stdout and errors to stderr; a closed pipe is fine.
+        let _ = error.print();
+        ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 })
+    })
+}
+
+impl Cli {
+    /// The output as the options ask for.
+    pub fn output(&self) -> Output {
+        let args = &self.global.output;
+        let format = args.format.map(|format| match format {
+            FormatArg::Json => Format::Json,
+            FormatArg::Ndjson => Format::Ndjson,
+            FormatArg::Table => Format::Table,
+        });
+        let color = match args.color {
+            ColorArg::Auto => Color::Auto,
+            ColorArg::Always => Color::Always,
+            ColorArg::Never => Color::Never,
+        };
+        Output::new(format, args.quiet, args.verbose, color)
+    }
+}
+
+impl GlobalArgs {
+    fn into_globals(self) -> Result<Globals, exit::Failure> {
+        let server = self.server;
+        let mut settings = Settings::default();
+        let (mut secret, mut secret_file) = (server.client_secret, server.client_secret_file);
+        if secret_file.as_deref() == Some("-") {
+            secret_file = None;
+            let text = std::io::read_to_string(std::io::stdin())
+                .map_err(|error| exit::Failure::usage(format!("cannot read the client secret from stdin: {error}")))?;
+            let text = text.trim_end_matches(['\r', '\n']).to_owned();
+            if text.is_empty() {
+                return Err(exit::Failure::usage("stdin holds no client secret"));
+            }
+            secret = Some(text);
+        }
+        let trust_origin = (!server.trust_origin.is_empty()).then(|| server.trust_origin.join(" "));
+        let absolute = |path: Option<String>| {
+            path.map(|path| std::path::absolute(&path).map_or(path, |path| path.to_string_lossy().into_owned()))
+        };
+        for (key, value) in [
+            (Key::AuthType, server.auth_type),
+            (Key::BaseUrl, server.base_url),
+            (Key::FhirUrlPath, server.fhir_url_path),
+            (Key::TokenUrl, server.token_url),
+            (Key::AuthorizeUrl, server.authorize_url),
+            (Key::CallbackUrl, server.callback_url),
+            (Key::ClientId, server.client_id),
+            (Key::ClientSecret, secret),
+            (Key::ClientSecretFile, absolute(secret_file)),
+            (Key::ClientAuth, server.client_auth),
+            (Key::AccessToken, server.access_token),
+            (Key::PrivateKeyPath, absolute(server.private_key_path)),
+            (Key::Scope, server.scope),
+            (Key::Audience, server.audience),
+            (Key::Subject, server.subject),
+            (Key::Issuer, server.issuer),
+            (Key::TrustOrigin, trust_origin),
+        ] {
+            settings.set(key, value);
+        }
+        let network = self.network;
+        Ok(Globals {
+            profile: self.profile,
+            settings,
+            network: Network {
+                connect_timeout: network.connect_timeout,
+                read_timeout: network.read_timeout,
+                timeout: network.timeout,
+                retries: network.retries,
+                ca_cert: network.ca_cert,
+                insecure: network.insecure,
+            },
+            headers: network.headers,
+            no_env_file: server.no_env_file,
+        })
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever the command failed with; [`exit::report`] makes it a code.
+pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
+    if let Command::Completions(args) = &cli.command {
+        return completions::run(&output, args);
+    }
+    let context = Context::new(cli.global.into_globals()?, output)?;
+    match cli.command {
+        Command::Profile(command) => profile::run(&context, command),
+        Command::Login(args) => login::run(&context, args).await,
+        Command::Whoami(args) => whoami::run(&context, args).await,
+        Command::Token(args) => token::run(&context, args).await,
+        Command::Get(args) => rest::get::run(&context, args).await,
+        Command::Post(args) => rest::write::post(&context, args).await,
+        Command::Put(args) => rest::write::put(&context, args).await,
+        Command::Patch(args) => rest::write::patch(&context, args).await,
+        Command::Delete(args) => rest::delete::run(&context, args).await,
+        Command::Bulk(command) => bulk::run(&context, command).await,
+        Command::Sandbox(args) => sandbox::run(&context, args).await,
+        Command::Demo(args) => demo::run(&context, args).await,
+        Command::Completions(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_with_and_without_unit() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for bad in ["", "m", "5 weeks", "-1", "1e400"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a person sees of a running export: a status line on a terminal, plain lines elsewhere.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use crate::bulk::{ExportedFile, FailedFile, Observer};
+use crate::fhir::asynchronous::Progress;
+use crate::output::{Format, Output};
+
+/// Without a terminal the same words are not repeated more often.
+const QUIET_TIME: Duration = Duration::from_secs(300);
+
+/// Renders an export's events.
+#[derive(Debug)]
+pub(super) struct Bars {
+    output: Output,
+    started: Instant,
+    status_url: Mutex<Option<Url>>,
+    last_words: Mutex<Option<(String, Instant)>>,
+    files: AtomicUsize,
+    done: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+impl Bars {
+    pub(super) fn new(output: Output) -> Self {
+        Self {
+            output,
+            started: Instant::now(),
+            status_url: Mutex::default(),
+            last_words: Mutex::default(),
+            files: AtomicUsize::default(),
+            done: AtomicUsize::default(),
+            bytes: AtomicU64::default(),
+        }
+    }
+
+    /// The job at the server, once there is one.
+    pub(super) fn status_url(&self) -> Option<Url> {
+        self.status_url.lock().ok()?.clone()
+    }
+
+    fn draw_files(&self) {
+        if !self.output.progress.is_visible() {
+            return;
+        }
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
+        self.output.progress.say(&format!(
+            "{} of {} files, {}, {}/s",
+            self.done.load(Ordering::Relaxed),
+            self.files.load(Ordering::Relaxed),
+            size(bytes),
+            size((bytes as f64 / seconds) as u64),
+        ));
+    }
+
+    fn say_once(&self, words: &str) {
+        let Ok(mut last) = self.last_words.lock() else { return };
+        let news = last.as_ref().is_none_or(|(said, at)| said != words || at.elapsed() > QUIET_TIME);
+        if news {
+            self.output.note(words);
+            *last = Some((words.to_owned(), Instant::now()));
+        }
+    }
+}
+
+impl Observer for Bars {
+    fn started(&self, status_url: &Url) {
+        self.output.note(&format!("Status URL: {status_url}"));
+        if let Ok(mut slot) = self.status_url.lock() {
+            *slot = Some(status_url.clone());
+        }
+    }
+
+    fn polled(&self, progress: &Progress) {
+        let words = progress.words.as_deref().unwrap_or("In progress");
+        if self.output.progress.is_visible() && !progress.failed {
+            self.output.progress.say(&format!(
+                "{words} ({} so far, next look in {})",
+                time(progress.elapsed),
+                time(progress.next_poll_in)
+            ));
+        } else {
+            self.say_once(words);
+        }
+    }
+
+    fn listed(&self, files: usize, transaction_time: Option<&str>) {
+        self.files.store(files, Ordering::Relaxed);
+        let of = transaction_time.map(|time| format!(", as of {time}")).unwrap_or_default();
+        self.output.note(&format!("The server lists {files} files{of}"));
+        self.draw_files();
+    }
+
+    fn received(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.draw_files();
+    }
+
+    fn file_retried(&self, _url: &Url, reason: &str, wait: Duration) {
+        self.output.note(&format!("Trying again in {}: {reason}", time(wait)));
+    }
+
+    fn file_done(&self, file: &ExportedFile) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        if self.output.format != Some(Format::Json) {
+            // A reader that went away is noticed by the summary; the files are what counts.
+            let _ = self.output.line(&format!("{} is created", file.path.display()));
+        }
+        self.draw_files();
+    }
+
+    fn file_failed(&self, failure: &FailedFile) {
+        let resource_type = failure.resource_type.as_deref().unwrap_or("file");
+        self.output.warn(&format!("{resource_type} {} is missing: {}", failure.url, failure.reason));
+    }
+
+    fn notice(&self, text: &str) {
+        self.output.warn(text);
+    }
+}
+
+/// Bytes in the unit a person would use.
+pub(super) fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+/// A time in the unit a person would use.
+pub(super) fn time(duration: Duration) -> String {
+    match duration.as_secs() {
+        0..10 => format!("{:.1} s", duration.as_secs_f64()),
+        seconds @ 10..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
+}

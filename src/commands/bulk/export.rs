@@ -1,0 +1,222 @@
+//! `medplum bulk export`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::bars::{Bars, size, time};
+use crate::bulk::export::{self, Options};
+use crate::bulk::kickoff::{self, Kickoff};
+use crate::bulk::manifest::Group;
+use crate::bulk::names::NameStyle;
+use crate::bulk::{BulkError, Observer, Summary};
+use crate::context::Context;
+use crate::exit::{self, Failure};
+use crate::fhir::asynchronous::Patience;
+use crate::output::Format;
+
+/// Export NDJSON files in bulk, each complete and checked
+///
+/// Exit code 0 means that every file the server listed is on disk, complete, and holds what the server promised.
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// Patient, Group/ID, or nothing for the whole system
+    #[arg(short, long, value_name = "LEVEL", default_value = "")]
+    export_level: String,
+    /// Resource types, such as Patient,Observation
+    #[arg(short, long, value_name = "TYPES", value_delimiter = ',')]
+    types: Vec<String>,
+    /// Only what changed since this instant or date
+    #[arg(short, long, value_name = "SINCE", value_parser = kickoff::parse_since)]
+    since: Option<String>,
+    /// Folder for the files [default: the working folder]
+    #[arg(short = 'd', long, value_name = "DIR")]
+    target_directory: Option<PathBuf>,
+    /// HTTP method of the kick-off
+    #[arg(long, value_enum, default_value = "get")]
+    method: MethodArg,
+    /// Files to fetch at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = parallel)]
+    parallel: usize,
+    /// Check no lines and no counts
+    #[arg(long)]
+    no_verify: bool,
+    /// How files are named
+    #[arg(long, value_enum, default_value = "medplum")]
+    file_names: NamesArg,
+    /// Longest time to wait for the server, such as 2h
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::duration)]
+    max_wait: Option<Duration>,
+    /// Longest wait between two looks that a server may ask for
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::duration, default_value = "5m")]
+    max_retry_after: Duration,
+    /// Severity of the server's own reports that makes the export fail
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error")]
+    fail_on: FailOn,
+    /// Leave the job and its files on the server
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum MethodArg {
+    Get,
+    Post,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NamesArg {
+    /// Type and URL path, as the Medplum CLI names them
+    Medplum,
+    /// 1.Patient.ndjson, 2.Patient.ndjson
+    Numbered,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Error,
+    Warning,
+    Never,
+}
+
+fn parallel(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=64) => Ok(number),
+        _ => Err("write a number from 1 to 64".into()),
+    }
+}
+
+pub async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<()> {
+    let client = context.fhir()?;
+    let kickoff = Kickoff {
+        level: args.export_level.clone(),
+        types: args.types.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+        since: args.since.clone(),
+        post: args.method == MethodArg::Post,
+    };
+    let options = Options {
+        folder: args.target_directory.clone().unwrap_or_else(|| PathBuf::from(".")),
+        names: match args.file_names {
+            NamesArg::Medplum => NameStyle::Medplum,
+            NamesArg::Numbered => NameStyle::Numbered,
+        },
+        parallel: args.parallel,
+        verify: !args.no_verify,
+        patience: Patience {
+            max_wait: args.max_wait,
+            max_retry_after: args.max_retry_after,
+        },
+        keep: args.keep,
+    };
+    report_file_size_limit_as_an_error();
+    let bars = Arc::new(Bars::new(context.output.clone()));
+    let observer: Arc<dyn Observer> = bars.clone();
+    let result = tokio::select! {
+        result = export::run(&client, &kickoff, &options, &observer) => result,
+        _ = tokio::signal::ctrl_c() => Err(BulkError::Interrupted { status_url: bars.status_url() }),
+    };
+    context.output.progress.clear();
+    let summary = match result {
+        Ok(summary) => summary,
+        Err(error) => return Err(stopped(context, error, &bars)),
+    };
+    show(context, &options, &summary)?;
+    verdict(&summary, args.fail_on)
+}
+
+/// A write beyond the limit of `ulimit -f` kills a process that does not handle SIGXFSZ; handled, it is an error
+/// like a full disk.
+fn report_file_size_limit_as_an_error() {
+    #[cfg(unix)]
+    {
+        const SIGXFSZ: i32 = 25;
+        let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ));
+    }
+}
+
+/// An export that was stopped leaves a job at the server: say where.
+fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
+    let interrupted = matches!(error, BulkError::Interrupted { .. });
+    match bars.status_url() {
+        Some(url) => context.output.warn(&format!(
+            "The export is not complete. The job goes on at the server; its status URL is {url}"
+        )),
+        None if interrupted => {
+            context.output.warn("The kick-off may have reached the server; whether a job was started is not known");
+        }
+        None => {}
+    }
+    error.into()
+}
+
+fn show(context: &Context, options: &Options, summary: &Summary) -> anyhow::Result<()> {
+    let output = &context.output;
+    for words in &summary.outcomes.samples {
+        output.warn(&format!("The server reports: {words}"));
+    }
+    if output.format == Some(Format::Json) {
+        output.json(&as_json(summary).to_string())?;
+    }
+    let missing = match summary.failed.len() {
+        0 => String::new(),
+        missing => format!(", {missing} missing"),
+    };
+    output.note(&format!(
+        "{} resources in {} files ({}) in {}, in {}{missing}",
+        summary.resources(),
+        summary.files.len(),
+        size(summary.bytes()),
+        time(summary.elapsed),
+        options.folder.display()
+    ));
+    Ok(())
+}
+
+fn as_json(summary: &Summary) -> Value {
+    let group = |group: Group| match group {
+        Group::Output => "output",
+        Group::Deleted => "deleted",
+        Group::Error => "error",
+    };
+    json!({
+        "transactionTime": summary.transaction_time,
+        "files": summary.files.iter().map(|file| json!({
+            "path": file.path.display().to_string(),
+            "group": group(file.group),
+            "type": file.resource_type,
+            "resources": file.resources,
+            "bytes": file.bytes,
+        })).collect::<Vec<_>>(),
+        "missing": summary.failed.iter().map(|file| json!({
+            "url": file.url,
+            "group": group(file.group),
+            "type": file.resource_type,
+            "reason": file.reason,
+        })).collect::<Vec<_>>(),
+        "outcomes": {"errors": summary.outcomes.errors, "warnings": summary.outcomes.warnings, "others": summary.outcomes.others},
+        "seconds": summary.elapsed.as_secs_f64(),
+    })
+}
+
+/// Anything missing, and anything the server itself calls an error, makes the export partial.
+fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> {
+    if !summary.failed.is_empty() {
+        let all = summary.failed.len() + summary.files.len();
+        let failure = Failure::new(exit::PARTIAL, format!("{} of {all} files are missing", summary.failed.len()));
+        return Err(failure.hint("the job was left at the server; its status URL stands above").into());
+    }
+    let outcomes = &summary.outcomes;
+    let count = match fail_on {
+        FailOn::Error => outcomes.errors,
+        FailOn::Warning => outcomes.errors + outcomes.warnings,
+        FailOn::Never => 0,
+    };
+    if count > 0 {
+        let failure = Failure::new(exit::PARTIAL, format!("all files are here, but the server reports {count} problems in them"));
+        return Err(failure.hint("they stand in the files under errors/; --fail-on never accepts them").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! `medplum profile describe NAME`
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::output::{Format, table};
+use crate::profile::ProfileError;
+use crate::profile::store::ProfileFile;
+
+/// Show the settings of a profile
+#[derive(Args, Debug)]
+pub struct DescribeArgs {
+    /// Name of the profile
+    name: String,
+    /// Show secrets as they are
+    #[arg(long)]
+    show_secrets: bool,
+}
+
+pub fn run(context: &Context, args: &DescribeArgs) -> anyhow::Result<()> {
+    let file: ProfileFile =
+        context.store.read(&args.name)?.ok_or_else(|| ProfileError::Unknown(args.name.clone()))?;
+    let object = super::shown(&args.name, &file.settings(), args.show_secrets);
+    if context.output.format_for_lists() != Format::Table {
+        return context.output.json(&Value::Object(object).to_string());
+    }
+    let rows: Vec<Vec<String>> = object
+        .iter()
+        .map(|(key, value)| vec![key.clone(), value.as_str().unwrap_or_default().to_owned()])
+        .collect();
+    context.output.line(&table::render(&["setting", "value"], &rows))
+}

@@ -1,0 +1,17 @@
+//! `medplum profile remove NAME`
+
+use clap::Args;
+
+use crate::context::Context;
+
+/// Remove a profile with its login and tokens
+#[derive(Args, Debug)]
+pub struct RemoveArgs {
+    /// Name of the profile
+    name: String,
+}
+
+pub fn run(context: &Context, args: &RemoveArgs) -> anyhow::Result<()> {
+    context.store.remove(&args.name)?;
+    context.output.line(&format!("{} profile removed", args.name))
+}

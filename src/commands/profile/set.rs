@@ -1,0 +1,48 @@
+//! `medplum profile set NAME`
+
+use clap::Args;
+
+use crate::context::Context;
+use crate::exit::Failure;
+use crate::profile::resolve::{self, Layers};
+use crate::profile::{AuthType, Key, ProfileError, Settings};
+
+/// Store the settings given as flags, replacing those there were
+#[derive(Args, Debug)]
+pub struct SetArgs {
+    /// Name of the profile
+    name: String,
+    /// Keep the settings that are not given
+    #[arg(long)]
+    update: bool,
+}
+
+pub fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
+    let settings = &context.globals.settings;
+    crate::profile::store::check_name(&args.name)?;
+    if settings.is_empty() {
+        return Err(Failure::usage("there is nothing to set").hint("give settings as flags, such as --base-url URL").into());
+    }
+    check(settings)?;
+    let new = context.store.update(&args.name, |file| {
+        let new = file.settings().is_empty();
+        file.set_settings(&args.name, settings, args.update);
+        Ok::<_, ProfileError>(new)
+    })?;
+    let done = if new { "created" } else { "changed" };
+    context.output.note(&format!("Profile {} {done}", args.name));
+    Ok(())
+}
+
+/// What is stored must be usable: a wrong URL is better refused today than at night in CI.
+fn check(settings: &Settings) -> Result<(), ProfileError> {
+    let layers = Layers {
+        flags: settings.clone(),
+        ..Layers::default()
+    };
+    resolve::resolve("check", &layers)?;
+    match settings.get(Key::AuthType) {
+        Some(text) => text.parse::<AuthType>().map(drop),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,34 @@
+//! `medplum delete URL`
+
+use clap::Args;
+use reqwest::Method;
+use reqwest::header::IF_MATCH;
+
+use super::AnswerArgs;
+use crate::context::Context;
+use crate::exit::Failure;
+use crate::fhir::TokenRule;
+use crate::http::Request;
+
+/// Delete a resource
+#[derive(Args, Debug)]
+pub struct DeleteArgs {
+    /// Relative to the FHIR base, as for get
+    url: String,
+    /// Delete only this version, such as 'W/"3"'
+    #[arg(long, value_name = "ETAG")]
+    if_match: Option<String>,
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+pub async fn run(context: &Context, args: DeleteArgs) -> anyhow::Result<()> {
+    let client = context.fhir()?;
+    let mut request = Request::new(Method::DELETE, client.url(&args.url)?);
+    if let Some(version) = &args.if_match {
+        let value = version.parse().map_err(|_| Failure::usage(format!("`{version}` cannot be the value of --if-match")))?;
+        request = request.header(IF_MATCH, value);
+    }
+    let answer = client.send(request, TokenRule::OwnOrigins).await?;
+    super::show(context, &args.answer, Method::DELETE, answer).await
+}

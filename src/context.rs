@@ -1,0 +1,172 @@
+//! What every command works with: output, the resolved profile, a FHIR client on demand.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::auth::TokenSource;
+use crate::auth::cache::Cache;
+use crate::exit::Failure;
+use crate::fhir::Client;
+use crate::http::{Http, Network, Trace};
+use crate::output::Output;
+use crate::profile::env::{self, EnvFile};
+use crate::profile::resolve::{self, Layers};
+use crate::profile::store::{ProfileFile, Store};
+use crate::profile::{DEFAULT_NAME, Profile, ProfileError, Settings};
+
+/// What was typed that concerns every command.
+#[derive(Clone, Debug, Default)]
+pub struct Globals {
+    pub profile: Option<String>,
+    pub settings: Settings,
+    pub network: Network,
+    pub headers: Vec<String>,
+    pub no_env_file: bool,
+}
+
+/// The surroundings of a command.
+#[derive(Debug)]
+pub struct Context {
+    pub output: Output,
+    pub globals: Globals,
+    pub store: Store,
+    env_file: EnvFile,
+}
+
+impl Context {
+    /// Reads the surroundings; nothing is resolved yet.
+    ///
+    /// # Errors
+    /// There is no place for profiles.
+    pub fn new(globals: Globals, output: Output) -> Result<Self, ProfileError> {
+        let env_file = if globals.no_env_file {
+            EnvFile::default()
+        } else {
+            env::from_file(Path::new(".env"))
+        };
+        if let Some(problem) = &env_file.problem {
+            output.warn(&format!("The .env file here was read only in part: {problem}."));
+        }
+        Ok(Self {
+            output,
+            globals,
+            store: Store::open()?,
+            env_file,
+        })
+    }
+
+    /// The name of the profile: `-p`, then `MEDPLUM_PROFILE`, then `.env`, then `default`.
+    pub fn profile_name(&self) -> String {
+        let variable = || std::env::var("MEDPLUM_PROFILE").ok().filter(|name| !name.is_empty());
+        self.globals
+            .profile
+            .clone()
+            .or_else(variable)
+            .or_else(|| self.env_file.profile.clone())
+            .unwrap_or_else(|| DEFAULT_NAME.to_owned())
+    }
+
+    /// Resolves the profile. One that was named must exist, unless `may_be_new`.
+    ///
+    /// # Errors
+    /// The profile is unknown or broken, or a setting cannot be used.
+    pub fn resolve(&self, may_be_new: bool) -> Result<(Profile, Option<ProfileFile>), ProfileError> {
+        let name = self.profile_name();
+        let file = self.store.read(&name)?;
+        if file.is_none() && name != DEFAULT_NAME && !may_be_new {
+            return Err(ProfileError::Unknown(name));
+        }
+        let layers = Layers {
+            flags: self.globals.settings.clone(),
+            profile: file.as_ref().map(ProfileFile::settings).unwrap_or_default(),
+            environment: env::from_process(),
+            env_file: self.env_file.settings.clone(),
+        };
+        Ok((resolve::resolve(&name, &layers)?, file))
+    }
+
+    /// The HTTP client with the network settings.
+    ///
+    /// # Errors
+    /// A certificate file cannot be used.
+    pub fn http(&self) -> anyhow::Result<Http> {
+        if self.globals.network.insecure {
+            self.output.warn("Certificates are not checked (--insecure): anyone on the way can read the token.");
+        }
+        let trace: Arc<dyn Trace> = Arc::new(OutputTrace(self.output.clone()));
+        Ok(Http::new(self.globals.network.clone(), trace)?)
+    }
+
+    /// A client for the profile.
+    ///
+    /// # Errors
+    /// The profile cannot be resolved or used.
+    pub fn fhir(&self) -> anyhow::Result<Client> {
+        let (profile, file) = self.resolve(false)?;
+        self.client_for(profile, file.as_ref())
+    }
+
+    /// A client for a profile that is resolved already.
+    ///
+    /// # Errors
+    /// The profile's credentials are incomplete, or a `-H` is no header.
+    pub fn client_for(&self, profile: Profile, file: Option<&ProfileFile>) -> anyhow::Result<Client> {
+        let http = self.http()?;
+        let cache = Cache::new(self.store.clone(), &profile.name);
+        let is_medplum = file.is_some_and(|file| cache.login_is_medplum(file));
+        let tokens = TokenSource::for_profile(&profile, file, &http, cache)?;
+        self.output.trace(
+            1,
+            &format!(
+                "* profile {}, FHIR base {} (from {}), auth: {}",
+                profile.name,
+                profile.fhir_base,
+                profile.base_from.describe(),
+                tokens.describe()
+            ),
+        );
+        let mut client = Client::new(http, profile, tokens, headers(&self.globals.headers)?);
+        if is_medplum && client.profile.may_use_login {
+            client.set_medplum();
+        }
+        Ok(client)
+    }
+}
+
+/// Reads `-H 'Name: value'`.
+fn headers(texts: &[String]) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    for text in texts {
+        let parsed = text.split_once(':').and_then(|(name, value)| {
+            let name: HeaderName = name.trim().parse().ok()?;
+            let mut value: HeaderValue = value.trim().parse().ok()?;
+            if crate::secret::is_sensitive_header(&name) {
+                value.set_sensitive(true);
+            }
+            Some((name, value))
+        });
+        let Some((name, value)) = parsed else {
+            // The text may hold a secret: only its name is repeated.
+            let name = text.split(':').next().unwrap_or_default();
+            return Err(Failure::usage(format!("`{name}` is not a header; write -H 'Name: value'")));
+        };
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// The request trace on stderr.
+#[derive(Debug)]
+struct OutputTrace(Output);
+
+impl Trace for OutputTrace {
+    fn line(&self, level: u8, text: &str) {
+        self.0.trace(level, text);
+    }
+
+    fn notice(&self, text: &str) {
+        self.0.note(text);
+    }
+}

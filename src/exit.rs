@@ -1,0 +1,186 @@
+//! The one table of exit codes, and the hint that goes with an error.
+
+use std::process::ExitCode;
+
+use crate::auth::AuthError;
+use crate::bulk::BulkError;
+use crate::fhir::FhirError;
+use crate::fhir::asynchronous::AsyncError;
+use crate::http::HttpError;
+use crate::output::{Closed, Output};
+use crate::profile::ProfileError;
+
+/// The server refused or failed, or anything not named below.
+pub const FAILED: u8 = 1;
+/// Wrong usage or bad input.
+pub const USAGE: u8 = 2;
+/// Not authenticated or not allowed.
+pub const NOT_ALLOWED: u8 = 3;
+/// Not found.
+pub const NOT_FOUND: u8 = 4;
+/// Some files or resources are missing or were refused.
+pub const PARTIAL: u8 = 5;
+/// Network failure or a time limit reached.
+pub const NETWORK: u8 = 6;
+/// Interrupted.
+pub const INTERRUPTED: u8 = 130;
+
+/// A command's own verdict: what failed, with which code and what to try next.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub code: u8,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// Wrong usage or bad input.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(USAGE, message)
+    }
+
+    /// A failure with any code.
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Prints an error with its hint and gives the exit code.
+pub fn report(output: &Output, error: &anyhow::Error) -> ExitCode {
+    if error.downcast_ref::<Closed>().is_some() {
+        return ExitCode::SUCCESS;
+    }
+    output.error(&format!("{error:#}"));
+    let verdict = error.chain().find_map(verdict);
+    let (code, hint) = verdict.unwrap_or((FAILED, None));
+    if let Some(hint) = hint {
+        output.hint(&hint);
+    }
+    ExitCode::from(code)
+}
+
+/// The code and hint of one error in a chain; `None` for errors that say nothing of their own.
+fn verdict(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<String>)> {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return Some((failure.code, failure.hint.clone()));
+    }
+    if let Some(error) = error.downcast_ref::<BulkError>() {
+        return Some(of_bulk(error));
+    }
+    if let Some(error) = error.downcast_ref::<AsyncError>() {
+        return Some(of_async(error));
+    }
+    if let Some(error) = error.downcast_ref::<FhirError>() {
+        return Some(of_fhir(error));
+    }
+    if let Some(error) = error.downcast_ref::<AuthError>() {
+        return Some(of_auth(error));
+    }
+    if let Some(error) = error.downcast_ref::<HttpError>() {
+        return Some(of_http(error));
+    }
+    error.downcast_ref::<ProfileError>().map(of_profile)
+}
+
+fn of_bulk(error: &BulkError) -> (u8, Option<String>) {
+    match error {
+        BulkError::Folder { .. } => (USAGE, Some("choose another folder with -d".into())),
+        BulkError::Disk { .. } => (FAILED, Some("make room on the disk, then run the same command again".into())),
+        BulkError::BadRequest(_) => (USAGE, None),
+        BulkError::Async(error) => of_async(error),
+        BulkError::Fhir(FhirError::Refused(refusal)) if refusal.status.as_u16() == 405 => (
+            FAILED,
+            Some("the server may want the other kick-off: try --method post (or --method get)".into()),
+        ),
+        BulkError::Fhir(error) => of_fhir(error),
+        BulkError::Manifest(_) => (FAILED, None),
+        BulkError::Interrupted { .. } => (INTERRUPTED, None),
+    }
+}
+
+fn of_async(error: &AsyncError) -> (u8, Option<String>) {
+    match error {
+        AsyncError::NoJob { .. } | AsyncError::Failed(_) => (FAILED, None),
+        AsyncError::Gone(_) => (NOT_FOUND, None),
+        AsyncError::TooLong { .. } => (NETWORK, Some("wait longer with --max-wait, or look at the status URL later".into())),
+        AsyncError::OutOfReach(error) => match of_fhir(error) {
+            (FAILED, hint) => (NETWORK, hint),
+            verdict => verdict,
+        },
+        AsyncError::Fhir(error) => of_fhir(error),
+    }
+}
+
+fn of_fhir(error: &FhirError) -> (u8, Option<String>) {
+    match error {
+        FhirError::BadUrl { .. } => (USAGE, None),
+        FhirError::Refused(refusal) | FhirError::MaybeDone(refusal) => match refusal.status.as_u16() {
+            401 => (NOT_ALLOWED, Some("check the credentials with `medplum whoami`, or log in again with `medplum login`".into())),
+            403 => (NOT_ALLOWED, Some("the server knows the client but does not allow this: check its scopes".into())),
+            404 | 410 => (NOT_FOUND, None),
+            _ => (FAILED, None),
+        },
+        FhirError::Redirect { .. } | FhirError::Loop { .. } => (FAILED, None),
+        FhirError::NotFhir { .. } => (FAILED, Some("check the base URL and --fhir-url-path: another program may answer there".into())),
+        FhirError::Http(error) => of_http(error),
+        FhirError::Auth(error) => of_auth(error),
+    }
+}
+
+fn of_auth(error: &AuthError) -> (u8, Option<String>) {
+    match error {
+        AuthError::NoLogin { .. } => (
+            NOT_ALLOWED,
+            Some("give credentials with `medplum profile set NAME --client-id … --client-secret …`, or --access-token".into()),
+        ),
+        AuthError::Incomplete { .. } => (USAGE, Some("add them with `medplum profile set NAME --update …`".into())),
+        AuthError::Withheld { .. } => (
+            NOT_ALLOWED,
+            Some("name server and credentials in one place: a profile (-p), flags, or the same environment".into()),
+        ),
+        AuthError::Expired { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
+        AuthError::Refused(refusal) => match refusal.status.as_u16() {
+            500.. => (FAILED, None),
+            404 | 405 => (NOT_ALLOWED, Some("check --token-url".into())),
+            _ => (NOT_ALLOWED, Some("check client id, client secret, scope and --token-url".into())),
+        },
+        AuthError::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url".into())),
+        AuthError::NotStored(error) | AuthError::Profile(error) => of_profile(error),
+        AuthError::Http(error) => of_http(error),
+    }
+}
+
+fn of_http(error: &HttpError) -> (u8, Option<String>) {
+    match error {
+        HttpError::Connect { reason, .. } if reason.contains("certificate") => {
+            (NETWORK, Some("trust a private certificate authority with --ca-cert FILE".into()))
+        }
+        HttpError::Connect { .. } => (NETWORK, Some("check the base URL, and HTTPS_PROXY if there is a proxy".into())),
+        HttpError::Timeout { .. } => (NETWORK, Some("allow more time with --timeout SECONDS".into())),
+        HttpError::Broken { .. } => (NETWORK, None),
+        HttpError::Encoding { .. } | HttpError::TooLarge { .. } => (FAILED, None),
+        HttpError::Setup { .. } => (USAGE, None),
+    }
+}
+
+fn of_profile(error: &ProfileError) -> (u8, Option<String>) {
+    match error {
+        ProfileError::Unknown(_) => (USAGE, Some("see `medplum profile list`, or make it with `medplum profile set`".into())),
+        ProfileError::Broken { .. } => (USAGE, Some("mend the file, or take it away and set the profile anew".into())),
+        ProfileError::BadName(_) | ProfileError::BadSetting { .. } | ProfileError::SecretFile { .. } => (USAGE, None),
+        ProfileError::File { .. } => (FAILED, None),
+        ProfileError::NoHome => (USAGE, Some("set HOME or MEDPLUM_CONFIG_DIR".into())),
+    }
+}

@@ -1,0 +1,241 @@
+//! `Prefer: respond-async`: a status URL polled, politely and stubbornly, until the job is done (FHIR R4 §3.2.2).
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use url::Url;
+
+use super::{Client, FhirError, LARGEST_ANSWER, Refusal, TokenRule};
+use crate::http::{HttpError, Request, Response, retry};
+use crate::secret;
+
+/// Server's answers that ask for no wait get this one; BCDA says `Retry-After: 0`.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// The back-off of a server that never says how long to wait ends here.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// Failed polls in a row after which the job counts as out of reach.
+const MOST_FAILURES: u32 = 10;
+/// Bare 500s in a row: some servers stumble, others mean it.
+const MOST_BARE_ERRORS: u32 = 3;
+
+/// How patient to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Longest time from the first poll on; `None` for no limit.
+    pub max_wait: Option<Duration>,
+    /// The longest wait a server's Retry-After is given; Oracle Health asks for hours.
+    pub max_retry_after: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            max_wait: None,
+            max_retry_after: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What one poll said, for whoever watches.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// The server's words (`X-Progress`), or why the poll failed.
+    pub words: Option<String>,
+    pub elapsed: Duration,
+    pub next_poll_in: Duration,
+    /// Whether the poll failed and is tried again.
+    pub failed: bool,
+}
+
+/// The answer of a finished job.
+#[derive(Debug)]
+pub struct Finished {
+    pub url: Url,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Why a job's result could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AsyncError {
+    #[error("{method} {url} answered {status} without a Content-Location, so there is no job to wait for{words}")]
+    NoJob {
+        method: Method,
+        url: String,
+        status: StatusCode,
+        words: String,
+    },
+    #[error("the job failed: {0}")]
+    Failed(Box<Refusal>),
+    #[error("the job does not exist any more: {0}")]
+    Gone(Box<Refusal>),
+    #[error("the job was not done after {} s; it goes on at the server, at {status_url}", waited.as_secs())]
+    TooLong { waited: Duration, status_url: String },
+    #[error("the job's status could not be read {MOST_FAILURES} times in a row, the last time because: {0}")]
+    OutOfReach(Box<FhirError>),
+    #[error(transparent)]
+    Fhir(#[from] FhirError),
+}
+
+/// The status URL of an accepted request, resolved against the request's own URL.
+///
+/// # Errors
+/// [`AsyncError::NoJob`] when the answer is not 202 with a Content-Location.
+pub async fn accepted(method: Method, answer: Response) -> Result<Url, AsyncError> {
+    let location = answer
+        .headers
+        .get(CONTENT_LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| answer.url.join(text.trim()).ok());
+    if let (StatusCode::ACCEPTED, Some(url)) = (answer.status, location) {
+        return Ok(url);
+    }
+    let (url, status) = (secret::url_for_people(&answer.url), answer.status);
+    let refusal = Refusal::read(method.clone(), answer).await;
+    let words = if refusal.words.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", refusal.words.join("; "))
+    };
+    Err(AsyncError::NoJob { method, url, status, words })
+}
+
+/// Polls a status URL until the job is done.
+///
+/// # Errors
+/// The job failed, is gone, took too long, or its status cannot be read.
+pub async fn wait(
+    client: &Client,
+    status_url: &Url,
+    first_wait: Option<Duration>,
+    patience: Patience,
+    mut watch: impl FnMut(&Progress),
+) -> Result<Finished, AsyncError> {
+    let started = Instant::now();
+    let mut backoff = SHORTEST_WAIT;
+    let mut failures = 0;
+    let mut bare_errors = 0;
+    if let Some(wait) = first_wait {
+        tokio::time::sleep(wait.min(patience.max_retry_after)).await;
+    }
+    loop {
+        let request = Request::new(Method::GET, status_url.clone())
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        // Retries are this loop's business: it knows how long the server wants to be left alone.
+        let answer = client.send_with(request, TokenRule::OwnOrigins, 0).await;
+        let (words, asked, failed) = match answer {
+            Ok(answer) => {
+                let asked = retry::retry_after(&answer.headers, SystemTime::now());
+                let progress = answer.header("x-progress").map(str::to_owned);
+                match job_status(&answer) {
+                    status if status == StatusCode::ACCEPTED => {
+                        failures = 0;
+                        bare_errors = 0;
+                        (progress, asked, false)
+                    }
+                    status if status.is_success() => return finish(answer).await,
+                    status => {
+                        let refusal = Refusal::read(Method::GET, answer).await;
+                        bare_errors += 1;
+                        let bare = status == StatusCode::INTERNAL_SERVER_ERROR && !refusal.is_outcome;
+                        let again = retry::is_passing(status)
+                            || refusal.is_transient
+                            || bare && bare_errors < MOST_BARE_ERRORS;
+                        if !again {
+                            let gone = matches!(status.as_u16(), 404 | 410);
+                            return Err(match status.as_u16() {
+                                401 | 403 => AsyncError::Fhir(FhirError::Refused(Box::new(refusal))),
+                                _ if gone => AsyncError::Gone(Box::new(refusal)),
+                                _ => AsyncError::Failed(Box::new(refusal)),
+                            });
+                        }
+                        // Being told to slow down is no failure.
+                        if status != StatusCode::TOO_MANY_REQUESTS {
+                            failures += 1;
+                        }
+                        let words = refusal.to_string();
+                        if failures >= MOST_FAILURES {
+                            return Err(AsyncError::OutOfReach(Box::new(FhirError::Refused(Box::new(refusal)))));
+                        }
+                        (Some(words), asked, true)
+                    }
+                }
+            }
+            Err(FhirError::Http(error)) if !matches!(error, HttpError::Setup { .. }) => {
+                failures += 1;
+                if failures >= MOST_FAILURES {
+                    return Err(AsyncError::OutOfReach(Box::new(error.into())));
+                }
+                (Some(error.to_string()), None, true)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let wait = match asked {
+            Some(asked) => asked.clamp(SHORTEST_WAIT, patience.max_retry_after.max(SHORTEST_WAIT)),
+            None => backoff.mul_f64(0.9 + fastrand::f64() * 0.2),
+        };
+        backoff = (backoff.mul_f64(1.5)).min(LONGEST_BACKOFF);
+        let elapsed = started.elapsed();
+        if patience.max_wait.is_some_and(|longest| elapsed + wait > longest) {
+            return Err(AsyncError::TooLong {
+                waited: elapsed,
+                status_url: secret::url_for_people(status_url),
+            });
+        }
+        watch(&Progress {
+            words,
+            elapsed,
+            next_poll_in: wait,
+            failed,
+        });
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// The job's status: the HTTP one, unless the server says it apart (Bulk Data 3.0, `separate-export-status`).
+fn job_status(answer: &Response) -> StatusCode {
+    let separate = answer
+        .header("x-export-status")
+        .and_then(|text| text.split_whitespace().next()?.parse::<u16>().ok())
+        .and_then(|code| StatusCode::from_u16(code).ok());
+    separate.filter(|_| answer.status.is_success()).unwrap_or(answer.status)
+}
+
+async fn finish(answer: Response) -> Result<Finished, AsyncError> {
+    let (url, status, headers) = (answer.url.clone(), answer.status, answer.headers.clone());
+    let body = answer.body.bytes(LARGEST_ANSWER).await.map_err(FhirError::from)?;
+    Ok(Finished {
+        url,
+        status,
+        headers,
+        body,
+    })
+}
+
+/// Tells the server that the job's files are not needed any more, or to stop it. 404 is fine: it is gone already.
+///
+/// # Errors
+/// The server refused or was not reached.
+pub async fn delete(client: &Client, status_url: &Url) -> Result<(), FhirError> {
+    let request = Request::new(Method::DELETE, status_url.clone());
+    let answer = match client.send(request, TokenRule::OwnOrigins).await {
+        Ok(answer) => answer,
+        Err(FhirError::MaybeDone(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if answer.status.is_success() || matches!(answer.status.as_u16(), 404 | 410) {
+        return Ok(());
+    }
+    Err(FhirError::Refused(Box::new(Refusal::read(Method::DELETE, answer).await)))
+}
+
+impl Finished {
+    /// The body's media type as the server said it.
+    pub fn content_type(&self) -> &str {
+        self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}

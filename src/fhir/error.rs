@@ -1,0 +1,202 @@
+//! Answers that are no success, with the server's own words: OperationOutcome, OAuth or cloud JSON, text, HTML or nothing.
+
+use std::fmt;
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use crate::auth::AuthError;
+use crate::http::{HttpError, Response};
+use crate::{secret, words};
+
+/// The most of an error body that is read.
+const LARGEST_ERROR: usize = 4 << 20;
+/// Issue codes that say "this time", not "never" (FHIR R4, issue-type, children of `transient`).
+const TRANSIENT: [&str; 7] = ["transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"];
+
+/// What can go wrong between a request and a good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum FhirError {
+    #[error("`{text}` makes no URL: {reason}")]
+    BadUrl { text: String, reason: String },
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    #[error("{0}\nThe request was repeated, so the first try may have done it.")]
+    MaybeDone(Box<Refusal>),
+    #[error("{from} redirects to {to}, which was not followed: {reason}")]
+    Redirect { from: String, to: String, reason: String },
+    #[error("the answer of {url} is not {wanted}: {found}")]
+    NotFhir {
+        url: String,
+        wanted: &'static str,
+        found: String,
+    },
+    #[error("the pages of the search lead in a circle at {url}")]
+    Loop { url: String },
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+/// A status that is no success, and why.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub method: Method,
+    pub url: Url,
+    pub status: StatusCode,
+    /// The server's words, one line per issue.
+    pub words: Vec<String>,
+    /// Whether an OperationOutcome says that the same may work later.
+    pub is_transient: bool,
+    /// Whether the body was an OperationOutcome.
+    pub is_outcome: bool,
+    /// The body, for output that was asked for whatever the status.
+    pub body: Bytes,
+}
+
+impl Refusal {
+    /// Reads the answer's body and finds the words in it.
+    pub async fn read(method: Method, answer: Response) -> Self {
+        let content_type = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
+        let challenge = answer.header(WWW_AUTHENTICATE).map(str::to_owned);
+        let (url, status) = (answer.url.clone(), answer.status);
+        let (body, problem) = match answer.body.bytes(LARGEST_ERROR).await {
+            Ok(body) => (body, None),
+            Err(error) => (Bytes::new(), Some(error.to_string())),
+        };
+        let mut refusal = Self::of(method, url, status, &content_type, body);
+        if refusal.words.is_empty() {
+            refusal.words.extend(problem.or(challenge));
+        }
+        refusal
+    }
+
+    /// A refusal from the parts of an answer.
+    pub fn of(method: Method, url: Url, status: StatusCode, content_type: &str, body: Bytes) -> Self {
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        let is_outcome = json.as_ref().is_some_and(is_outcome);
+        let (words, is_transient) = match &json {
+            Some(json) if is_outcome => (outcome_words(json), is_transient(json)),
+            Some(json) => (json_words(json).into_iter().collect(), false),
+            None => (words::of_text(content_type, &body).into_iter().collect(), false),
+        };
+        Self {
+            method,
+            url,
+            status,
+            words,
+            is_transient,
+            is_outcome,
+            body,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} answered {}", self.method, secret::url_for_people(&self.url), self.status)?;
+        match self.words.as_slice() {
+            [] => Ok(()),
+            [one] => write!(f, ": {one}"),
+            several => several.iter().try_for_each(|words| write!(f, "\n  {words}")),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Whether a value is an OperationOutcome.
+pub fn is_outcome(json: &Value) -> bool {
+    json.get("resourceType").and_then(Value::as_str) == Some("OperationOutcome")
+}
+
+/// One line for each issue: severity, code, details, diagnostics and where (FHIR R4, OperationOutcome).
+pub fn outcome_words(outcome: &Value) -> Vec<String> {
+    let Some(issues) = outcome.get("issue").and_then(Value::as_array) else {
+        return Vec::new();
+    };
+    issues
+        .iter()
+        .map(|issue| {
+            let text = |pointer: &str| issue.pointer(pointer).and_then(Value::as_str);
+            let mut line = format!(
+                "{} ({})",
+                text("/severity").unwrap_or("error"),
+                text("/code").unwrap_or("unknown")
+            );
+            let details = text("/details/text")
+                .or_else(|| text("/details/coding/0/display"))
+                .or_else(|| text("/details/coding/0/code"));
+            let mut said = Vec::new();
+            for part in [details, text("/diagnostics")].into_iter().flatten() {
+                let part = words::shortened(part);
+                if !part.is_empty() && !said.contains(&part) {
+                    said.push(part);
+                }
+            }
+            if !said.is_empty() {
+                line = format!("{line} {}", said.join(" - "));
+            }
+            let place = issue.get("expression").or_else(|| issue.get("location")).and_then(Value::as_array);
+            if let Some(place) = place.and_then(|place| place.first()).and_then(Value::as_str) {
+                line = format!("{line} [at {place}]");
+            }
+            line
+        })
+        .collect()
+}
+
+fn is_transient(outcome: &Value) -> bool {
+    outcome.get("issue").and_then(Value::as_array).is_some_and(|issues| {
+        issues
+            .iter()
+            .filter_map(|issue| issue.get("code")?.as_str())
+            .any(|code| TRANSIENT.contains(&code))
+    })
+}
+
+/// OAuth errors, and the shapes cloud gateways answer with.
+fn json_words(json: &Value) -> Option<String> {
+    let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str);
+    let said = match (text("/error"), text("/error_description")) {
+        (Some(error), Some(description)) => Some(format!("{error} - {description}")),
+        (Some(error), None) => Some(error.to_owned()),
+        _ => ["/error/message", "/message", "/Message", "/detail", "/title"]
+            .iter()
+            .find_map(|pointer| text(pointer))
+            .map(str::to_owned),
+    };
+    said.or_else(|| json.as_str().map(str::to_owned))
+        .or_else(|| (json != &Value::Null).then(|| json.to_string()))
+        .map(|said| words::shortened(&said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(content_type: &str, body: &str) -> String {
+        let url = Url::parse("https://h.example/fhir/Patient").unwrap();
+        Refusal::of(Method::GET, url, StatusCode::BAD_REQUEST, content_type, Bytes::copy_from_slice(body.as_bytes()))
+            .to_string()
+            .replace("GET https://h.example/fhir/Patient answered 400 Bad Request", "")
+    }
+
+    #[test]
+    fn every_shape_of_error_is_put_into_words() {
+        let outcome = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invalid",
+            "details":{"text":"Bad name"},"diagnostics":"at 3","expression":["Patient.name"]}]}"#;
+        assert_eq!(shown("", outcome), ": error (invalid) Bad name - at 3 [at Patient.name]");
+        assert_eq!(shown("", r#"{"error":"invalid_client","error_description":null}"#), ": invalid_client");
+        assert_eq!(shown("", r#"{"error":"e","error_description":"d"}"#), ": e - d");
+        assert_eq!(shown("", r#"{"error":{"message":"gone","code":404}}"#), ": gone");
+        assert_eq!(shown("", r#"{"message":"Forbidden"}"#), ": Forbidden");
+        assert_eq!(shown("text/plain", "no such thing"), ": no such thing");
+        assert_eq!(shown("text/html", "<title>Oops</title>"), ": an HTML page, \"Oops\"");
+        assert_eq!(shown("", ""), "");
+    }
+}

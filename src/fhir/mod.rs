@@ -1,0 +1,285 @@
+//! Requests with a token, answers with meaning. One function decides where a token goes.
+
+pub mod asynchronous;
+pub mod error;
+pub mod ndjson;
+pub mod object;
+pub mod page;
+pub mod raw;
+pub mod transaction;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION,
+};
+use reqwest::{Method, StatusCode};
+use url::Url;
+
+use crate::auth::{AuthError, TokenSource};
+use crate::http::retry::{self, Retry};
+use crate::http::{Http, HttpError, Request, Response};
+use crate::profile::{Profile, urls};
+use crate::secret;
+pub use error::{FhirError, Refusal};
+
+/// FHIR's JSON media type (R4 §3.1.0.1).
+pub const FHIR_JSON: &str = "application/fhir+json";
+/// The largest answer read into memory: bundles, outcomes, manifests.
+pub const LARGEST_ANSWER: usize = 1 << 30;
+/// No wait between tries of one request is longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MOST_REDIRECTS: usize = 10;
+
+/// When a token goes with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenRule {
+    /// To the profile's own origins.
+    #[default]
+    OwnOrigins,
+    /// Wherever the first request goes: a file of a manifest that says `requiresAccessToken`. Not with redirects.
+    FirstRequest,
+    /// Nowhere.
+    Never,
+}
+
+/// A FHIR server with a way to sign in.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub http: Http,
+    pub profile: Arc<Profile>,
+    pub tokens: Arc<TokenSource>,
+    /// Headers given by the user, for the profile's own origins only.
+    headers: HeaderMap,
+    /// Medplum's own servers are told that they may answer with more (`X-Medplum: extended`).
+    is_medplum: bool,
+}
+
+impl Client {
+    /// A client for a resolved profile.
+    pub fn new(http: Http, profile: Profile, tokens: TokenSource, headers: HeaderMap) -> Self {
+        let host = profile.fhir_base.host_str().unwrap_or_default();
+        Self {
+            is_medplum: host == "medplum.com" || host.ends_with(".medplum.com"),
+            http,
+            profile: Arc::new(profile),
+            tokens: Arc::new(tokens),
+            headers,
+        }
+    }
+
+    /// Notes that the server is a Medplum server although its host does not say so (a login told it).
+    pub fn set_medplum(&mut self) {
+        self.is_medplum = true;
+    }
+
+    /// The URL of a request as a user names it.
+    ///
+    /// # Errors
+    /// [`FhirError::BadUrl`].
+    pub fn url(&self, text: &str) -> Result<Url, FhirError> {
+        let profile = &self.profile;
+        urls::request_url(&profile.base_url, &profile.fhir_base, profile.fhir_path.as_deref(), text).map_err(|error| {
+            FhirError::BadUrl {
+                text: text.to_owned(),
+                reason: error.to_string(),
+            }
+        })
+    }
+
+    /// Whether a URL is on one of the profile's own origins.
+    pub fn is_own(&self, url: &Url) -> bool {
+        let profile = &self.profile;
+        [&profile.base_url, &profile.fhir_base]
+            .into_iter()
+            .chain(&profile.trust_origins)
+            .any(|own| urls::same_origin(own, url))
+    }
+
+    /// Sends a request: token where it belongs, redirects followed by the rules, repeated where that is safe, one
+    /// new token after a 401. Any final status is an answer; see [`Client::checked`].
+    ///
+    /// # Errors
+    /// No answer, or no token.
+    pub async fn send(&self, request: Request, rule: TokenRule) -> Result<Response, FhirError> {
+        self.send_with(request, rule, self.http.network.retries).await
+    }
+
+    /// As [`Client::send`] with another number of retries.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_with(&self, request: Request, rule: TokenRule, retries: u32) -> Result<Response, FhirError> {
+        let mut retry = Retry::new(retries, LONGEST_WAIT);
+        let mut state = Sending {
+            request,
+            rule,
+            redirects: 0,
+            renewed: false,
+            repeated: false,
+        };
+        loop {
+            let (request, authorization) = self.dressed(&state).await?;
+            let idempotent = retry::is_idempotent(&request.method);
+            let answer = match self.http.send(request).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    let again = error.was_not_sent() || idempotent && matches!(error, HttpError::Broken { .. });
+                    match again.then(|| retry.wait(None)).flatten() {
+                        Some(wait) => {
+                            state.repeated |= !error.was_not_sent();
+                            self.pause(wait, &error.to_string()).await;
+                            continue;
+                        }
+                        None => return Err(error.into()),
+                    }
+                }
+            };
+            if answer.status == StatusCode::UNAUTHORIZED
+                && !state.renewed
+                && let Some(refused) = authorization
+                && self.tokens.renew(&refused).await?.is_some()
+            {
+                state.renewed = true;
+                continue;
+            }
+            if idempotent
+                && retry::is_passing(answer.status)
+                && let Some(wait) = retry.wait(retry::retry_after(&answer.headers, SystemTime::now()))
+            {
+                state.repeated = true;
+                self.pause(wait, &answer.status.to_string()).await;
+                continue;
+            }
+            if let Some(target) = redirect_target(&answer) {
+                state.follow(&answer, target)?;
+                continue;
+            }
+            return if state.repeated { state.explain_repeated(answer).await } else { Ok(answer) };
+        }
+    }
+
+    /// As [`Client::send`], and a status that is no success is an error with the server's words.
+    ///
+    /// # Errors
+    /// [`FhirError::Refused`] besides those of [`Client::send`].
+    pub async fn checked(&self, request: Request, rule: TokenRule) -> Result<Response, FhirError> {
+        let method = request.method.clone();
+        let answer = self.send(request, rule).await?;
+        if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(answer);
+        }
+        Err(FhirError::Refused(Box::new(Refusal::read(method, answer).await)))
+    }
+
+    /// The request as it goes out, with the authorization that was put on it.
+    async fn dressed(&self, state: &Sending) -> Result<(Request, Option<crate::auth::Authorization>), AuthError> {
+        let mut request = state.request.clone();
+        let own = self.is_own(&request.url);
+        request.headers.entry(ACCEPT).or_insert(HeaderValue::from_static(FHIR_JSON));
+        request.headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
+        if request.body.is_some() {
+            request.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(FHIR_JSON));
+        }
+        if own {
+            if self.is_medplum {
+                request.headers.insert(HeaderName::from_static("x-medplum"), HeaderValue::from_static("extended"));
+            }
+            for (name, value) in &self.headers {
+                request.headers.insert(name.clone(), value.clone());
+            }
+        }
+        let wanted = match state.rule {
+            TokenRule::OwnOrigins => own,
+            TokenRule::FirstRequest => own || state.redirects == 0,
+            TokenRule::Never => false,
+        };
+        if !wanted || request.headers.contains_key(AUTHORIZATION) {
+            return Ok((request, None));
+        }
+        let authorization = self.tokens.authorization().await?;
+        if let Some(authorization) = &authorization {
+            request.headers.insert(AUTHORIZATION, authorization.header.clone());
+        }
+        let renewable = authorization.filter(crate::auth::Authorization::is_renewable);
+        Ok((request, renewable))
+    }
+
+    async fn pause(&self, wait: Duration, reason: &str) {
+        self.http.trace.line(1, &format!("* {reason}: next try in {} ms", wait.as_millis()));
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// A request on its way through tries and redirects.
+struct Sending {
+    request: Request,
+    rule: TokenRule,
+    redirects: usize,
+    renewed: bool,
+    repeated: bool,
+}
+
+impl Sending {
+    /// Takes the redirect, or says why not (RFC 9110 §15.4).
+    fn follow(&mut self, answer: &Response, target: Url) -> Result<(), FhirError> {
+        let refuse = |reason: &str| FhirError::Redirect {
+            from: secret::url_for_people(&answer.url),
+            to: secret::url_for_people(&target),
+            reason: reason.to_owned(),
+        };
+        self.redirects += 1;
+        if self.redirects > MOST_REDIRECTS {
+            return Err(refuse("it redirects without end"));
+        }
+        if answer.url.scheme() == "https" && target.scheme() != "https" {
+            return Err(refuse("it leads from https to http"));
+        }
+        let reading = matches!(self.request.method, Method::GET | Method::HEAD);
+        if !reading && answer.status == StatusCode::SEE_OTHER {
+            self.request.method = Method::GET;
+            self.request.body = None;
+            self.request.headers.remove(CONTENT_TYPE);
+            self.request.headers.remove(IF_MATCH);
+        } else if !reading && !matches!(answer.status.as_u16(), 307 | 308) {
+            return Err(refuse("a redirected write is not repeated"));
+        } else if !reading && !urls::same_origin(&answer.url, &target) {
+            return Err(refuse("data is not sent again to another server"));
+        }
+        if !urls::same_origin(&self.request.url, &target) {
+            // Headers of this one request may hold credentials of the first server's.
+            for name in ["authorization", "cookie"] {
+                self.request.headers.remove(name);
+            }
+        }
+        self.request.url = target;
+        Ok(())
+    }
+
+    /// After a repeated DELETE or conditional PUT, "not there" may mean that the first try did it.
+    async fn explain_repeated(&self, answer: Response) -> Result<Response, FhirError> {
+        let method = &self.request.method;
+        let done = *method == Method::DELETE && matches!(answer.status.as_u16(), 404 | 410)
+            || *method == Method::PUT && answer.status == StatusCode::PRECONDITION_FAILED;
+        if !done {
+            return Ok(answer);
+        }
+        Err(FhirError::MaybeDone(Box::new(Refusal::read(method.clone(), answer).await)))
+    }
+}
+
+fn redirect_target(answer: &Response) -> Option<Url> {
+    if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    answer.url.join(answer.header(LOCATION)?).ok()
+}
+
+/// A JSON body as a request's.
+#[must_use]
+pub fn with_body(mut request: Request, body: Bytes, content_type: &'static str) -> Request {
+    request.body = Some(body);
+    request.header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+}

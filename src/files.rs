@@ -1,0 +1,142 @@
+//! Private files: readable by their owner alone, replaced whole, changed under a lock.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A held lock; other processes wait until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the exclusive lock on `path`, creating the lock file; waits for whoever holds it.
+    ///
+    /// # Errors
+    /// The file cannot be created or the system has no file locks.
+    pub fn exclusive(path: &Path) -> io::Result<Self> {
+        let file = open_lock_file(path)?;
+        file.lock()?;
+        Ok(Self { _file: file })
+    }
+
+    /// Takes the lock if nobody holds it.
+    ///
+    /// # Errors
+    /// As [`Lock::exclusive`].
+    pub fn try_exclusive(path: &Path) -> io::Result<Option<Self>> {
+        let file = open_lock_file(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn open_lock_file(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        create_private_dir(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// Creates a folder and its missing parents, each for its owner alone (0700 on Unix).
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
+
+/// Takes group and world rights off a file or folder; `true` when there were any.
+pub fn make_private(path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mut permissions = fs::metadata(path)?.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(permissions.mode() & 0o700);
+            fs::set_permissions(path, permissions)?;
+            return Ok(true);
+        }
+    }
+    let _ = path;
+    Ok(false)
+}
+
+/// Replaces a file whole: either the old or the new contents are there, never a part. 0600 on Unix.
+///
+/// # Errors
+/// The folder cannot be written, or the disk is full; the old file is then as it was.
+pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".tmp")
+        .tempfile_in(&folder)?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_dir(&folder);
+    Ok(())
+}
+
+/// The folder a file lies in, `.` for a bare name.
+pub fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Makes renames in a folder durable, where the system can.
+pub fn sync_dir(folder: &Path) {
+    #[cfg(unix)]
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    let _ = folder;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_is_private_and_leaves_no_temporary_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_lock_is_held_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("locks").join("x");
+        let held = Lock::exclusive(&path).unwrap();
+        assert!(Lock::try_exclusive(&path).unwrap().is_none());
+        drop(held);
+        assert!(Lock::try_exclusive(&path).unwrap().is_some());
+    }
+}

@@ -1,0 +1,44 @@
+//! Rows under a header, in columns as wide as they need to be.
+
+/// A table as text: a header in capitals, then the rows, columns two spaces apart.
+pub fn render(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = line(&header.iter().map(|cell| cell.to_uppercase()).collect::<Vec<_>>(), &widths);
+    for row in rows {
+        out.push('\n');
+        out.push_str(&line(row, &widths));
+    }
+    out
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let padded: Vec<String> = cells
+        .iter()
+        .zip(widths)
+        .map(|(cell, width)| {
+            // Numbers stand under each other.
+            if cell.chars().all(|c| c.is_ascii_digit() || ",.-".contains(c)) && !cell.is_empty() {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        })
+        .collect();
+    padded.join("  ").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let table = render(&["type", "files"], &[vec!["Patient".into(), "1".into()], vec!["X".into(), "12".into()]]);
+        assert_eq!(table, "TYPE     FILES\nPatient      1\nX           12");
+    }
+}

@@ -1,0 +1,312 @@
+//! What was configured for one server: settings by name, and the profile they resolve to.
+
+pub mod env;
+pub mod resolve;
+pub mod store;
+pub mod urls;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use url::Url;
+
+use crate::secret::{MASK, Secret};
+
+/// The profile used when none is named.
+pub const DEFAULT_NAME: &str = "default";
+
+/// Everything that can be set for a server. The order is the one in which settings are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    AuthType,
+    BaseUrl,
+    FhirUrlPath,
+    TokenUrl,
+    AuthorizeUrl,
+    CallbackUrl,
+    ClientId,
+    ClientSecret,
+    ClientSecretFile,
+    ClientAuth,
+    AccessToken,
+    PrivateKeyPath,
+    KeyId,
+    Scope,
+    Audience,
+    Subject,
+    Issuer,
+    TrustOrigin,
+}
+
+impl Key {
+    /// All settings.
+    pub const ALL: [Self; 18] = [
+        Self::AuthType,
+        Self::BaseUrl,
+        Self::FhirUrlPath,
+        Self::TokenUrl,
+        Self::AuthorizeUrl,
+        Self::CallbackUrl,
+        Self::ClientId,
+        Self::ClientSecret,
+        Self::ClientSecretFile,
+        Self::ClientAuth,
+        Self::AccessToken,
+        Self::PrivateKeyPath,
+        Self::KeyId,
+        Self::Scope,
+        Self::Audience,
+        Self::Subject,
+        Self::Issuer,
+        Self::TrustOrigin,
+    ];
+
+    /// The key in the `options` object of a profile file; the Medplum CLI's where it has one.
+    pub fn json(self) -> &'static str {
+        match self {
+            Self::AuthType => "authType",
+            Self::BaseUrl => "baseUrl",
+            Self::FhirUrlPath => "fhirUrlPath",
+            Self::TokenUrl => "tokenUrl",
+            Self::AuthorizeUrl => "authorizeUrl",
+            Self::CallbackUrl => "callbackUrl",
+            Self::ClientId => "clientId",
+            Self::ClientSecret => "clientSecret",
+            Self::ClientSecretFile => "clientSecretFile",
+            Self::ClientAuth => "clientAuth",
+            Self::AccessToken => "accessToken",
+            Self::PrivateKeyPath => "privateKeyPath",
+            Self::KeyId => "keyId",
+            Self::Scope => "scope",
+            Self::Audience => "audience",
+            Self::Subject => "subject",
+            Self::Issuer => "issuer",
+            Self::TrustOrigin => "trustOrigin",
+        }
+    }
+
+    /// The environment variable that gives it.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::AuthType => "MEDPLUM_AUTH_TYPE",
+            Self::BaseUrl => "MEDPLUM_BASE_URL",
+            Self::FhirUrlPath => "MEDPLUM_FHIR_URL_PATH",
+            Self::TokenUrl => "MEDPLUM_TOKEN_URL",
+            Self::AuthorizeUrl => "MEDPLUM_AUTHORIZE_URL",
+            Self::CallbackUrl => "MEDPLUM_CALLBACK_URL",
+            Self::ClientId => "MEDPLUM_CLIENT_ID",
+            Self::ClientSecret => "MEDPLUM_CLIENT_SECRET",
+            Self::ClientSecretFile => "MEDPLUM_CLIENT_SECRET_FILE",
+            Self::ClientAuth => "MEDPLUM_CLIENT_AUTH",
+            Self::AccessToken => "MEDPLUM_CLIENT_ACCESS_TOKEN",
+            Self::PrivateKeyPath => "MEDPLUM_PRIVATE_KEY_PATH",
+            Self::KeyId => "MEDPLUM_KEY_ID",
+            Self::Scope => "MEDPLUM_SCOPE",
+            Self::Audience => "MEDPLUM_AUDIENCE",
+            Self::Subject => "MEDPLUM_SUBJECT",
+            Self::Issuer => "MEDPLUM_ISSUER",
+            Self::TrustOrigin => "MEDPLUM_TRUST_ORIGIN",
+        }
+    }
+
+    /// Whether its value is never shown.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::ClientSecret | Self::AccessToken)
+    }
+
+    /// Whether it proves who the client is, so that it must not reach another server.
+    pub fn is_credential(self) -> bool {
+        self.is_secret() || matches!(self, Self::ClientSecretFile | Self::PrivateKeyPath)
+    }
+}
+
+/// What one layer (flags, a profile file, the environment) says; nothing is checked yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings(BTreeMap<Key, String>);
+
+impl Settings {
+    /// The value of a setting, if the layer has one that is not empty.
+    pub fn get(&self, key: Key) -> Option<&str> {
+        self.0.get(&key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Sets or, with `None`, leaves a setting as it is. Secrets are masked in all output from here on.
+    pub fn set(&mut self, key: Key, value: Option<String>) {
+        if let Some(value) = value {
+            if key.is_secret() {
+                let _ = Secret::new(value.as_str());
+            }
+            self.0.insert(key, value);
+        }
+    }
+
+    /// The settings that are there, in the order they are shown.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &str)> {
+        self.0.iter().map(|(key, value)| (*key, value.as_str()))
+    }
+
+    /// Whether the layer says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the layer holds anything that proves who the client is.
+    pub fn has_credential(&self) -> bool {
+        Key::ALL.iter().any(|key| key.is_credential() && self.get(*key).is_some())
+    }
+
+    /// A value fit to be shown.
+    pub fn shown(key: Key, value: &str, show_secrets: bool) -> String {
+        if key.is_secret() && !show_secrets {
+            MASK.to_owned()
+        } else {
+            value.to_owned()
+        }
+    }
+}
+
+/// How a client proves itself to a server: the values of `--auth-type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthType {
+    Basic,
+    ClientCredentials,
+}
+
+impl AuthType {
+    /// All types, as they are spelled on the command line.
+    pub const ALL: [(&'static str, Self); 2] = [
+        ("basic", Self::Basic),
+        ("client-credentials", Self::ClientCredentials),
+    ];
+
+    /// The spelling of the command line and the profile file.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, auth_type)| *auth_type == self)
+            .map_or("", |(name, _)| name)
+    }
+}
+
+impl FromStr for AuthType {
+    type Err = ProfileError;
+
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        Self::ALL
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, auth_type)| *auth_type)
+            .ok_or_else(|| ProfileError::BadSetting {
+                key: Key::AuthType,
+                value: text.to_owned(),
+                reason: format!(
+                    "known are {}",
+                    Self::ALL.map(|(name, _)| name).join(", ")
+                ),
+            })
+    }
+}
+
+/// Where the client's secret goes in a token request (RFC 6749 §2.3.1); never both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    #[default]
+    Header,
+    Post,
+}
+
+impl FromStr for ClientAuth {
+    type Err = ProfileError;
+
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        match text {
+            "header" => Ok(Self::Header),
+            "post" => Ok(Self::Post),
+            _ => Err(ProfileError::BadSetting {
+                key: Key::ClientAuth,
+                value: text.to_owned(),
+                reason: "known are header, post".into(),
+            }),
+        }
+    }
+}
+
+/// The layers a setting can come from, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    Flag,
+    Profile,
+    Environment,
+    EnvFile,
+    Default,
+}
+
+impl Layer {
+    /// The layer in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Flag => "a flag",
+            Self::Profile => "the profile",
+            Self::Environment => "the environment",
+            Self::EnvFile => "the .env file here",
+            Self::Default => "the default",
+        }
+    }
+}
+
+/// A profile ready for use: every URL absolute, every credential one that belongs to this server.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub name: String,
+    pub base_url: Url,
+    pub base_from: Layer,
+    /// The FHIR base, without a slash at its end.
+    pub fhir_base: Url,
+    /// The part of the FHIR base after the base URL, `fhir/R4`; `None` when the FHIR base was given whole.
+    pub fhir_path: Option<String>,
+    pub token_url: Option<Url>,
+    pub authorize_url: Option<Url>,
+    pub auth_type: Option<AuthType>,
+    pub client_id: Option<String>,
+    pub client_secret: Option<Secret>,
+    pub client_auth: ClientAuth,
+    pub access_token: Option<Secret>,
+    pub private_key_path: Option<PathBuf>,
+    pub scope: Option<String>,
+    pub audience: Option<String>,
+    pub trust_origins: Vec<Url>,
+    /// Where the credential came from, when there is one.
+    pub credential_from: Option<Layer>,
+    /// Whether a login stored in the profile file belongs to this server.
+    pub may_use_login: bool,
+    /// The server that credentials were held back for, when some were.
+    pub withheld_for: Option<String>,
+}
+
+/// What can be wrong with a profile or its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    #[error("Profile \"{0}\" does not exist")]
+    Unknown(String),
+    #[error("`{0}` is not a profile name: letters, digits, `-`, `_`, `.` and `@` make one, and it does not start with a dot")]
+    BadName(String),
+    #[error("the profile file {} is broken ({reason}); it was left as it is", path.display())]
+    Broken { path: PathBuf, reason: String },
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("`{value}` cannot be used as {}: {reason}", .key.json())]
+    BadSetting {
+        key: Key,
+        value: String,
+        reason: String,
+    },
+    #[error("cannot read the client secret from {}: {reason}", path.display())]
+    SecretFile { path: PathBuf, reason: String },
+    #[error("no home directory is known, so there is no place for profiles")]
+    NoHome,
+}

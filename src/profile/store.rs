@@ -1,0 +1,331 @@
+//! Profile files in `~/.medplum`, in the Medplum CLI's format: a flat JSON object of strings.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::{Key, ProfileError, Settings};
+use crate::files::{self, Lock};
+use crate::secret::Secret;
+
+/// The key that holds the settings, as a JSON string.
+const OPTIONS: &str = "options";
+/// The key that holds the Medplum CLI's current login, as a JSON string.
+pub const ACTIVE_LOGIN: &str = "activeLogin";
+/// The key that holds the Medplum CLI's list of logins, as a JSON string.
+pub const LOGINS: &str = "logins";
+/// The key that holds this program's tokens, as a JSON string.
+pub const TOKENS: &str = "tokens";
+/// The key that holds what discovery found, as a JSON string.
+pub const DISCOVERY: &str = "discovery";
+
+/// The folder of profiles.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+/// One profile file as it stands; keys of other programs are kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProfileFile {
+    keys: Map<String, Value>,
+}
+
+impl Store {
+    /// The folder named by `MEDPLUM_CONFIG_DIR`, else `~/.medplum`.
+    ///
+    /// # Errors
+    /// [`ProfileError::NoHome`] when there is neither.
+    pub fn open() -> Result<Self, ProfileError> {
+        let folder = match std::env::var_os("MEDPLUM_CONFIG_DIR").filter(|dir| !dir.is_empty()) {
+            Some(folder) => PathBuf::from(folder),
+            None => dirs::home_dir().ok_or(ProfileError::NoHome)?.join(".medplum"),
+        };
+        Ok(Self { folder })
+    }
+
+    /// A store in another folder.
+    pub fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The file of a profile.
+    ///
+    /// # Errors
+    /// [`ProfileError::BadName`].
+    pub fn path(&self, name: &str) -> Result<PathBuf, ProfileError> {
+        check_name(name)?;
+        Ok(self.folder.join(format!("{name}.json")))
+    }
+
+    /// Reads a profile; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// The name is bad, or the file is unreadable or broken.
+    pub fn read(&self, name: &str) -> Result<Option<ProfileFile>, ProfileError> {
+        read_file(&self.path(name)?)
+    }
+
+    /// Changes a profile under its lock: reads it afresh, lets `change` edit it, and replaces the file whole.
+    /// Nothing is written when `change` left it as it was.
+    ///
+    /// # Errors
+    /// The file is broken (and stays as it is) or cannot be written, or `change` refused.
+    pub fn update<T, E: From<ProfileError>>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut ProfileFile) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let path = self.path(name)?;
+        let _lock = self.lock(name)?;
+        let before = read_file(&path)?;
+        let mut file = before.clone().unwrap_or_default();
+        let result = change(&mut file)?;
+        if before.as_ref() != Some(&file) {
+            let text = serde_json::to_string_pretty(&file.keys).unwrap_or_default();
+            files::replace(&path, text.as_bytes()).map_err(|source| ProfileError::File {
+                action: "write",
+                path,
+                source,
+            })?;
+        }
+        Ok(result)
+    }
+
+    /// Removes a profile with its tokens.
+    ///
+    /// # Errors
+    /// [`ProfileError::Unknown`], or the file cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<(), ProfileError> {
+        let path = self.path(name)?;
+        if !path.exists() {
+            return Err(ProfileError::Unknown(name.to_owned()));
+        }
+        let _lock = self.lock(name)?;
+        fs::remove_file(&path).map_err(|source| ProfileError::File {
+            action: "remove",
+            path,
+            source,
+        })
+    }
+
+    /// The names of all profiles, sorted; none when the folder does not exist.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, ProfileError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => {
+                return Err(ProfileError::File {
+                    action: "read",
+                    path: self.folder.clone(),
+                    source,
+                });
+            }
+        };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let name = name.strip_suffix(".json")?;
+                check_name(name).is_ok().then(|| name.to_owned())
+            })
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The lock held while one process asks for a token, so that others wait and use what it got.
+    pub fn token_lock_path(&self, name: &str) -> PathBuf {
+        self.folder.join(".locks").join(format!("{name}.token"))
+    }
+
+    fn lock(&self, name: &str) -> Result<Lock, ProfileError> {
+        let path = self.folder.join(".locks").join(format!("{name}.lock"));
+        let error = |source| ProfileError::File {
+            action: "lock",
+            path: path.clone(),
+            source,
+        };
+        files::create_private_dir(&self.folder).map_err(error)?;
+        let _ = files::make_private(&self.folder);
+        Lock::exclusive(&path).map_err(error)
+    }
+}
+
+/// Profile names are plain names: they become file names.
+///
+/// # Errors
+/// [`ProfileError::BadName`].
+pub fn check_name(name: &str) -> Result<(), ProfileError> {
+    let plain = !name.is_empty()
+        && name.len() <= 100
+        && !name.starts_with(['.', '-'])
+        && name.chars().all(|c| c.is_alphanumeric() || "-_.@+ ".contains(c));
+    if plain { Ok(()) } else { Err(ProfileError::BadName(name.to_owned())) }
+}
+
+fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(broken(path, "it is not UTF-8 text"));
+        }
+        Err(source) => {
+            return Err(ProfileError::File {
+                action: "read",
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    let keys: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
+        // serde_json's message quotes no values, only what it expected and where.
+        broken(path, &format!("not a JSON object: line {}, column {}", error.line(), error.column()))
+    })?;
+    let file = ProfileFile { keys };
+    file.options().map_err(|reason| broken(path, &reason))?;
+    Ok(Some(file))
+}
+
+fn broken(path: &Path, reason: &str) -> ProfileError {
+    ProfileError::Broken {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+impl ProfileFile {
+    /// The settings of this program and of the Medplum CLI in the file.
+    pub fn settings(&self) -> Settings {
+        let options = self.options().unwrap_or_default();
+        let mut settings = Settings::default();
+        for key in Key::ALL {
+            let value = options.get(key.json()).and_then(Value::as_str).filter(|value| !value.is_empty());
+            settings.set(key, value.map(str::to_owned));
+        }
+        settings
+    }
+
+    /// Replaces the settings, or with `merge` adds to them; options of other programs are kept.
+    /// Tokens go when they are of another server or client than before.
+    pub fn set_settings(&mut self, name: &str, settings: &Settings, merge: bool) {
+        let before = self.settings();
+        let mut options = self.options().unwrap_or_default();
+        options.insert("name".into(), name.into());
+        for key in Key::ALL {
+            match settings.get(key) {
+                Some(value) => {
+                    options.insert(key.json().into(), value.into());
+                }
+                None if !merge => {
+                    options.shift_remove(key.json());
+                }
+                None => {}
+            }
+        }
+        let text = serde_json::to_string(&options).unwrap_or_default();
+        self.keys.insert(OPTIONS.into(), text.into());
+        let after = self.settings();
+        let server = [Key::BaseUrl, Key::FhirUrlPath, Key::TokenUrl, Key::ClientId];
+        if server.iter().any(|key| before.get(*key) != after.get(*key)) {
+            self.drop_tokens();
+            self.keys.shift_remove(DISCOVERY);
+        }
+    }
+
+    /// Takes every login and token out of the file; the settings stay.
+    pub fn drop_tokens(&mut self) {
+        for key in [TOKENS, ACTIVE_LOGIN, LOGINS] {
+            self.keys.shift_remove(key);
+        }
+    }
+
+    /// One of the file's JSON-in-a-string values; `None` when absent or not JSON.
+    pub fn json(&self, key: &str) -> Option<Value> {
+        let value = serde_json::from_str(self.keys.get(key)?.as_str()?).ok()?;
+        mask_tokens(&value);
+        Some(value)
+    }
+
+    /// Sets one of the JSON-in-a-string values.
+    pub fn set_json(&mut self, key: &str, value: &Value) {
+        self.keys.insert(key.into(), value.to_string().into());
+    }
+
+    fn options(&self) -> Result<Map<String, Value>, String> {
+        match self.keys.get(OPTIONS) {
+            None => Ok(Map::new()),
+            Some(Value::String(text)) => serde_json::from_str(text)
+                .map_err(|_| format!("its `{OPTIONS}` is not a JSON object in a string")),
+            Some(_) => Err(format!("its `{OPTIONS}` is not a string")),
+        }
+    }
+}
+
+/// Has every token in a stored value masked from now on.
+fn mask_tokens(value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match field.as_str() {
+                    Some(text) if key.ends_with("Token") => drop(Secret::new(text)),
+                    _ => mask_tokens(field),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(mask_tokens),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(Key, &str)]) -> Settings {
+        let mut settings = Settings::default();
+        for (key, value) in pairs {
+            settings.set(*key, Some((*value).to_owned()));
+        }
+        settings
+    }
+
+    #[test]
+    fn foreign_keys_and_options_survive_and_tokens_go_with_the_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path().join("new"));
+        let path = store.path("x").unwrap();
+        fs::create_dir(folder.path().join("new")).unwrap();
+        fs::write(&path, r#"{"other":"1","options":"{\"name\":\"x\",\"foreign\":7}","tokens":"[]"}"#).unwrap();
+        let set = |pairs: &[(Key, &str)], merge| {
+            store
+                .update("x", |file| {
+                    file.set_settings("x", &settings(pairs), merge);
+                    Ok::<_, ProfileError>(())
+                })
+                .unwrap();
+            fs::read_to_string(&path).unwrap()
+        };
+        let text = set(&[(Key::Scope, "a")], false);
+        assert!(text.contains("tokens") && text.contains("foreign") && text.contains("other"));
+        let text = set(&[(Key::BaseUrl, "https://h.example")], true);
+        assert!(!text.contains("tokens") && text.contains("scope"), "{text}");
+        assert!(!set(&[(Key::BaseUrl, "https://h.example")], false).contains("scope"));
+    }
+
+    #[test]
+    fn names_with_separators_are_refused() {
+        for name in ["", "..", "../x", "a/b", "a\\b", ".hidden", "a\0b", "-x"] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in ["default", "bcda-sandbox", "a.b", "me@work", "Zürich 2"] {
+            check_name(name).unwrap();
+        }
+    }
+}
