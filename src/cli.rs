@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{bulk, completions, demo, login, profile, rest, sandbox, token, whoami};
+use crate::commands::{
+    bulk, completions, demo, duration, login, profile, rest, sandbox, token, whoami,
+};
 use crate::context::{Context, Globals};
 use crate::exit;
 use crate::http::Network;
@@ -92,7 +94,12 @@ struct ServerArgs {
     #[arg(long, global = true, value_name = "SECRET")]
     client_secret: Option<String>,
     /// File that holds the client secret, or - for stdin
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "client_secret")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "client_secret"
+    )]
     client_secret_file: Option<String>,
     /// Where the secret goes in token requests: header, post [default: header]
     #[arg(long, global = true, value_name = "WHERE", hide_short_help = true)]
@@ -103,6 +110,9 @@ struct ServerArgs {
     /// Private key file
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     private_key_path: Option<String>,
+    /// Key id of the private key
+    #[arg(long, global = true, value_name = "KID", hide_short_help = true)]
+    key_id: Option<String>,
     /// Scope to ask for
     #[arg(long, global = true, value_name = "SCOPE")]
     scope: Option<String>,
@@ -136,7 +146,14 @@ struct OutputArgs {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
     /// When to colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_short_help = true
+    )]
     color: ColorArg,
 }
 
@@ -144,7 +161,12 @@ struct OutputArgs {
 #[command(next_help_heading = "Network")]
 struct NetworkArgs {
     /// Add a header to requests to the server
-    #[arg(short = 'H', long = "header", global = true, value_name = "NAME: VALUE")]
+    #[arg(
+        short = 'H',
+        long = "header",
+        global = true,
+        value_name = "NAME: VALUE"
+    )]
     headers: Vec<String>,
     /// Longest time for one request, such as 90 or 5m; none by default
     #[arg(long, global = true, value_name = "TIME", value_parser = duration, hide_short_help = true)]
@@ -156,7 +178,13 @@ struct NetworkArgs {
     #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "60s", hide_short_help = true)]
     read_timeout: Duration,
     /// How often to repeat a request that may be repeated
-    #[arg(long, global = true, value_name = "N", default_value_t = 3, hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        default_value_t = 3,
+        hide_short_help = true
+    )]
     retries: u32,
     /// Trust the certificates in this PEM file too
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
@@ -178,24 +206,6 @@ enum ColorArg {
     Auto,
     Always,
     Never,
-}
-
-/// Reads a time: seconds, or a number with `ms`, `s`, `m`, `h` or `d`.
-///
-/// # Errors
-/// The text is no time.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor = match &text[digits.len()..] {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86400.0,
-        unit => return Err(format!("`{unit}` is no unit of time; known are ms, s, m, h, d")),
-    };
-    let number: f64 = digits.parse().map_err(|_| "write it as 90, 90s, 5m, 2h or 1d".to_owned())?;
-    Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())
 }
 
 /// Parses the command line.
@@ -235,8 +245,9 @@ impl GlobalArgs {
         let (mut secret, mut secret_file) = (server.client_secret, server.client_secret_file);
         if secret_file.as_deref() == Some("-") {
             secret_file = None;
-            let text = std::io::read_to_string(std::io::stdin())
-                .map_err(|error| exit::Failure::usage(format!("cannot read the client secret from stdin: {error}")))?;
+            let text = std::io::read_to_string(std::io::stdin()).map_err(|error| {
+                exit::Failure::usage(format!("cannot read the client secret from stdin: {error}"))
+            })?;
             let text = text.trim_end_matches(['\r', '\n']).to_owned();
             if text.is_empty() {
                 return Err(exit::Failure::usage("stdin holds no client secret"));
@@ -245,7 +256,9 @@ impl GlobalArgs {
         }
         let trust_origin = (!server.trust_origin.is_empty()).then(|| server.trust_origin.join(" "));
         let absolute = |path: Option<String>| {
-            path.map(|path| std::path::absolute(&path).map_or(path, |path| path.to_string_lossy().into_owned()))
+            path.map(|path| {
+                std::path::absolute(&path).map_or(path, |path| path.to_string_lossy().into_owned())
+            })
         };
         for (key, value) in [
             (Key::AuthType, server.auth_type),
@@ -260,6 +273,7 @@ impl GlobalArgs {
             (Key::ClientAuth, server.client_auth),
             (Key::AccessToken, server.access_token),
             (Key::PrivateKeyPath, absolute(server.private_key_path)),
+            (Key::KeyId, server.key_id),
             (Key::Scope, server.scope),
             (Key::Audience, server.audience),
             (Key::Subject, server.subject),
@@ -292,7 +306,7 @@ impl GlobalArgs {
 /// Whatever the command failed with; [`exit::report`] makes it a code.
 pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
     if let Command::Completions(args) = &cli.command {
-        return completions::run(&output, args);
+        return completions::run(&output, args, &mut Cli::command());
     }
     let context = Context::new(cli.global.into_globals()?, output)?;
     match cli.command {
@@ -314,22 +328,10 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_are_read_with_and_without_unit() {
-        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for bad in ["", "m", "5 weeks", "-1", "1e400"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -47,7 +47,9 @@ impl Context {
             env::from_file(Path::new(".env"))
         };
         if let Some(problem) = &env_file.problem {
-            output.warn(&format!("The .env file here was read only in part: {problem}."));
+            output.warn(&format!(
+                "The .env file here was read only in part: {problem}."
+            ));
         }
         Ok(Self {
             output,
@@ -59,7 +61,11 @@ impl Context {
 
     /// The name of the profile: `-p`, then `MEDPLUM_PROFILE`, then `.env`, then `default`.
     pub fn profile_name(&self) -> String {
-        let variable = || std::env::var("MEDPLUM_PROFILE").ok().filter(|name| !name.is_empty());
+        let variable = || {
+            std::env::var("MEDPLUM_PROFILE")
+                .ok()
+                .filter(|name| !name.is_empty())
+        };
         self.globals
             .profile
             .clone()
@@ -72,7 +78,10 @@ impl Context {
     ///
     /// # Errors
     /// The profile is unknown or broken, or a setting cannot be used.
-    pub fn resolve(&self, may_be_new: bool) -> Result<(Profile, Option<ProfileFile>), ProfileError> {
+    pub fn resolve(
+        &self,
+        may_be_new: bool,
+    ) -> Result<(Profile, Option<ProfileFile>), ProfileError> {
         let name = self.profile_name();
         let file = self.store.read(&name)?;
         if file.is_none() && name != DEFAULT_NAME && !may_be_new {
@@ -93,7 +102,9 @@ impl Context {
     /// A certificate file cannot be used.
     pub fn http(&self) -> anyhow::Result<Http> {
         if self.globals.network.insecure {
-            self.output.warn("Certificates are not checked (--insecure): anyone on the way can read the token.");
+            self.output.warn(
+                "Certificates are not checked (--insecure): anyone on the way can read the token.",
+            );
         }
         let trace: Arc<dyn Trace> = Arc::new(OutputTrace(self.output.clone()));
         Ok(Http::new(self.globals.network.clone(), trace)?)
@@ -112,7 +123,11 @@ impl Context {
     ///
     /// # Errors
     /// The profile's credentials are incomplete, or a `-H` is no header.
-    pub fn client_for(&self, profile: Profile, file: Option<&ProfileFile>) -> anyhow::Result<Client> {
+    pub fn client_for(
+        &self,
+        profile: Profile,
+        file: Option<&ProfileFile>,
+    ) -> anyhow::Result<Client> {
         let http = self.http()?;
         let cache = Cache::new(self.store.clone(), &profile.name);
         let is_medplum = file.is_some_and(|file| cache.login_is_medplum(file));
@@ -150,7 +165,9 @@ fn headers(texts: &[String]) -> Result<HeaderMap, Failure> {
         let Some((name, value)) = parsed else {
             // The text may hold a secret: only its name is repeated.
             let name = text.split(':').next().unwrap_or_default();
-            return Err(Failure::usage(format!("`{name}` is not a header; write -H 'Name: value'")));
+            return Err(Failure::usage(format!(
+                "`{name}` is not a header; write -H 'Name: value'"
+            )));
         };
         headers.insert(name, value);
     }

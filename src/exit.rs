@@ -97,12 +97,18 @@ fn verdict(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Stri
 fn of_bulk(error: &BulkError) -> (u8, Option<String>) {
     match error {
         BulkError::Folder { .. } => (USAGE, Some("choose another folder with -d".into())),
-        BulkError::Disk { .. } => (FAILED, Some("make room on the disk, then run the same command again".into())),
+        BulkError::Disk { .. } => (
+            FAILED,
+            Some("make room on the disk, then run the same command again".into()),
+        ),
         BulkError::BadRequest(_) => (USAGE, None),
         BulkError::Async(error) => of_async(error),
         BulkError::Fhir(FhirError::Refused(refusal)) if refusal.status.as_u16() == 405 => (
             FAILED,
-            Some("the server may want the other kick-off: try --method post (or --method get)".into()),
+            Some(
+                "the server may want the other kick-off: try --method post (or --method get)"
+                    .into(),
+            ),
         ),
         BulkError::Fhir(error) => of_fhir(error),
         BulkError::Manifest(_) => (FAILED, None),
@@ -114,7 +120,10 @@ fn of_async(error: &AsyncError) -> (u8, Option<String>) {
     match error {
         AsyncError::NoJob { .. } | AsyncError::Failed(_) => (FAILED, None),
         AsyncError::Gone(_) => (NOT_FOUND, None),
-        AsyncError::TooLong { .. } => (NETWORK, Some("wait longer with --max-wait, or look at the status URL later".into())),
+        AsyncError::TooLong { .. } => (
+            NETWORK,
+            Some("wait longer with --max-wait, or look at the status URL later".into()),
+        ),
         AsyncError::OutOfReach(error) => match of_fhir(error) {
             (FAILED, hint) => (NETWORK, hint),
             verdict => verdict,
@@ -164,11 +173,18 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
 
 fn of_http(error: &HttpError) -> (u8, Option<String>) {
     match error {
-        HttpError::Connect { reason, .. } if reason.contains("certificate") => {
-            (NETWORK, Some("trust a private certificate authority with --ca-cert FILE".into()))
-        }
-        HttpError::Connect { .. } => (NETWORK, Some("check the base URL, and HTTPS_PROXY if there is a proxy".into())),
-        HttpError::Timeout { .. } => (NETWORK, Some("allow more time with --timeout SECONDS".into())),
+        HttpError::Connect { reason, .. } if reason.contains("certificate") => (
+            NETWORK,
+            Some("trust a private certificate authority with --ca-cert FILE".into()),
+        ),
+        HttpError::Connect { .. } => (
+            NETWORK,
+            Some("check the base URL, and HTTPS_PROXY if there is a proxy".into()),
+        ),
+        HttpError::Timeout { .. } => (
+            NETWORK,
+            Some("allow more time with --timeout SECONDS".into()),
+        ),
         HttpError::Broken { .. } => (NETWORK, None),
         HttpError::Encoding { .. } | HttpError::TooLarge { .. } => (FAILED, None),
         HttpError::Setup { .. } => (USAGE, None),
@@ -177,9 +193,17 @@ fn of_http(error: &HttpError) -> (u8, Option<String>) {
 
 fn of_profile(error: &ProfileError) -> (u8, Option<String>) {
     match error {
-        ProfileError::Unknown(_) => (USAGE, Some("see `medplum profile list`, or make it with `medplum profile set`".into())),
-        ProfileError::Broken { .. } => (USAGE, Some("mend the file, or take it away and set the profile anew".into())),
-        ProfileError::BadName(_) | ProfileError::BadSetting { .. } | ProfileError::SecretFile { .. } => (USAGE, None),
+        ProfileError::Unknown(_) => (
+            USAGE,
+            Some("see `medplum profile list`, or make it with `medplum profile set`".into()),
+        ),
+        ProfileError::Broken { .. } => (
+            USAGE,
+            Some("mend the file, or take it away and set the profile anew".into()),
+        ),
+        ProfileError::BadName(_)
+        | ProfileError::BadSetting { .. }
+        | ProfileError::SecretFile { .. } => (USAGE, None),
         ProfileError::File { .. } => (FAILED, None),
         ProfileError::NoHome => (USAGE, Some("set HOME or MEDPLUM_CONFIG_DIR".into())),
     }

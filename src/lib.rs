@@ -18,8 +18,9 @@ pub mod fhir;
 pub mod bulk;
 pub mod sandbox;
 
-pub mod context;
 pub mod exit;
+
+pub mod context;
 
 pub mod commands;
 
@@ -34,9 +35,18 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => return exit::report(&cli.output(), &anyhow::Error::new(error).context("cannot start")),
+        Err(error) => {
+            return exit::report(
+                &cli.output(),
+                &anyhow::Error::new(error).context("cannot start"),
+            );
+        }
     };
     let output = cli.output();
     let result = runtime.block_on(cli::run(cli, output.clone()));

@@ -106,7 +106,14 @@ pub fn mask(text: &str) -> String {
 pub fn is_sensitive_header(name: &HeaderName) -> bool {
     let name = name.as_str();
     [
-        "auth", "cookie", "token", "secret", "key", "password", "dpop", "assertion",
+        "auth",
+        "cookie",
+        "token",
+        "secret",
+        "key",
+        "password",
+        "dpop",
+        "assertion",
     ]
     .iter()
     .any(|part| name.contains(part))
@@ -118,7 +125,10 @@ pub fn url_for_people(url: &Url) -> String {
     if shown.password().is_some() {
         let _ = shown.set_password(Some(MASK));
     }
-    if url.query_pairs().any(|(name, _)| is_sensitive_parameter(&name)) {
+    if url
+        .query_pairs()
+        .any(|(name, _)| is_sensitive_parameter(&name))
+    {
         let query = url.query().unwrap_or_default().split('&').map(|pair| {
             let name = pair.split('=').next().unwrap_or_default();
             if is_sensitive_parameter(name) {
@@ -146,13 +156,27 @@ fn is_sensitive_parameter(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     // Signed URLs of S3, GCS, Azure and CloudFront, and OAuth's own parameters.
     [
-        "signature", "credential", "token", "secret", "password", "assertion", "policy", "key-pair",
+        "signature",
+        "credential",
+        "token",
+        "secret",
+        "password",
+        "assertion",
+        "policy",
+        "key-pair",
     ]
     .iter()
     .any(|part| name.contains(part))
         || matches!(
             name.as_str(),
-            "sig" | "state" | "code_verifier" | "code_challenge" | "awsaccesskeyid" | "apikey" | "api_key" | "key"
+            "sig"
+                | "state"
+                | "code_verifier"
+                | "code_challenge"
+                | "awsaccesskeyid"
+                | "apikey"
+                | "api_key"
+                | "key"
         )
 }
 
@@ -176,7 +200,8 @@ mod tests {
 
     #[test]
     fn signing_parameters_of_a_url_are_masked_and_search_codes_are_not() {
-        let url = Url::parse("https://b.example/f.ndjson?X-Amz-Signature=abc&code=1234-5&sig=x").unwrap();
+        let url =
+            Url::parse("https://b.example/f.ndjson?X-Amz-Signature=abc&code=1234-5&sig=x").unwrap();
         assert_eq!(
             url_for_people(&url),
             "https://b.example/f.ndjson?X-Amz-Signature=********&code=1234-5&sig=********"

@@ -11,16 +11,25 @@ pub fn of_text(content_type: &str, body: &[u8]) -> Option<String> {
         return None;
     }
     if is_html(content_type, text) {
-        let title = between(text, "<title", "</title>")
-            .or_else(|| between(text, "<h1", "</h1>"))
-            .unwrap_or_default();
-        return Some(if title.is_empty() {
-            "an HTML page".to_owned()
-        } else {
-            format!("an HTML page, \"{}\"", shortened(&title))
+        let title = shortened(&between(text, "<title", "</title>").unwrap_or_default());
+        let shown = without_tags(text);
+        let shown = shown.strip_prefix(title.as_str()).unwrap_or(&shown).trim();
+        let parts: Vec<String> = [title.as_str(), shown]
+            .iter()
+            .filter(|part| !part.is_empty())
+            .map(|part| shortened(part))
+            .collect();
+        return Some(match parts.as_slice() {
+            [] => "an HTML page".to_owned(),
+            parts => format!("an HTML page, \"{}\"", parts.join(" - ")),
         });
     }
-    if text.chars().filter(|c| c.is_control() && !c.is_whitespace()).count() > 2 {
+    if text
+        .chars()
+        .filter(|c| c.is_control() && !c.is_whitespace())
+        .count()
+        > 2
+    {
         return Some("(binary data)".to_owned());
     }
     Some(shortened(text))
@@ -28,8 +37,14 @@ pub fn of_text(content_type: &str, body: &[u8]) -> Option<String> {
 
 /// Whether a body is a web page, whatever it calls itself.
 pub fn is_html(content_type: &str, text: &str) -> bool {
-    let start = text.trim_start().get(..15).unwrap_or(text).to_ascii_lowercase();
-    content_type.starts_with("text/html") || start.starts_with("<!doctype html") || start.starts_with("<html")
+    let start = text
+        .trim_start()
+        .get(..15)
+        .unwrap_or(text)
+        .to_ascii_lowercase();
+    content_type.starts_with("text/html")
+        || start.starts_with("<!doctype html")
+        || start.starts_with("<html")
 }
 
 /// One line of at most 300 characters.
@@ -41,6 +56,30 @@ pub fn shortened(text: &str) -> String {
     let mut short: String = line.chars().take(LONGEST).collect();
     short.push('…');
     short
+}
+
+/// The text a person would see of a page, roughly: no tags, scripts or styles.
+fn without_tags(html: &str) -> String {
+    let mut text = String::new();
+    let mut rest = html;
+    while let Some(start) = rest.find('<') {
+        text.push_str(&rest[..start]);
+        text.push(' ');
+        let tag = rest[start..]
+            .get(..8)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let end = ["script", "style"]
+            .iter()
+            .find(|name| tag[1.min(tag.len())..].starts_with(**name))
+            .map_or(">".to_owned(), |name| format!("</{name}>"));
+        match rest[start..].find(&end) {
+            Some(length) => rest = &rest[start + length + end.len()..],
+            None => return text.split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    }
+    text.push_str(rest);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The text inside the first element that starts with `open`.
@@ -59,11 +98,17 @@ mod tests {
     #[test]
     fn a_page_is_named_by_its_title_and_text_is_quoted() {
         assert_eq!(
-            of_text("text/html", b"<html><head><title>502 Bad\nGateway</title>").unwrap(),
-            "an HTML page, \"502 Bad Gateway\""
+            of_text("text/html", b"<html><head><title>502 Bad\nGateway</title><style>a {}</style><p>try <b>later</b>").unwrap(),
+            "an HTML page, \"502 Bad Gateway - try later\""
         );
-        assert_eq!(of_text("application/json", b"<!DOCTYPE html><p>").unwrap(), "an HTML page");
-        assert_eq!(of_text("text/plain", b" bad\n credentials ").unwrap(), "bad credentials");
+        assert_eq!(
+            of_text("application/json", b"<!DOCTYPE html><p>").unwrap(),
+            "an HTML page"
+        );
+        assert_eq!(
+            of_text("text/plain", b" bad\n credentials ").unwrap(),
+            "bad credentials"
+        );
         assert_eq!(of_text("", b""), None);
     }
 }

@@ -91,7 +91,9 @@ impl Cache {
     /// take: each process then asks for itself.
     pub async fn lock_tokens(&self) -> Option<Lock> {
         let path = self.store.token_lock_path(&self.name);
-        tokio::task::spawn_blocking(move || Lock::exclusive(&path).ok()).await.ok()?
+        tokio::task::spawn_blocking(move || Lock::exclusive(&path).ok())
+            .await
+            .ok()?
     }
 }
 
@@ -100,16 +102,29 @@ fn binding(profile: &Profile) -> Map<String, Value> {
     let text = |value: Option<&str>| value.map_or(Value::Null, Value::from);
     let mut binding = Map::new();
     binding.insert("server".into(), profile.fhir_base.as_str().into());
-    binding.insert("tokenUrl".into(), text(profile.token_url.as_ref().map(url::Url::as_str)));
+    binding.insert(
+        "tokenUrl".into(),
+        text(profile.token_url.as_ref().map(url::Url::as_str)),
+    );
     binding.insert("clientId".into(), text(profile.client_id.as_deref()));
     binding.insert("scope".into(), text(profile.scope.as_deref()));
     binding.insert("audience".into(), text(profile.audience.as_deref()));
-    binding.insert("authType".into(), text(profile.auth_type.map(crate::profile::AuthType::name)));
+    binding.insert(
+        "authType".into(),
+        text(profile.auth_type.map(crate::profile::AuthType::name)),
+    );
     let mut hasher = DefaultHasher::new();
     // Another secret for the same client must not find the token of this one.
-    profile.client_secret.as_ref().map(Secret::expose).hash(&mut hasher);
+    profile
+        .client_secret
+        .as_ref()
+        .map(Secret::expose)
+        .hash(&mut hasher);
     profile.private_key_path.hash(&mut hasher);
-    binding.insert("credential".into(), format!("{:016x}", hasher.finish()).into());
+    binding.insert(
+        "credential".into(),
+        format!("{:016x}", hasher.finish()).into(),
+    );
     binding
 }
 
@@ -159,7 +174,10 @@ fn put_token(file: &mut ProfileFile, profile: &Profile, token: &Token) {
     entries.push(entry);
     let surplus = entries.len().saturating_sub(MOST_TOKENS);
     entries.drain(..surplus);
-    file.set_json(TOKENS, &Value::Array(entries.into_iter().map(Value::Object).collect()));
+    file.set_json(
+        TOKENS,
+        &Value::Array(entries.into_iter().map(Value::Object).collect()),
+    );
 }
 
 fn token_entries(file: &ProfileFile) -> Vec<Map<String, Value>> {
@@ -176,11 +194,16 @@ fn token_entries(file: &ProfileFile) -> Vec<Map<String, Value>> {
 }
 
 fn is_bound_to(entry: &Map<String, Value>, binding: &Map<String, Value>) -> bool {
-    binding.iter().all(|(key, value)| entry.get(key).unwrap_or(&Value::Null) == value)
+    binding
+        .iter()
+        .all(|(key, value)| entry.get(key).unwrap_or(&Value::Null) == value)
 }
 
 fn bound_token(file: &ProfileFile, binding: &Map<String, Value>) -> Option<Token> {
-    token_entries(file).iter().find(|entry| is_bound_to(entry, binding)).and_then(from_entry)
+    token_entries(file)
+        .iter()
+        .find(|entry| is_bound_to(entry, binding))
+        .and_then(from_entry)
 }
 
 fn from_entry(entry: &Map<String, Value>) -> Option<Token> {
@@ -201,7 +224,9 @@ fn from_entry(entry: &Map<String, Value>) -> Option<Token> {
 /// The login as the Medplum CLI stores it. When this program stored it too, the better known one.
 fn stored_login(file: &ProfileFile) -> Option<Token> {
     let login = file.json(ACTIVE_LOGIN)?;
-    let Value::Object(login) = login else { return None };
+    let Value::Object(login) = login else {
+        return None;
+    };
     let access_token = login.get("accessToken")?.as_str()?;
     let known = token_entries(file)
         .iter()
@@ -209,7 +234,11 @@ fn stored_login(file: &ProfileFile) -> Option<Token> {
         .and_then(from_entry);
     known.or_else(|| {
         let mut token = Token::opaque(Secret::new(access_token));
-        token.refresh_token = login.get("refreshToken").and_then(Value::as_str).filter(|text| !text.is_empty()).map(Secret::new);
+        token.refresh_token = login
+            .get("refreshToken")
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+            .map(Secret::new);
         for key in ["project", "profile"] {
             if let Some(value) = login.get(key) {
                 token.context.insert(key.into(), value.clone());

@@ -28,7 +28,11 @@ pub struct Endpoints {
 ///
 /// # Errors
 /// The server cannot be reached.
-pub async fn endpoints(http: &Http, profile: &Profile, cache: &Cache) -> Result<Endpoints, AuthError> {
+pub async fn endpoints(
+    http: &Http,
+    profile: &Profile,
+    cache: &Cache,
+) -> Result<Endpoints, AuthError> {
     if let Some(found) = cached(profile, cache)? {
         return Ok(found);
     }
@@ -37,10 +41,17 @@ pub async fn endpoints(http: &Http, profile: &Profile, cache: &Cache) -> Result<
         None => from_capability_statement(http, profile).await?,
     };
     let Some(found) = found else {
-        http.trace.line(1, "* discovery found nothing, so Medplum's default token URL is used");
+        http.trace.line(
+            1,
+            "* discovery found nothing, so Medplum's default token URL is used",
+        );
         return Ok(Endpoints {
             token_url: urls::join(Key::TokenUrl, &profile.base_url, "oauth2/token")?,
-            authorize_url: Some(urls::join(Key::AuthorizeUrl, &profile.base_url, "oauth2/authorize")?),
+            authorize_url: Some(urls::join(
+                Key::AuthorizeUrl,
+                &profile.base_url,
+                "oauth2/authorize",
+            )?),
         });
     };
     let entry = json!({
@@ -53,13 +64,17 @@ pub async fn endpoints(http: &Http, profile: &Profile, cache: &Cache) -> Result<
         Ok::<_, ProfileError>(())
     });
     if let Err(error) = stored {
-        http.trace.line(1, &format!("* the endpoints could not be cached: {error}"));
+        http.trace
+            .line(1, &format!("* the endpoints could not be cached: {error}"));
     }
     Ok(found)
 }
 
 fn cached(profile: &Profile, cache: &Cache) -> Result<Option<Endpoints>, ProfileError> {
-    let entry = cache.store().read(cache.name())?.and_then(|file| file.json(DISCOVERY));
+    let entry = cache
+        .store()
+        .read(cache.name())?
+        .and_then(|file| file.json(DISCOVERY));
     Ok(entry.and_then(|entry| {
         (entry.get("fhirBase")?.as_str()? == profile.fhir_base.as_str()).then_some(())?;
         from_json(profile, entry.get("tokenUrl"), entry.get("authorizeUrl"))
@@ -67,14 +82,30 @@ fn cached(profile: &Profile, cache: &Cache) -> Result<Option<Endpoints>, Profile
 }
 
 /// `{fhirBase}/.well-known/smart-configuration`, appended to the path (SMART App Launch 2.2, conformance).
-async fn from_smart_configuration(http: &Http, profile: &Profile) -> Result<Option<Endpoints>, AuthError> {
-    let document = get_json(http, profile, ".well-known/smart-configuration", "application/json").await?;
+async fn from_smart_configuration(
+    http: &Http,
+    profile: &Profile,
+) -> Result<Option<Endpoints>, AuthError> {
+    let document = get_json(
+        http,
+        profile,
+        ".well-known/smart-configuration",
+        "application/json",
+    )
+    .await?;
     Ok(document.and_then(|document| {
-        from_json(profile, document.get("token_endpoint"), document.get("authorization_endpoint"))
+        from_json(
+            profile,
+            document.get("token_endpoint"),
+            document.get("authorization_endpoint"),
+        )
     }))
 }
 
-async fn from_capability_statement(http: &Http, profile: &Profile) -> Result<Option<Endpoints>, AuthError> {
+async fn from_capability_statement(
+    http: &Http,
+    profile: &Profile,
+) -> Result<Option<Endpoints>, AuthError> {
     let document = get_json(http, profile, "metadata", "application/fhir+json").await?;
     Ok(document.and_then(|document| {
         let extensions = document.pointer("/rest/0/security/extension")?.as_array()?;
@@ -93,7 +124,11 @@ async fn from_capability_statement(http: &Http, profile: &Profile) -> Result<Opt
 }
 
 /// Relative URLs are resolved against the FHIR base, although they should not occur.
-fn from_json(profile: &Profile, token: Option<&Value>, authorize: Option<&Value>) -> Option<Endpoints> {
+fn from_json(
+    profile: &Profile,
+    token: Option<&Value>,
+    authorize: Option<&Value>,
+) -> Option<Endpoints> {
     let read = |key, value: Option<&Value>| {
         let text = value?.as_str().filter(|text| !text.is_empty())?;
         urls::join(key, &profile.fhir_base, text).ok()
@@ -106,12 +141,18 @@ fn from_json(profile: &Profile, token: Option<&Value>, authorize: Option<&Value>
 
 /// Reads a document without credentials. Anything but a JSON object with status 200 counts as absent; one redirect
 /// on the same host is followed, since servers redirect to add or take away a slash.
-async fn get_json(http: &Http, profile: &Profile, path: &str, accept: &'static str) -> Result<Option<Value>, AuthError> {
-    let mut url = urls::below(&profile.fhir_base, path).map_err(|error| ProfileError::BadSetting {
-        key: Key::BaseUrl,
-        value: profile.fhir_base.to_string(),
-        reason: error.to_string(),
-    })?;
+async fn get_json(
+    http: &Http,
+    profile: &Profile,
+    path: &str,
+    accept: &'static str,
+) -> Result<Option<Value>, AuthError> {
+    let mut url =
+        urls::below(&profile.fhir_base, path).map_err(|error| ProfileError::BadSetting {
+            key: Key::BaseUrl,
+            value: profile.fhir_base.to_string(),
+            reason: error.to_string(),
+        })?;
     for _ in 0..2 {
         let request = Request::new(Method::GET, url.clone())
             .header(ACCEPT, HeaderValue::from_static(accept))
@@ -125,7 +166,9 @@ async fn get_json(http: &Http, profile: &Profile, path: &str, accept: &'static s
             Err(error) => return Err(error.into()),
         };
         if answer.status.is_redirection()
-            && let Some(target) = answer.header("location").and_then(|location| url.join(location).ok())
+            && let Some(target) = answer
+                .header("location")
+                .and_then(|location| url.join(location).ok())
             && target.host() == url.host()
         {
             url = target;
@@ -137,7 +180,10 @@ async fn get_json(http: &Http, profile: &Profile, path: &str, accept: &'static s
         return Ok(match answer.body.bytes(LARGEST_DOCUMENT).await {
             Ok(body) => serde_json::from_slice(&body).ok().filter(Value::is_object),
             Err(error) => {
-                http.trace.line(1, &format!("* discovery at {}: {error}", secret::url_for_people(&url)));
+                http.trace.line(
+                    1,
+                    &format!("* discovery at {}: {error}", secret::url_for_people(&url)),
+                );
                 None
             }
         });

@@ -56,12 +56,16 @@ impl TokenRequest {
         let id = profile.client_id.as_deref();
         match (&profile.client_secret, id, profile.client_auth) {
             (Some(secret), Some(id), ClientAuth::Header) => {
-                self.basic = Some(Secret::basic(&form_encode(id), &form_encode(secret.expose())));
+                self.basic = Some(Secret::basic(
+                    &form_encode(id),
+                    &form_encode(secret.expose()),
+                ));
                 self
             }
             (Some(secret), id, ClientAuth::Post) => {
                 let secret = secret.clone();
-                self.with("client_id", id).with_secret("client_secret", secret)
+                self.with("client_id", id)
+                    .with_secret("client_secret", secret)
             }
             (_, id, _) => self.with("client_id", id),
         }
@@ -74,7 +78,10 @@ impl TokenRequest {
         }
         let mut request = Request::new(Method::POST, url.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            .header(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-www-form-urlencoded"),
+            );
         if let Some(basic) = self.basic
             && let Ok(mut value) = HeaderValue::from_str(&format!("Basic {}", basic.expose()))
         {
@@ -113,7 +120,11 @@ impl fmt::Display for TokenRefusal {
             write!(f, ": {code}")?;
         }
         if let Some(words) = &self.words {
-            write!(f, "{} {words}", if self.code.is_some() { " -" } else { ":" })?;
+            write!(
+                f,
+                "{} {words}",
+                if self.code.is_some() { " -" } else { ":" }
+            )?;
         }
         Ok(())
     }
@@ -146,12 +157,18 @@ pub async fn exchange(
         if retry::is_passing(answer.status)
             && let Some(wait) = retry.wait(retry::retry_after(&answer.headers, SystemTime::now()))
         {
-            http.trace.line(1, &format!("* token endpoint busy, next try in {} ms", wait.as_millis()));
+            http.trace.line(
+                1,
+                &format!("* token endpoint busy, next try in {} ms", wait.as_millis()),
+            );
             tokio::time::sleep(wait).await;
             continue;
         }
         let now = Timestamp::now();
-        let (status, content_type) = (answer.status, answer.header(CONTENT_TYPE).unwrap_or_default().to_owned());
+        let (status, content_type) = (
+            answer.status,
+            answer.header(CONTENT_TYPE).unwrap_or_default().to_owned(),
+        );
         let body = answer.body.bytes(LARGEST_ANSWER).await?;
         let json: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
         if status.is_success()
@@ -162,7 +179,9 @@ pub async fn exchange(
         let text = |key: &str| Some(json.as_ref()?.get(key)?.as_str()?.to_owned());
         let code = text("error");
         let words = match &json {
-            Some(_) => text("error_description").or_else(|| text("message")).or_else(|| outcome_words(json.as_ref()?)),
+            Some(_) => text("error_description")
+                .or_else(|| text("message"))
+                .or_else(|| outcome_words(json.as_ref()?)),
             None => crate::words::of_text(&content_type, &body),
         };
         return Err(AuthError::Refused(Box::new(TokenRefusal {
@@ -177,7 +196,9 @@ pub async fn exchange(
 /// Some token endpoints answer with an OperationOutcome (Medplum).
 fn outcome_words(json: &Map<String, Value>) -> Option<String> {
     let issue = json.get("issue")?.get(0)?;
-    let text = issue.pointer("/details/text").or_else(|| issue.get("diagnostics"))?;
+    let text = issue
+        .pointer("/details/text")
+        .or_else(|| issue.get("diagnostics"))?;
     Some(text.as_str()?.to_owned())
 }
 

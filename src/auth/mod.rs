@@ -29,7 +29,9 @@ pub enum AuthError {
         auth_type: AuthType,
         missing: &'static str,
     },
-    #[error("no credentials were sent to {server}: those there are ({owner}) belong to another server")]
+    #[error(
+        "no credentials were sent to {server}: those there are ({owner}) belong to another server"
+    )]
     Withheld { server: String, owner: String },
     #[error("the login of profile `{profile}` has expired and cannot be renewed")]
     Expired { profile: String },
@@ -107,12 +109,16 @@ impl TokenSource {
             },
         };
         let method = match (profile.auth_type, &profile.access_token, pair) {
-            (Some(AuthType::Basic), _, Some((id, secret))) => Method::Basic(Secret::basic(id, secret.expose())),
+            (Some(AuthType::Basic), _, Some((id, secret))) => {
+                Method::Basic(Secret::basic(id, secret.expose()))
+            }
             (Some(auth_type @ AuthType::Basic), _, None) => {
                 return Err(incomplete(auth_type, "a client id and a client secret"));
             }
             (None, Some(token), _) => Method::Fixed(token.clone()),
-            (Some(AuthType::ClientCredentials) | None, _, Some(_)) => Method::Grant(grant::Grant::ClientCredentials),
+            (Some(AuthType::ClientCredentials) | None, _, Some(_)) => {
+                Method::Grant(grant::Grant::ClientCredentials)
+            }
             _ if login => Method::Login,
             (Some(auth_type @ AuthType::ClientCredentials), ..) => {
                 return Err(incomplete(auth_type, "a client id and a client secret"));
@@ -186,7 +192,10 @@ impl TokenSource {
             return Ok(None);
         };
         let mut held = self.held.lock().await;
-        if held.as_ref().is_none_or(|token| token.access_token == *refused) {
+        if held
+            .as_ref()
+            .is_none_or(|token| token.access_token == *refused)
+        {
             *held = Some(self.obtain(Some(refused)).await?);
         }
         drop(held);
@@ -259,7 +268,9 @@ impl TokenSource {
                 let token = self.request(grant).await?;
                 if let Err(error) = self.cache.write(&self.profile, &token) {
                     // A read-only home in CI: every command asks for its own token then.
-                    self.http.trace.notice(&format!("The token could not be cached: {error}"));
+                    self.http
+                        .trace
+                        .notice(&format!("The token could not be cached: {error}"));
                 }
                 Ok(token)
             }
@@ -267,10 +278,18 @@ impl TokenSource {
                 let login = cached.ok_or_else(expired)?;
                 let refresh_token = login.refresh_token.clone().ok_or_else(expired)?;
                 let request = grant::refresh::request(&self.profile, &refresh_token);
-                let mut token = exchange::exchange(&self.http, &self.token_url().await?, || Ok(request.clone())).await?;
+                let mut token =
+                    exchange::exchange(
+                        &self.http,
+                        &self.token_url().await?,
+                        || Ok(request.clone()),
+                    )
+                    .await?;
                 token.keep_from(&login);
                 // The old refresh token may be void already: losing the new one loses the login.
-                self.cache.write_login(&self.profile, &token).map_err(AuthError::NotStored)?;
+                self.cache
+                    .write_login(&self.profile, &token)
+                    .map_err(AuthError::NotStored)?;
                 Ok(token)
             }
             _ => Err(expired()),
@@ -279,7 +298,10 @@ impl TokenSource {
 
     async fn request(&self, grant: &grant::Grant) -> Result<Token, AuthError> {
         let token_url = self.token_url().await?;
-        exchange::exchange(&self.http, &token_url, || grant.request(&self.profile, &token_url)).await
+        exchange::exchange(&self.http, &token_url, || {
+            grant.request(&self.profile, &token_url)
+        })
+        .await
     }
 
     async fn token_url(&self) -> Result<Url, AuthError> {
@@ -304,13 +326,14 @@ impl Authorization {
 }
 
 fn header(scheme: &str, credential: &Secret) -> Result<HeaderValue, ProfileError> {
-    let mut value = HeaderValue::from_str(&format!("{scheme} {}", credential.expose())).map_err(|_| {
-        ProfileError::BadSetting {
-            key: crate::profile::Key::AccessToken,
-            value: crate::secret::MASK.into(),
-            reason: "it holds characters that no header can carry".into(),
-        }
-    })?;
+    let mut value =
+        HeaderValue::from_str(&format!("{scheme} {}", credential.expose())).map_err(|_| {
+            ProfileError::BadSetting {
+                key: crate::profile::Key::AccessToken,
+                value: crate::secret::MASK.into(),
+                reason: "it holds characters that no header can carry".into(),
+            }
+        })?;
     value.set_sensitive(true);
     Ok(value)
 }

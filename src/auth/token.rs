@@ -36,7 +36,12 @@ impl Token {
     /// Reads a token answer (RFC 6749 §5.1), forgiving what servers get wrong: `expires_in` as a string or with a
     /// fraction (BCDA), a missing `token_type`. `None` when there is no access token in it.
     pub fn from_answer(answer: &Map<String, Value>, now: Timestamp) -> Option<Self> {
-        let text = |key: &str| answer.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text = |key: &str| {
+            answer
+                .get(key)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        };
         let seconds = answer.get("expires_in").and_then(|value| match value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.trim().parse().ok(),
@@ -46,7 +51,14 @@ impl Token {
             .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
             .and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok())
             .unwrap_or(UNKNOWN_LIFETIME);
-        const KNOWN: [&str; 6] = ["access_token", "refresh_token", "token_type", "expires_in", "scope", "id_token"];
+        const KNOWN: [&str; 6] = [
+            "access_token",
+            "refresh_token",
+            "token_type",
+            "expires_in",
+            "scope",
+            "id_token",
+        ];
         Some(Self {
             access_token: Secret::new(text("access_token")?),
             refresh_token: text("refresh_token").map(Secret::new),
@@ -71,7 +83,8 @@ impl Token {
         };
         let margin = (until.duration_since(issued) / 10).min(SignedDuration::from_secs(30));
         // A token from the future was issued by a clock that has been set back.
-        issued.duration_since(now) < SignedDuration::from_secs(60) && until.duration_since(now) > margin
+        issued.duration_since(now) < SignedDuration::from_secs(60)
+            && until.duration_since(now) > margin
     }
 
     /// Takes over what a refreshed token's answer left out (RFC 6749 §6).
@@ -83,7 +96,9 @@ impl Token {
             self.scope.clone_from(&before.scope);
         }
         for (key, value) in &before.context {
-            self.context.entry(key.clone()).or_insert_with(|| value.clone());
+            self.context
+                .entry(key.clone())
+                .or_insert_with(|| value.clone());
         }
     }
 }
@@ -93,20 +108,42 @@ mod tests {
     use super::*;
 
     fn token(answer: &str) -> Option<Token> {
-        Token::from_answer(&serde_json::from_str(answer).unwrap(), "2026-11-22T10:00:00Z".parse().unwrap())
+        Token::from_answer(
+            &serde_json::from_str(answer).unwrap(),
+            "2026-11-22T10:00:00Z".parse().unwrap(),
+        )
     }
 
     #[test]
     fn a_lifetime_is_read_as_number_or_string_and_assumed_short_when_absent() {
         for (answer, until) in [
-            (r#"{"access_token":"t","expires_in":1200}"#, "2026-11-22T10:20:00Z"),
-            (r#"{"access_token":"t","expires_in":"1200"}"#, "2026-11-22T10:20:00Z"),
-            (r#"{"access_token":"t","expires_in":60.5}"#, "2026-11-22T10:01:00.5Z"),
-            (r#"{"access_token":"t","expires_in":"soon"}"#, "2026-11-22T10:05:00Z"),
-            (r#"{"access_token":"t","expires_in":1e300}"#, "2026-11-22T10:05:00Z"),
+            (
+                r#"{"access_token":"t","expires_in":1200}"#,
+                "2026-11-22T10:20:00Z",
+            ),
+            (
+                r#"{"access_token":"t","expires_in":"1200"}"#,
+                "2026-11-22T10:20:00Z",
+            ),
+            (
+                r#"{"access_token":"t","expires_in":60.5}"#,
+                "2026-11-22T10:01:00.5Z",
+            ),
+            (
+                r#"{"access_token":"t","expires_in":"soon"}"#,
+                "2026-11-22T10:05:00Z",
+            ),
+            (
+                r#"{"access_token":"t","expires_in":1e300}"#,
+                "2026-11-22T10:05:00Z",
+            ),
             (r#"{"access_token":"t"}"#, "2026-11-22T10:05:00Z"),
         ] {
-            assert_eq!(token(answer).unwrap().lifetime.unwrap().1, until.parse().unwrap(), "{answer}");
+            assert_eq!(
+                token(answer).unwrap().lifetime.unwrap().1,
+                until.parse().unwrap(),
+                "{answer}"
+            );
         }
         assert!(token(r#"{"error":"x"}"#).is_none());
         assert!(token(r#"{"access_token":""}"#).is_none());

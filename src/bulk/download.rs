@@ -104,7 +104,11 @@ impl Download {
         }
     }
 
-    async fn attempt(&self, client: &Client, observer: &dyn Observer) -> Result<ExportedFile, Failure> {
+    async fn attempt(
+        &self,
+        client: &Client,
+        observer: &dyn Observer,
+    ) -> Result<ExportedFile, Failure> {
         let answer = self.ask(client).await?;
         let mut body = answer.body;
         let wire_length = body.wire_length();
@@ -112,34 +116,57 @@ impl Download {
         let file = landing::temporary_for(&self.path).map_err(Failure::Disk)?;
         let mut sink = Sink::new(gzip, Target::new(file, self));
         let mut wire_bytes = 0_u64;
-        while let Some(chunk) = body.chunk().await.map_err(|error| Failure::Passing(error.to_string(), None))? {
+        while let Some(chunk) = body
+            .chunk()
+            .await
+            .map_err(|error| Failure::Passing(error.to_string(), None))?
+        {
             wire_bytes += chunk.len() as u64;
-            sink.write(&chunk).map_err(|error| self.write_failure(error, sink.get_mut()))?;
+            sink.write(&chunk)
+                .map_err(|error| self.write_failure(error, sink.get_mut()))?;
             observer.received(chunk.len() as u64);
         }
         if let Some(promised) = wire_length.filter(|promised| *promised != wire_bytes) {
-            return Err(Failure::Passing(format!("{wire_bytes} of {promised} bytes came"), None));
+            return Err(Failure::Passing(
+                format!("{wire_bytes} of {promised} bytes came"),
+                None,
+            ));
         }
-        let target = sink.finish().map_err(|error| Failure::Content(format!("the gzip data is not complete: {error}")))?;
+        let target = sink
+            .finish()
+            .map_err(|error| Failure::Content(format!("the gzip data is not complete: {error}")))?;
         self.complete(target).await
     }
 
     async fn ask(&self, client: &Client) -> Result<Response, Failure> {
         let request = Request::new(Method::GET, self.file.url.clone())
             .header(ACCEPT, HeaderValue::from_static("application/fhir+ndjson"));
-        let answer = client.send_with(request, self.token_rule(client), 0).await.map_err(|error| match error {
-            FhirError::Auth(AuthError::Http(error)) => Failure::Passing(error.to_string(), None),
-            FhirError::Auth(error) => Failure::Auth(error),
-            FhirError::Http(error @ HttpError::Setup { .. }) => Failure::Lasting(error.to_string()),
-            FhirError::Http(error) => Failure::Passing(error.to_string(), None),
-            error => Failure::Lasting(error.to_string()),
-        })?;
+        let answer = client
+            .send_with(request, self.token_rule(client), 0)
+            .await
+            .map_err(|error| match error {
+                FhirError::Auth(AuthError::Http(error)) => {
+                    Failure::Passing(error.to_string(), None)
+                }
+                FhirError::Auth(error) => Failure::Auth(error),
+                FhirError::Http(error @ HttpError::Setup { .. }) => {
+                    Failure::Lasting(error.to_string())
+                }
+                FhirError::Http(error) => Failure::Passing(error.to_string(), None),
+                error => Failure::Lasting(error.to_string()),
+            })?;
         if !matches!(answer.status, StatusCode::OK | StatusCode::NO_CONTENT) {
             let asked = retry::retry_after(&answer.headers, SystemTime::now());
             let refusal = Refusal::read(Method::GET, answer).await;
             let reason = refusal.to_string();
-            let passing = retry::is_passing(refusal.status) || refusal.status == StatusCode::INTERNAL_SERVER_ERROR || refusal.is_transient;
-            return Err(if passing { Failure::Passing(reason, asked) } else { Failure::Lasting(reason) });
+            let passing = retry::is_passing(refusal.status)
+                || refusal.status == StatusCode::INTERNAL_SERVER_ERROR
+                || refusal.is_transient;
+            return Err(if passing {
+                Failure::Passing(reason, asked)
+            } else {
+                Failure::Lasting(reason)
+            });
         }
         let content_type = answer.header(CONTENT_TYPE).unwrap_or_default();
         if words::is_html(content_type, "") {
@@ -152,7 +179,8 @@ impl Download {
     /// The manifest decides, not the host: signed URLs fail with a token, foreign ones that ask for it get it, but
     /// never in clear text when the server itself speaks https.
     fn token_rule(&self, client: &Client) -> TokenRule {
-        let secure = self.file.url.scheme() == "https" || client.profile.fhir_base.scheme() == "http";
+        let secure =
+            self.file.url.scheme() == "https" || client.profile.fhir_base.scheme() == "http";
         if self.file.requires_access_token && secure {
             TokenRule::FirstRequest
         } else {
@@ -164,7 +192,11 @@ impl Download {
     fn write_failure(&self, error: io::Error, target: &mut Target) -> Failure {
         match target.complaint.take() {
             Some(complaint) => Failure::Content(complaint),
-            None if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            None if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+            ) =>
+            {
                 Failure::Content(format!("the gzip data is broken: {error}"))
             }
             None => Failure::Disk(error),
@@ -173,16 +205,30 @@ impl Download {
 
     async fn complete(&self, target: Target) -> Result<ExportedFile, Failure> {
         let resources = match target.checker {
-            Some(checker) => checker.finish().map_err(|error| Failure::Content(error.to_string()))?.resources,
+            Some(checker) => {
+                checker
+                    .finish()
+                    .map_err(|error| Failure::Content(error.to_string()))?
+                    .resources
+            }
             None => 0,
         };
-        if let Some(promised) = self.file.count.filter(|promised| self.verify && *promised != resources) {
+        if let Some(promised) = self
+            .file
+            .count
+            .filter(|promised| self.verify && *promised != resources)
+        {
             return Err(Failure::Content(format!(
                 "the manifest promises {promised} resources and the file holds {resources}"
             )));
         }
-        let file = target.writer.into_inner().map_err(|error| Failure::Disk(error.into_error()))?;
-        landing::land(file, &self.path).await.map_err(Failure::Disk)?;
+        let file = target
+            .writer
+            .into_inner()
+            .map_err(|error| Failure::Disk(error.into_error()))?;
+        landing::land(file, &self.path)
+            .await
+            .map_err(Failure::Disk)?;
         Ok(ExportedFile {
             path: self.path.clone(),
             group: self.file.group,
@@ -215,7 +261,9 @@ impl Target {
     fn new(file: NamedTempFile, download: &Download) -> Self {
         Self {
             writer: BufWriter::with_capacity(BUFFER, file),
-            checker: download.verify.then(|| Checker::new(download.expected_type())),
+            checker: download
+                .verify
+                .then(|| Checker::new(download.expected_type())),
             outcomes: (download.file.group == Group::Error).then(Counter::default),
             bytes: 0,
             complaint: None,

@@ -16,7 +16,7 @@ use super::manifest::{self, Manifest, ManifestError};
 use super::names::{NameStyle, Names};
 use super::{BulkError, Observer, Summary, landing};
 use crate::fhir::asynchronous::{self, AsyncError, Patience};
-use crate::fhir::{Client, FhirError, Refusal, TokenRule};
+use crate::fhir::{Client, TokenRule};
 use crate::http::retry;
 use crate::secret;
 
@@ -52,7 +52,8 @@ pub async fn run(
     })?;
     let (status_url, first_wait) = kick_off(client, kickoff).await?;
     observer.started(&status_url);
-    let manifest = read_manifest(client, &status_url, first_wait, options.patience, observer).await?;
+    let manifest =
+        read_manifest(client, &status_url, first_wait, options.patience, observer).await?;
     observer.listed(manifest.files.len(), manifest.transaction_time.as_deref());
 
     let mut summary = Summary {
@@ -68,7 +69,9 @@ pub async fn run(
     summary.outcomes = download::outcomes_of(&summary.files);
     if summary.failed.is_empty() && !options.keep {
         if let Err(error) = asynchronous::delete(client, &status_url).await {
-            observer.notice(&format!("All files are here, but the job could not be deleted at the server: {error}"));
+            observer.notice(&format!(
+                "All files are here, but the job could not be deleted at the server: {error}"
+            ));
         }
     }
     summary.elapsed = started.elapsed();
@@ -77,15 +80,17 @@ pub async fn run(
 
 /// Sends the kick-off once. It is repeated only when it cannot have reached the server or was refused with 401:
 /// a second one may start a second job.
-async fn kick_off(client: &Client, kickoff: &Kickoff) -> Result<(Url, Option<std::time::Duration>), BulkError> {
+async fn kick_off(
+    client: &Client,
+    kickoff: &Kickoff,
+) -> Result<(Url, Option<std::time::Duration>), BulkError> {
     let request = kickoff.request(client)?;
-    let method = request.method.clone();
-    let answer = client.send_with(request, TokenRule::OwnOrigins, 0).await?;
-    if answer.status.is_client_error() || answer.status.is_server_error() {
-        return Err(FhirError::Refused(Box::new(Refusal::read(method, answer).await)).into());
-    }
+    let answer = client
+        .read_once(request, TokenRule::OwnOrigins)
+        .await?
+        .checked()?;
     let first_wait = retry::retry_after(&answer.headers, SystemTime::now());
-    Ok((asynchronous::accepted(method, answer).await?, first_wait))
+    Ok((asynchronous::accepted(answer)?, first_wait))
 }
 
 /// Polls the job and reads all pages of its manifest.
@@ -107,8 +112,10 @@ async fn read_manifest(
             }
             .into());
         }
-        let finished =
-            asynchronous::wait(client, &url, wait.take(), patience, |progress| observer.polled(progress)).await?;
+        let finished = asynchronous::wait(client, &url, wait.take(), patience, |progress| {
+            observer.polled(progress)
+        })
+        .await?;
         if finished.status == StatusCode::NO_CONTENT {
             return Err(AsyncError::NoJob {
                 method: Method::GET,
@@ -143,7 +150,8 @@ async fn fetch_all(
             file,
             verify: options.verify,
         };
-        let (client, observer, permits) = (client.clone(), Arc::clone(observer), Arc::clone(&permits));
+        let (client, observer, permits) =
+            (client.clone(), Arc::clone(observer), Arc::clone(&permits));
         tasks.spawn(async move {
             // The semaphore is never closed.
             let _permit = permits.acquire_owned().await.ok();
@@ -162,7 +170,12 @@ async fn fetch_all(
             Ok(Ok((index, fetched))) => results[index] = Some(fetched),
             // Dropping the set stops the others, and their temporary files go with them.
             Ok(Err(error)) => return Err(error),
-            Err(error) => return Err(BulkError::disk(&options.folder, std::io::Error::other(error))),
+            Err(error) => {
+                return Err(BulkError::disk(
+                    &options.folder,
+                    std::io::Error::other(error),
+                ));
+            }
         }
     }
     Ok(results.into_iter().flatten().collect())

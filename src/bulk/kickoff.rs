@@ -37,7 +37,11 @@ impl Kickoff {
             request.body = Some(body.into());
             return Ok(request);
         }
-        let query: Vec<String> = self.pairs().into_iter().map(|(name, value)| format!("{name}={}", encode(&value))).collect();
+        let query: Vec<String> = self
+            .pairs()
+            .into_iter()
+            .map(|(name, value)| format!("{name}={}", encode(&value)))
+            .collect();
         if !query.is_empty() {
             url.set_query(Some(&query.join("&")));
         }
@@ -46,12 +50,17 @@ impl Kickoff {
 
     fn url(&self, client: &Client) -> Result<Url, BulkError> {
         let level = self.level.trim().trim_matches('/');
-        let level = level.strip_suffix("$export").unwrap_or(level).trim_end_matches('/');
+        let level = level
+            .strip_suffix("$export")
+            .unwrap_or(level)
+            .trim_end_matches('/');
         let path = match level.to_ascii_lowercase().as_str() {
             "" | "system" => "$export".to_owned(),
             "patient" => "Patient/$export".to_owned(),
             _ => match level.split_once('/') {
-                Some(("Group" | "Patient", id)) if !id.is_empty() && !id.contains(['/', '?', '#']) => {
+                Some(("Group" | "Patient", id))
+                    if !id.is_empty() && !id.contains(['/', '?', '#']) =>
+                {
                     format!("{level}/$export")
                 }
                 _ => {
@@ -61,8 +70,9 @@ impl Kickoff {
                 }
             },
         };
-        crate::profile::urls::below(&client.profile.fhir_base, &path)
-            .map_err(|error| BulkError::BadRequest(format!("the level `{level}` makes no URL: {error}")))
+        crate::profile::urls::below(&client.profile.fhir_base, &path).map_err(|error| {
+            BulkError::BadRequest(format!("the level `{level}` makes no URL: {error}"))
+        })
     }
 
     fn pairs(&self) -> Vec<(&'static str, String)> {
@@ -96,7 +106,10 @@ impl Kickoff {
 fn headers(request: Request) -> Request {
     request
         .header(ACCEPT, HeaderValue::from_static(FHIR_JSON))
-        .header(HeaderName::from_static("prefer"), HeaderValue::from_static("respond-async"))
+        .header(
+            HeaderName::from_static("prefer"),
+            HeaderValue::from_static("respond-async"),
+        )
 }
 
 /// A value as it stands in the query: everything that could be read as syntax is percent-encoded, the commas of a
@@ -122,7 +135,9 @@ pub fn parse_since(text: &str) -> Result<String, String> {
     if text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok() {
         return Ok(format!("{text}T00:00:00Z"));
     }
-    Err(format!("`{text}` is neither an instant such as 2026-01-31T10:00:00Z nor a date such as 2026-01-31"))
+    Err(format!(
+        "`{text}` is neither an instant such as 2026-01-31T10:00:00Z nor a date such as 2026-01-31"
+    ))
 }
 
 #[cfg(test)]
@@ -131,7 +146,10 @@ mod tests {
 
     #[test]
     fn a_zone_is_encoded_so_that_no_plus_becomes_a_space() {
-        assert_eq!(encode("2026-01-01T00:00:00+02:00"), "2026-01-01T00:00:00%2B02:00");
+        assert_eq!(
+            encode("2026-01-01T00:00:00+02:00"),
+            "2026-01-01T00:00:00%2B02:00"
+        );
         assert_eq!(encode("Patient,Observation"), "Patient,Observation");
         assert_eq!(encode("a b&c=d"), "a%20b%26c%3Dd");
     }
@@ -139,7 +157,10 @@ mod tests {
     #[test]
     fn since_is_an_instant_or_a_date() {
         assert_eq!(parse_since("2026-01-31").unwrap(), "2026-01-31T00:00:00Z");
-        assert_eq!(parse_since("2026-01-31T10:00:00+02:00").unwrap(), "2026-01-31T10:00:00+02:00");
+        assert_eq!(
+            parse_since("2026-01-31T10:00:00+02:00").unwrap(),
+            "2026-01-31T10:00:00+02:00"
+        );
         for bad in ["yesterday", "2026-01-31T10:00:00", "2026-13-01", ""] {
             assert!(parse_since(bad).is_err(), "{bad}");
         }

@@ -18,7 +18,10 @@ const SUFFIX: &str = ".part";
 pub fn temporary_for(path: &Path) -> io::Result<NamedTempFile> {
     let folder = files::folder_of(path);
     files::create_private_dir(&folder)?;
-    tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder)
+    tempfile::Builder::new()
+        .prefix(PREFIX)
+        .suffix(SUFFIX)
+        .tempfile_in(folder)
 }
 
 /// Makes a complete file durable and gives it its name.

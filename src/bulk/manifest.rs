@@ -54,9 +54,12 @@ pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, Man
         url: shown.clone(),
         found,
     };
-    let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
+    let Ok(Value::Object(json)) =
+        serde_json::from_slice::<Value>(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
     else {
-        return Err(not_a_manifest(words::of_text(content_type, body).unwrap_or_else(|| "an empty body".into())));
+        return Err(not_a_manifest(
+            words::of_text(content_type, body).unwrap_or_else(|| "an empty body".into()),
+        ));
     };
     let lists = ["output", "deleted", "error", "outcome"];
     if !lists.iter().any(|list| json.contains_key(*list)) && !json.contains_key("transactionTime") {
@@ -73,18 +76,29 @@ pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, Man
         _ => false,
     };
     let mut manifest = Manifest {
-        transaction_time: json.get("transactionTime").and_then(Value::as_str).map(str::to_owned),
+        transaction_time: json
+            .get("transactionTime")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         ..Manifest::default()
     };
-    for (list, group) in lists.into_iter().zip([Group::Output, Group::Deleted, Group::Error, Group::Error]) {
+    for (list, group) in
+        lists
+            .into_iter()
+            .zip([Group::Output, Group::Deleted, Group::Error, Group::Error])
+    {
         let items = match json.get(list) {
             None | Some(Value::Null) => continue,
             Some(Value::Array(items)) => items,
             Some(other) => return Err(not_a_manifest(format!("its `{list}` is {other}"))),
         };
         for item in items {
-            let file_url = item.get("url").and_then(Value::as_str).and_then(|text| url.join(text).ok());
-            let Some(file_url) = file_url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
+            let file_url = item
+                .get("url")
+                .and_then(Value::as_str)
+                .and_then(|text| url.join(text).ok());
+            let Some(file_url) = file_url.filter(|url| matches!(url.scheme(), "http" | "https"))
+            else {
                 let found = item.get("url").cloned().unwrap_or(Value::Null);
                 return Err(ManifestError::BadFile {
                     url: shown,
@@ -126,7 +140,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Manifest, ManifestError> {
-        parse(&Url::parse("https://h.example/fhir/job/1").unwrap(), "", text.as_bytes())
+        parse(
+            &Url::parse("https://h.example/fhir/job/1").unwrap(),
+            "",
+            text.as_bytes(),
+        )
     }
 
     #[test]
@@ -142,7 +160,10 @@ mod tests {
         assert_eq!(manifest.files[0].count, Some(2));
         assert!(manifest.files.iter().all(|file| file.requires_access_token));
         assert_eq!(manifest.files[2].group, Group::Error);
-        assert_eq!(manifest.next.unwrap().as_str(), "https://h.example/fhir/job/1?page=2");
+        assert_eq!(
+            manifest.next.unwrap().as_str(),
+            "https://h.example/fhir/job/1?page=2"
+        );
         assert!(read(r#"{"transactionTime":"x"}"#).unwrap().files.is_empty());
     }
 
@@ -151,7 +172,10 @@ mod tests {
         for (text, found) in [
             ("", "an empty body"),
             ("<html><title>Login</title>", "Login"),
-            (r#"{"resourceType":"OperationOutcome"}"#, "a OperationOutcome"),
+            (
+                r#"{"resourceType":"OperationOutcome"}"#,
+                "a OperationOutcome",
+            ),
             (r#"{"output":"none"}"#, "`output` is"),
             (r#"{"output":[{"type":"Patient"}]}"#, "null"),
             (r#"{"output":[{"url":"s3://bucket/x"}]}"#, "s3://"),

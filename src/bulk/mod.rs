@@ -87,7 +87,11 @@ impl Summary {
 
     /// The resources in `output` files.
     pub fn resources(&self) -> u64 {
-        self.files.iter().filter(|file| file.group == Group::Output).map(|file| file.resources).sum()
+        self.files
+            .iter()
+            .filter(|file| file.group == Group::Output)
+            .map(|file| file.resources)
+            .sum()
     }
 }
 
@@ -95,9 +99,15 @@ impl Summary {
 #[derive(Debug, thiserror::Error)]
 pub enum BulkError {
     #[error("cannot write to {}: {source}", folder.display())]
-    Folder { folder: PathBuf, source: std::io::Error },
+    Folder {
+        folder: PathBuf,
+        source: std::io::Error,
+    },
     #[error("cannot write {}: {source}", path.display())]
-    Disk { path: PathBuf, source: std::io::Error },
+    Disk {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{0}")]
     BadRequest(String),
     #[error(transparent)]

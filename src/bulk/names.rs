@@ -49,7 +49,10 @@ impl Names {
             NameStyle::Medplum => medplum_stem(file),
             NameStyle::Numbered => resource_type(file),
         };
-        let number = self.next.entry(format!("{folder}/{}", stem.to_lowercase())).or_insert(1);
+        let number = self
+            .next
+            .entry(format!("{folder}/{}", stem.to_lowercase()))
+            .or_insert(1);
         loop {
             let name = match (self.style, *number) {
                 (NameStyle::Numbered, number) => format!("{number}.{stem}.ndjson"),
@@ -58,7 +61,10 @@ impl Names {
             };
             *number += 1;
             // Names that differ only in case are one file on macOS and Windows.
-            if self.taken.insert(format!("{folder}/{}", name.to_lowercase())) {
+            if self
+                .taken
+                .insert(format!("{folder}/{}", name.to_lowercase()))
+            {
                 return PathBuf::from(folder).join(name);
             }
         }
@@ -118,26 +124,68 @@ mod tests {
     #[test]
     fn names_are_those_of_the_medplum_cli_and_never_collide() {
         let mut names = Names::new(NameStyle::Medplum);
-        let mut name = |group, resource_type, url| names.path(&file(group, resource_type, url)).display().to_string();
-        assert_eq!(name(Group::Output, "Patient", "https://h/files/1"), "Patient_files_1.ndjson");
-        assert_eq!(name(Group::Output, "Patient", "https://h/files/1?part=2"), "Patient_files_1_2.ndjson");
-        assert_eq!(name(Group::Output, "Patient", "https://h/FILES/1"), "Patient_FILES_1_3.ndjson");
-        assert_eq!(name(Group::Deleted, "Bundle", "https://h/files/1"), "deleted/Bundle_files_1.ndjson");
-        assert_eq!(name(Group::Error, "", "https://h/e"), "errors/OperationOutcome_e.ndjson");
-        assert_eq!(name(Group::Output, "../../x", "https://h/../e"), "x_e.ndjson");
-        let long = name(Group::Output, "Patient", &format!("https://h/{}", "a".repeat(400)));
+        let mut name = |group, resource_type, url: &str| {
+            names
+                .path(&file(group, resource_type, url))
+                .display()
+                .to_string()
+        };
+        assert_eq!(
+            name(Group::Output, "Patient", "https://h/files/1"),
+            "Patient_files_1.ndjson"
+        );
+        assert_eq!(
+            name(Group::Output, "Patient", "https://h/files/1?part=2"),
+            "Patient_files_1_2.ndjson"
+        );
+        assert_eq!(
+            name(Group::Output, "Patient", "https://h/FILES/1"),
+            "Patient_FILES_1_3.ndjson"
+        );
+        assert_eq!(
+            name(Group::Deleted, "Bundle", "https://h/files/1"),
+            "deleted/Bundle_files_1.ndjson"
+        );
+        assert_eq!(
+            name(Group::Error, "", "https://h/e"),
+            "errors/OperationOutcome_e.ndjson"
+        );
+        assert_eq!(
+            name(Group::Output, "../../x", "https://h/../e"),
+            "x_e.ndjson"
+        );
+        let long = name(
+            Group::Output,
+            "Patient",
+            &format!("https://h/{}", "a".repeat(400)),
+        );
         assert!(long.len() < 200);
-        assert_ne!(long, name(Group::Output, "Patient", &format!("https://h/{}b", "a".repeat(400))));
+        assert_ne!(
+            long,
+            name(
+                Group::Output,
+                "Patient",
+                &format!("https://h/{}b", "a".repeat(400))
+            )
+        );
     }
 
     #[test]
     fn numbered_names_count_within_a_type() {
         let mut names = Names::new(NameStyle::Numbered);
-        let mut name = |resource_type| names.path(&file(Group::Output, resource_type, "https://h/f")).display().to_string();
-        assert_eq!([name("Patient"), name("Observation"), name("Patient")], [
-            "1.Patient.ndjson",
-            "1.Observation.ndjson",
-            "2.Patient.ndjson"
-        ]);
+        let mut name = |resource_type| {
+            names
+                .path(&file(Group::Output, resource_type, "https://h/f"))
+                .display()
+                .to_string()
+        };
+        assert_eq!(
+            [name("Patient"), name("Observation"), name("Patient")],
+            [
+                "1.Patient.ndjson",
+                "1.Observation.ndjson",
+                "2.Patient.ndjson"
+            ]
+        );
     }
 }

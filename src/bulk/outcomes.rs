@@ -61,7 +61,9 @@ impl Counter {
             }
         }
         let room = MOST_SAMPLES.saturating_sub(self.outcomes.samples.len());
-        self.outcomes.samples.extend(outcome_words(outcome).into_iter().take(room));
+        self.outcomes
+            .samples
+            .extend(outcome_words(outcome).into_iter().take(room));
     }
 }
 
@@ -72,7 +74,8 @@ impl Outcomes {
         self.warnings += other.warnings;
         self.others += other.others;
         let room = MOST_SAMPLES.saturating_sub(self.samples.len());
-        self.samples.extend(other.samples.iter().take(room).cloned());
+        self.samples
+            .extend(other.samples.iter().take(room).cloned());
     }
 }
 
@@ -87,7 +90,10 @@ mod tests {
             let mut counter = Counter::default();
             text.chunks(size).for_each(|chunk| counter.feed(chunk));
             let outcomes = counter.finish();
-            assert_eq!((outcomes.errors, outcomes.warnings, outcomes.others), (1, 1, 1));
+            assert_eq!(
+                (outcomes.errors, outcomes.warnings, outcomes.others),
+                (1, 1, 1)
+            );
             assert_eq!(outcomes.samples[0], "error (a)");
         }
     }

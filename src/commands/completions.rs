@@ -1,9 +1,8 @@
 //! `medplum completions SHELL`
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::output::Output;
 
 /// Print the completion script for a shell
@@ -12,8 +11,12 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-pub fn run(output: &Output, args: &CompletionsArgs) -> anyhow::Result<()> {
+pub fn run(
+    output: &Output,
+    args: &CompletionsArgs,
+    command: &mut clap::Command,
+) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "medplum", &mut script);
+    clap_complete::generate(args.shell, command, "medplum", &mut script);
     output.data(&script)
 }

@@ -16,9 +16,11 @@ pub async fn run(context: &Context, _args: LoginArgs) -> anyhow::Result<()> {
     let client = context.client_for(profile, file.as_ref())?;
     let name = client.profile.name.clone();
     if client.tokens.is_anonymous() {
-        return Err(Failure::usage(format!("profile `{name}` has no credentials to log in with"))
-            .hint("give --client-id and --client-secret, or --access-token")
-            .into());
+        return Err(Failure::usage(format!(
+            "profile `{name}` has no credentials to log in with"
+        ))
+        .hint("give --client-id and --client-secret, or --access-token")
+        .into());
     }
     // First the server, then the file: a refused login leaves the settings as they were.
     let token = if client.tokens.has_tokens() {
@@ -37,7 +39,10 @@ pub async fn run(context: &Context, _args: LoginArgs) -> anyhow::Result<()> {
         Ok::<_, ProfileError>(())
     })?;
     match token {
-        Some(_) => context.output.note(&format!("Logged in to {} as profile {name}", client.profile.base_url)),
+        Some(_) => context.output.note(&format!(
+            "Logged in to {} as profile {name}",
+            client.profile.base_url
+        )),
         None => context.output.note(&format!(
             "Auth type {} needs no login; profile {name} is ready",
             client.tokens.describe()

@@ -27,13 +27,22 @@ pub async fn run(context: &Context, _args: WhoamiArgs) -> anyhow::Result<()> {
     };
     let facts = facts(&client, token.as_ref());
     if context.output.format == Some(Format::Json) {
-        let object: Map<String, Value> =
-            facts.iter().map(|(name, value)| (name.to_lowercase(), value.as_str().into())).collect();
+        let object: Map<String, Value> = facts
+            .iter()
+            .map(|(name, value)| (name.to_lowercase(), value.as_str().into()))
+            .collect();
         return context.output.json(&Value::Object(object).to_string());
     }
-    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default() + 2;
+    let width = facts
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or_default()
+        + 2;
     for (name, value) in facts {
-        context.output.line(&format!("{:<width$}{value}", format!("{name}:")))?;
+        context
+            .output
+            .line(&format!("{:<width$}{value}", format!("{name}:")))?;
     }
     Ok(())
 }
@@ -46,7 +55,9 @@ fn facts(client: &Client, token: Option<&Token>) -> Vec<(&'static str, String)> 
     let named = |key: &str| {
         let value = context?.get(key)?;
         let text = |field: &str| value.get(field).and_then(Value::as_str);
-        let name = text("display").or_else(|| text("reference")).or_else(|| value.as_str())?;
+        let name = text("display")
+            .or_else(|| text("reference"))
+            .or_else(|| value.as_str())?;
         Some(match text("reference") {
             Some(reference) if reference != name => format!("{name} ({reference})"),
             _ => name.to_owned(),
@@ -79,7 +90,9 @@ fn facts(client: &Client, token: Option<&Token>) -> Vec<(&'static str, String)> 
 }
 
 fn expiry(until: Timestamp) -> String {
-    let left = until.duration_since(Timestamp::now()).max(SignedDuration::ZERO);
+    let left = until
+        .duration_since(Timestamp::now())
+        .max(SignedDuration::ZERO);
     let until = until.round(Unit::Second).unwrap_or(until);
     format!("{until} (in {} s)", left.as_secs())
 }

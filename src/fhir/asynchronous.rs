@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 
-use super::{Client, FhirError, LARGEST_ANSWER, Refusal, TokenRule};
+use super::{Answer, Client, FhirError, LARGEST_ANSWER, Refusal, TokenRule};
 use crate::http::{HttpError, Request, Response, retry};
 use crate::secret;
 
@@ -62,7 +62,9 @@ pub struct Finished {
 /// Why a job's result could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum AsyncError {
-    #[error("{method} {url} answered {status} without a Content-Location, so there is no job to wait for{words}")]
+    #[error(
+        "{method} {url} answered {status} without a Content-Location, so there is no job to wait for{words}"
+    )]
     NoJob {
         method: Method,
         url: String,
@@ -74,8 +76,13 @@ pub enum AsyncError {
     #[error("the job does not exist any more: {0}")]
     Gone(Box<Refusal>),
     #[error("the job was not done after {} s; it goes on at the server, at {status_url}", waited.as_secs())]
-    TooLong { waited: Duration, status_url: String },
-    #[error("the job's status could not be read {MOST_FAILURES} times in a row, the last time because: {0}")]
+    TooLong {
+        waited: Duration,
+        status_url: String,
+    },
+    #[error(
+        "the job's status could not be read {MOST_FAILURES} times in a row, the last time because: {0}"
+    )]
     OutOfReach(Box<FhirError>),
     #[error(transparent)]
     Fhir(#[from] FhirError),
@@ -85,23 +92,24 @@ pub enum AsyncError {
 ///
 /// # Errors
 /// [`AsyncError::NoJob`] when the answer is not 202 with a Content-Location.
-pub async fn accepted(method: Method, answer: Response) -> Result<Url, AsyncError> {
+pub fn accepted(answer: Answer) -> Result<Url, AsyncError> {
     let location = answer
-        .headers
-        .get(CONTENT_LOCATION)
-        .and_then(|value| value.to_str().ok())
+        .header(CONTENT_LOCATION)
         .and_then(|text| answer.url.join(text.trim()).ok());
     if let (StatusCode::ACCEPTED, Some(url)) = (answer.status, location) {
         return Ok(url);
     }
-    let (url, status) = (secret::url_for_people(&answer.url), answer.status);
-    let refusal = Refusal::read(method.clone(), answer).await;
-    let words = if refusal.words.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", refusal.words.join("; "))
+    let refusal = Refusal::of_answer(answer);
+    let words = match refusal.words.as_slice() {
+        [] => String::new(),
+        words => format!(": {}", words.join("; ")),
     };
-    Err(AsyncError::NoJob { method, url, status, words })
+    Err(AsyncError::NoJob {
+        method: refusal.method,
+        url: secret::url_for_people(&refusal.url),
+        status: refusal.status,
+        words,
+    })
 }
 
 /// Polls a status URL until the job is done.
@@ -141,14 +149,17 @@ pub async fn wait(
                     status => {
                         let refusal = Refusal::read(Method::GET, answer).await;
                         bare_errors += 1;
-                        let bare = status == StatusCode::INTERNAL_SERVER_ERROR && !refusal.is_outcome;
+                        let bare =
+                            status == StatusCode::INTERNAL_SERVER_ERROR && !refusal.is_outcome;
                         let again = retry::is_passing(status)
                             || refusal.is_transient
                             || bare && bare_errors < MOST_BARE_ERRORS;
                         if !again {
                             let gone = matches!(status.as_u16(), 404 | 410);
                             return Err(match status.as_u16() {
-                                401 | 403 => AsyncError::Fhir(FhirError::Refused(Box::new(refusal))),
+                                401 | 403 => {
+                                    AsyncError::Fhir(FhirError::Refused(Box::new(refusal)))
+                                }
                                 _ if gone => AsyncError::Gone(Box::new(refusal)),
                                 _ => AsyncError::Failed(Box::new(refusal)),
                             });
@@ -159,7 +170,9 @@ pub async fn wait(
                         }
                         let words = refusal.to_string();
                         if failures >= MOST_FAILURES {
-                            return Err(AsyncError::OutOfReach(Box::new(FhirError::Refused(Box::new(refusal)))));
+                            return Err(AsyncError::OutOfReach(Box::new(FhirError::Refused(
+                                Box::new(refusal),
+                            ))));
                         }
                         (Some(words), asked, true)
                     }
@@ -180,7 +193,10 @@ pub async fn wait(
         };
         backoff = (backoff.mul_f64(1.5)).min(LONGEST_BACKOFF);
         let elapsed = started.elapsed();
-        if patience.max_wait.is_some_and(|longest| elapsed + wait > longest) {
+        if patience
+            .max_wait
+            .is_some_and(|longest| elapsed + wait > longest)
+        {
             return Err(AsyncError::TooLong {
                 waited: elapsed,
                 status_url: secret::url_for_people(status_url),
@@ -202,12 +218,18 @@ fn job_status(answer: &Response) -> StatusCode {
         .header("x-export-status")
         .and_then(|text| text.split_whitespace().next()?.parse::<u16>().ok())
         .and_then(|code| StatusCode::from_u16(code).ok());
-    separate.filter(|_| answer.status.is_success()).unwrap_or(answer.status)
+    separate
+        .filter(|_| answer.status.is_success())
+        .unwrap_or(answer.status)
 }
 
 async fn finish(answer: Response) -> Result<Finished, AsyncError> {
     let (url, status, headers) = (answer.url.clone(), answer.status, answer.headers.clone());
-    let body = answer.body.bytes(LARGEST_ANSWER).await.map_err(FhirError::from)?;
+    let body = answer
+        .body
+        .bytes(LARGEST_ANSWER)
+        .await
+        .map_err(FhirError::from)?;
     Ok(Finished {
         url,
         status,
@@ -230,12 +252,17 @@ pub async fn delete(client: &Client, status_url: &Url) -> Result<(), FhirError> 
     if answer.status.is_success() || matches!(answer.status.as_u16(), 404 | 410) {
         return Ok(());
     }
-    Err(FhirError::Refused(Box::new(Refusal::read(Method::DELETE, answer).await)))
+    Err(FhirError::Refused(Box::new(
+        Refusal::read(Method::DELETE, answer).await,
+    )))
 }
 
 impl Finished {
     /// The body's media type as the server said it.
     pub fn content_type(&self) -> &str {
-        self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }

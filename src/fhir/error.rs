@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
+use super::Answer;
 use crate::auth::AuthError;
 use crate::http::{HttpError, Response};
 use crate::{secret, words};
@@ -15,7 +16,15 @@ use crate::{secret, words};
 /// The most of an error body that is read.
 const LARGEST_ERROR: usize = 4 << 20;
 /// Issue codes that say "this time", not "never" (FHIR R4, issue-type, children of `transient`).
-const TRANSIENT: [&str; 7] = ["transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"];
+const TRANSIENT: [&str; 7] = [
+    "transient",
+    "lock-error",
+    "no-store",
+    "exception",
+    "timeout",
+    "incomplete",
+    "throttled",
+];
 
 /// What can go wrong between a request and a good answer.
 #[derive(Debug, thiserror::Error)]
@@ -24,10 +33,16 @@ pub enum FhirError {
     BadUrl { text: String, reason: String },
     #[error(transparent)]
     Refused(Box<Refusal>),
-    #[error("{0}\nThe request was repeated, so the first try may have done it.")]
+    #[error(
+        "{0}\nThe request was repeated after a failure, so it may have been done by an earlier try."
+    )]
     MaybeDone(Box<Refusal>),
     #[error("{from} redirects to {to}, which was not followed: {reason}")]
-    Redirect { from: String, to: String, reason: String },
+    Redirect {
+        from: String,
+        to: String,
+        reason: String,
+    },
     #[error("the answer of {url} is not {wanted}: {found}")]
     NotFhir {
         url: String,
@@ -61,28 +76,64 @@ pub struct Refusal {
 impl Refusal {
     /// Reads the answer's body and finds the words in it.
     pub async fn read(method: Method, answer: Response) -> Self {
-        let content_type = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
-        let challenge = answer.header(WWW_AUTHENTICATE).map(str::to_owned);
-        let (url, status) = (answer.url.clone(), answer.status);
-        let (body, problem) = match answer.body.bytes(LARGEST_ERROR).await {
+        let Response {
+            status,
+            headers,
+            url,
+            body,
+        } = answer;
+        let (body, problem) = match body.bytes(LARGEST_ERROR).await {
             Ok(body) => (body, None),
             Err(error) => (Bytes::new(), Some(error.to_string())),
         };
-        let mut refusal = Self::of(method, url, status, &content_type, body);
+        let mut refusal = Self::of_answer(Answer {
+            method,
+            status,
+            headers,
+            url,
+            body,
+        });
+        refusal.words.extend(problem);
+        refusal
+    }
+
+    /// The words in an answer, else in its challenge.
+    pub fn of_answer(answer: Answer) -> Self {
+        let text = |name| answer.header(name).map(str::to_owned);
+        let (content_type, challenge) = (
+            text(CONTENT_TYPE).unwrap_or_default(),
+            text(WWW_AUTHENTICATE),
+        );
+        let mut refusal = Self::of(
+            answer.method,
+            answer.url,
+            answer.status,
+            &content_type,
+            answer.body,
+        );
         if refusal.words.is_empty() {
-            refusal.words.extend(problem.or(challenge));
+            refusal.words.extend(challenge);
         }
         refusal
     }
 
     /// A refusal from the parts of an answer.
-    pub fn of(method: Method, url: Url, status: StatusCode, content_type: &str, body: Bytes) -> Self {
+    pub fn of(
+        method: Method,
+        url: Url,
+        status: StatusCode,
+        content_type: &str,
+        body: Bytes,
+    ) -> Self {
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         let is_outcome = json.as_ref().is_some_and(is_outcome);
         let (words, is_transient) = match &json {
             Some(json) if is_outcome => (outcome_words(json), is_transient(json)),
             Some(json) => (json_words(json).into_iter().collect(), false),
-            None => (words::of_text(content_type, &body).into_iter().collect(), false),
+            None => (
+                words::of_text(content_type, &body).into_iter().collect(),
+                false,
+            ),
         };
         Self {
             method,
@@ -98,11 +149,19 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} answered {}", self.method, secret::url_for_people(&self.url), self.status)?;
+        write!(
+            f,
+            "{} {} answered {}",
+            self.method,
+            secret::url_for_people(&self.url),
+            self.status
+        )?;
         match self.words.as_slice() {
             [] => Ok(()),
             [one] => write!(f, ": {one}"),
-            several => several.iter().try_for_each(|words| write!(f, "\n  {words}")),
+            several => several
+                .iter()
+                .try_for_each(|words| write!(f, "\n  {words}")),
         }
     }
 }
@@ -128,11 +187,14 @@ pub fn outcome_words(outcome: &Value) -> Vec<String> {
                 text("/severity").unwrap_or("error"),
                 text("/code").unwrap_or("unknown")
             );
-            let details = text("/details/text")
-                .or_else(|| text("/details/coding/0/display"))
-                .or_else(|| text("/details/coding/0/code"));
             let mut said = Vec::new();
-            for part in [details, text("/diagnostics")].into_iter().flatten() {
+            let details = [
+                "/details/text",
+                "/details/coding/0/display",
+                "/details/coding/0/code",
+                "/diagnostics",
+            ];
+            for part in details.into_iter().filter_map(text) {
                 let part = words::shortened(part);
                 if !part.is_empty() && !said.contains(&part) {
                     said.push(part);
@@ -141,8 +203,14 @@ pub fn outcome_words(outcome: &Value) -> Vec<String> {
             if !said.is_empty() {
                 line = format!("{line} {}", said.join(" - "));
             }
-            let place = issue.get("expression").or_else(|| issue.get("location")).and_then(Value::as_array);
-            if let Some(place) = place.and_then(|place| place.first()).and_then(Value::as_str) {
+            let place = issue
+                .get("expression")
+                .or_else(|| issue.get("location"))
+                .and_then(Value::as_array);
+            if let Some(place) = place
+                .and_then(|place| place.first())
+                .and_then(Value::as_str)
+            {
                 line = format!("{line} [at {place}]");
             }
             line
@@ -151,12 +219,15 @@ pub fn outcome_words(outcome: &Value) -> Vec<String> {
 }
 
 fn is_transient(outcome: &Value) -> bool {
-    outcome.get("issue").and_then(Value::as_array).is_some_and(|issues| {
-        issues
-            .iter()
-            .filter_map(|issue| issue.get("code")?.as_str())
-            .any(|code| TRANSIENT.contains(&code))
-    })
+    outcome
+        .get("issue")
+        .and_then(Value::as_array)
+        .is_some_and(|issues| {
+            issues
+                .iter()
+                .filter_map(|issue| issue.get("code")?.as_str())
+                .any(|code| TRANSIENT.contains(&code))
+        })
 }
 
 /// OAuth errors, and the shapes cloud gateways answer with.
@@ -165,10 +236,16 @@ fn json_words(json: &Value) -> Option<String> {
     let said = match (text("/error"), text("/error_description")) {
         (Some(error), Some(description)) => Some(format!("{error} - {description}")),
         (Some(error), None) => Some(error.to_owned()),
-        _ => ["/error/message", "/message", "/Message", "/detail", "/title"]
-            .iter()
-            .find_map(|pointer| text(pointer))
-            .map(str::to_owned),
+        _ => [
+            "/error/message",
+            "/message",
+            "/Message",
+            "/detail",
+            "/title",
+        ]
+        .iter()
+        .find_map(|pointer| text(pointer))
+        .map(str::to_owned),
     };
     said.or_else(|| json.as_str().map(str::to_owned))
         .or_else(|| (json != &Value::Null).then(|| json.to_string()))
@@ -181,22 +258,46 @@ mod tests {
 
     fn shown(content_type: &str, body: &str) -> String {
         let url = Url::parse("https://h.example/fhir/Patient").unwrap();
-        Refusal::of(Method::GET, url, StatusCode::BAD_REQUEST, content_type, Bytes::copy_from_slice(body.as_bytes()))
-            .to_string()
-            .replace("GET https://h.example/fhir/Patient answered 400 Bad Request", "")
+        Refusal::of(
+            Method::GET,
+            url,
+            StatusCode::BAD_REQUEST,
+            content_type,
+            Bytes::copy_from_slice(body.as_bytes()),
+        )
+        .to_string()
+        .replace(
+            "GET https://h.example/fhir/Patient answered 400 Bad Request",
+            "",
+        )
     }
 
     #[test]
     fn every_shape_of_error_is_put_into_words() {
         let outcome = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invalid",
             "details":{"text":"Bad name"},"diagnostics":"at 3","expression":["Patient.name"]}]}"#;
-        assert_eq!(shown("", outcome), ": error (invalid) Bad name - at 3 [at Patient.name]");
-        assert_eq!(shown("", r#"{"error":"invalid_client","error_description":null}"#), ": invalid_client");
-        assert_eq!(shown("", r#"{"error":"e","error_description":"d"}"#), ": e - d");
-        assert_eq!(shown("", r#"{"error":{"message":"gone","code":404}}"#), ": gone");
+        assert_eq!(
+            shown("", outcome),
+            ": error (invalid) Bad name - at 3 [at Patient.name]"
+        );
+        assert_eq!(
+            shown("", r#"{"error":"invalid_client","error_description":null}"#),
+            ": invalid_client"
+        );
+        assert_eq!(
+            shown("", r#"{"error":"e","error_description":"d"}"#),
+            ": e - d"
+        );
+        assert_eq!(
+            shown("", r#"{"error":{"message":"gone","code":404}}"#),
+            ": gone"
+        );
         assert_eq!(shown("", r#"{"message":"Forbidden"}"#), ": Forbidden");
         assert_eq!(shown("text/plain", "no such thing"), ": no such thing");
-        assert_eq!(shown("text/html", "<title>Oops</title>"), ": an HTML page, \"Oops\"");
+        assert_eq!(
+            shown("text/html", "<title>Oops</title>"),
+            ": an HTML page, \"Oops\""
+        );
         assert_eq!(shown("", ""), "");
     }
 }

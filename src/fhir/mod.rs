@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    IF_MATCH, LOCATION,
 };
 use reqwest::{Method, StatusCode};
 use url::Url;
@@ -81,11 +82,15 @@ impl Client {
     /// [`FhirError::BadUrl`].
     pub fn url(&self, text: &str) -> Result<Url, FhirError> {
         let profile = &self.profile;
-        urls::request_url(&profile.base_url, &profile.fhir_base, profile.fhir_path.as_deref(), text).map_err(|error| {
-            FhirError::BadUrl {
-                text: text.to_owned(),
-                reason: error.to_string(),
-            }
+        urls::request_url(
+            &profile.base_url,
+            &profile.fhir_base,
+            profile.fhir_path.as_deref(),
+            text,
+        )
+        .map_err(|error| FhirError::BadUrl {
+            text: text.to_owned(),
+            reason: error.to_string(),
         })
     }
 
@@ -99,19 +104,25 @@ impl Client {
     }
 
     /// Sends a request: token where it belongs, redirects followed by the rules, repeated where that is safe, one
-    /// new token after a 401. Any final status is an answer; see [`Client::checked`].
+    /// new token after a 401. Any final status is an answer.
     ///
     /// # Errors
     /// No answer, or no token.
     pub async fn send(&self, request: Request, rule: TokenRule) -> Result<Response, FhirError> {
-        self.send_with(request, rule, self.http.network.retries).await
+        self.send_with(request, rule, self.http.network.retries)
+            .await
     }
 
     /// As [`Client::send`] with another number of retries.
     ///
     /// # Errors
     /// As [`Client::send`].
-    pub async fn send_with(&self, request: Request, rule: TokenRule, retries: u32) -> Result<Response, FhirError> {
+    pub async fn send_with(
+        &self,
+        request: Request,
+        rule: TokenRule,
+        retries: u32,
+    ) -> Result<Response, FhirError> {
         let mut retry = Retry::new(retries, LONGEST_WAIT);
         let mut state = Sending {
             request,
@@ -126,7 +137,8 @@ impl Client {
             let answer = match self.http.send(request).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    let again = error.was_not_sent() || idempotent && matches!(error, HttpError::Broken { .. });
+                    let again = error.was_not_sent()
+                        || idempotent && matches!(error, HttpError::Broken { .. });
                     match again.then(|| retry.wait(None)).flatten() {
                         Some(wait) => {
                             state.repeated |= !error.was_not_sent();
@@ -147,7 +159,8 @@ impl Client {
             }
             if idempotent
                 && retry::is_passing(answer.status)
-                && let Some(wait) = retry.wait(retry::retry_after(&answer.headers, SystemTime::now()))
+                && let Some(wait) =
+                    retry.wait(retry::retry_after(&answer.headers, SystemTime::now()))
             {
                 state.repeated = true;
                 self.pause(wait, &answer.status.to_string()).await;
@@ -157,35 +170,100 @@ impl Client {
                 state.follow(&answer, target)?;
                 continue;
             }
-            return if state.repeated { state.explain_repeated(answer).await } else { Ok(answer) };
+            return if state.repeated {
+                state.explain_repeated(answer).await
+            } else {
+                Ok(answer)
+            };
         }
     }
 
-    /// As [`Client::send`], and a status that is no success is an error with the server's words.
+    /// As [`Client::send`], with the whole body; a GET whose body breaks off is repeated too.
     ///
     /// # Errors
-    /// [`FhirError::Refused`] besides those of [`Client::send`].
-    pub async fn checked(&self, request: Request, rule: TokenRule) -> Result<Response, FhirError> {
-        let method = request.method.clone();
-        let answer = self.send(request, rule).await?;
-        if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
-            return Ok(answer);
+    /// As [`Client::send`].
+    pub async fn read(&self, request: Request, rule: TokenRule) -> Result<Answer, FhirError> {
+        let mut retry = Retry::new(self.http.network.retries, LONGEST_WAIT);
+        loop {
+            let method = request.method.clone();
+            let Response {
+                status,
+                headers,
+                url,
+                body,
+            } = self.send(request.clone(), rule).await?;
+            match body.bytes(LARGEST_ANSWER).await {
+                Ok(body) => {
+                    return Ok(Answer {
+                        method,
+                        status,
+                        headers,
+                        url,
+                        body,
+                    });
+                }
+                Err(error @ (HttpError::Broken { .. } | HttpError::Encoding { .. }))
+                    if method == Method::GET =>
+                {
+                    let Some(wait) = retry.wait(None) else {
+                        return Err(error.into());
+                    };
+                    self.pause(wait, &error.to_string()).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        Err(FhirError::Refused(Box::new(Refusal::read(method, answer).await)))
+    }
+
+    /// As [`Client::read`], but never repeated except with a new token after a 401.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn read_once(&self, request: Request, rule: TokenRule) -> Result<Answer, FhirError> {
+        let method = request.method.clone();
+        let Response {
+            status,
+            headers,
+            url,
+            body,
+        } = self.send_with(request, rule, 0).await?;
+        let body = body.bytes(LARGEST_ANSWER).await?;
+        Ok(Answer {
+            method,
+            status,
+            headers,
+            url,
+            body,
+        })
     }
 
     /// The request as it goes out, with the authorization that was put on it.
-    async fn dressed(&self, state: &Sending) -> Result<(Request, Option<crate::auth::Authorization>), AuthError> {
+    async fn dressed(
+        &self,
+        state: &Sending,
+    ) -> Result<(Request, Option<crate::auth::Authorization>), AuthError> {
         let mut request = state.request.clone();
         let own = self.is_own(&request.url);
-        request.headers.entry(ACCEPT).or_insert(HeaderValue::from_static(FHIR_JSON));
-        request.headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
+        request
+            .headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static(FHIR_JSON));
+        request
+            .headers
+            .entry(ACCEPT_ENCODING)
+            .or_insert(HeaderValue::from_static("gzip"));
         if request.body.is_some() {
-            request.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(FHIR_JSON));
+            request
+                .headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static(FHIR_JSON));
         }
         if own {
             if self.is_medplum {
-                request.headers.insert(HeaderName::from_static("x-medplum"), HeaderValue::from_static("extended"));
+                request.headers.insert(
+                    HeaderName::from_static("x-medplum"),
+                    HeaderValue::from_static("extended"),
+                );
             }
             for (name, value) in &self.headers {
                 request.headers.insert(name.clone(), value.clone());
@@ -201,15 +279,48 @@ impl Client {
         }
         let authorization = self.tokens.authorization().await?;
         if let Some(authorization) = &authorization {
-            request.headers.insert(AUTHORIZATION, authorization.header.clone());
+            request
+                .headers
+                .insert(AUTHORIZATION, authorization.header.clone());
         }
         let renewable = authorization.filter(crate::auth::Authorization::is_renewable);
         Ok((request, renewable))
     }
 
     async fn pause(&self, wait: Duration, reason: &str) {
-        self.http.trace.line(1, &format!("* {reason}: next try in {} ms", wait.as_millis()));
+        self.http.trace.line(
+            1,
+            &format!("* {reason}: next try in {} ms", wait.as_millis()),
+        );
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// An answer with its whole body.
+#[derive(Debug)]
+pub struct Answer {
+    pub method: Method,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub url: Url,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header's value as text, when it has one.
+    pub fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The answer, unless its status is no success.
+    ///
+    /// # Errors
+    /// [`FhirError::Refused`] with the server's words.
+    pub fn checked(self) -> Result<Self, FhirError> {
+        if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
+            return Ok(self);
+        }
+        Err(FhirError::Refused(Box::new(Refusal::of_answer(self))))
     }
 }
 
@@ -266,7 +377,9 @@ impl Sending {
         if !done {
             return Ok(answer);
         }
-        Err(FhirError::MaybeDone(Box::new(Refusal::read(method.clone(), answer).await)))
+        Err(FhirError::MaybeDone(Box::new(
+            Refusal::read(method.clone(), answer).await,
+        )))
     }
 }
 

@@ -23,7 +23,10 @@ impl<'a> Object<'a> {
 
     /// The text of a member's value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_ref())
     }
 
     /// A member's value when it is a string.
@@ -99,13 +102,19 @@ pub fn rewrite_references(text: &str, mut replace: impl FnMut(&str) -> Option<St
         rest = &rest[start + length..];
         let is_key = rest.trim_start().starts_with(':');
         let new = (in_reference && !is_key)
-            .then(|| serde_json::from_str::<String>(raw).ok().and_then(|old| replace(&old)))
+            .then(|| {
+                serde_json::from_str::<String>(raw)
+                    .ok()
+                    .and_then(|old| replace(&old))
+            })
             .flatten();
         match new {
             Some(new) => out.push_str(&serde_json::to_string(&new).unwrap_or_default()),
             None => out.push_str(raw),
         }
-        in_reference = is_key && raw == "\"reference\"" && rest.trim_start()[1..].trim_start().starts_with('"');
+        in_reference = is_key
+            && raw == "\"reference\""
+            && rest.trim_start()[1..].trim_start().starts_with('"');
     }
     out.push_str(rest);
     out
@@ -117,11 +126,16 @@ mod tests {
 
     #[test]
     fn members_go_and_change_and_the_rest_keeps_its_digits() {
-        let mut object = Object::parse(r#"{"id":"1","value": 1.00 ,"big":12345678901234567890,"x":{"y":1e2}}"#).unwrap();
+        let mut object =
+            Object::parse(r#"{"id":"1","value": 1.00 ,"big":12345678901234567890,"x":{"y":1e2}}"#)
+                .unwrap();
         object.remove("id");
         object.set("x", "2".into());
         object.set("new", "null".into());
-        assert_eq!(object.to_string(), r#"{"value":1.00,"big":12345678901234567890,"x":2,"new":null}"#);
+        assert_eq!(
+            object.to_string(),
+            r#"{"value":1.00,"big":12345678901234567890,"x":2,"new":null}"#
+        );
     }
 
     #[test]

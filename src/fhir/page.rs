@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use url::Url;
 
 use super::raw::Bundle;
-use super::{Client, FhirError, LARGEST_ANSWER, TokenRule};
+use super::{Client, FhirError, TokenRule};
 use crate::http::Request;
 use crate::{secret, words};
 
@@ -53,10 +53,13 @@ impl<'a> Pages<'a> {
         }
         let mut request = Request::new(Method::GET, url);
         request.headers = self.headers.clone();
-        let answer = self.client.checked(request, TokenRule::OwnOrigins).await?;
+        let answer = self
+            .client
+            .read(request, TokenRule::OwnOrigins)
+            .await?
+            .checked()?;
         let content_type = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
-        let url = answer.url.clone();
-        let body = answer.body.bytes(LARGEST_ANSWER).await?;
+        let (url, body) = (answer.url, answer.body);
         let not_fhir = |found: String| FhirError::NotFhir {
             url: secret::url_for_people(&url),
             wanted: "a Bundle",
@@ -66,7 +69,10 @@ impl<'a> Pages<'a> {
             return Err(not_fhir("not UTF-8 text".into()));
         };
         let bundle = Bundle::parse(&text).map_err(|_| {
-            not_fhir(words::of_text(&content_type, text.as_bytes()).unwrap_or_else(|| "it is empty".into()))
+            not_fhir(
+                words::of_text(&content_type, text.as_bytes())
+                    .unwrap_or_else(|| "it is empty".into()),
+            )
         })?;
         self.next = bundle.next_link().and_then(|link| url.join(link).ok());
         Ok(Some(Page { text, url }))

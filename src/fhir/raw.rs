@@ -62,20 +62,29 @@ impl<'a> Bundle<'a> {
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         let bundle: Self = serde_json::from_str(text)?;
         if bundle.resource_type != "Bundle" {
-            return Err(serde::de::Error::custom(format!("it is a {}", bundle.resource_type)));
+            return Err(serde::de::Error::custom(format!(
+                "it is a {}",
+                bundle.resource_type
+            )));
         }
         Ok(bundle)
     }
 
     /// The URL of the next page, if there is one.
     pub fn next_link(&self) -> Option<&str> {
-        self.link.iter().find(|link| link.relation == "next").map(|link| link.url.as_ref())
+        self.link
+            .iter()
+            .find(|link| link.relation == "next")
+            .map(|link| link.url.as_ref())
     }
 
     /// The resources that answer the search: everything but outcomes about the search itself.
     pub fn resources(&self) -> impl Iterator<Item = &'a RawValue> {
         self.entry.iter().filter_map(|entry| {
-            let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
+            let mode = entry
+                .search
+                .as_ref()
+                .and_then(|search| search.mode.as_deref());
             entry.resource.filter(|_| mode != Some("outcome"))
         })
     }
@@ -83,7 +92,10 @@ impl<'a> Bundle<'a> {
     /// What a server says about the search itself.
     pub fn outcomes(&self) -> impl Iterator<Item = &'a RawValue> {
         self.entry.iter().filter_map(|entry| {
-            let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
+            let mode = entry
+                .search
+                .as_ref()
+                .and_then(|search| search.mode.as_deref());
             entry.resource.filter(|_| mode == Some("outcome"))
         })
     }

@@ -5,7 +5,13 @@ use std::collections::HashMap;
 use super::object::{Object, rewrite_references};
 
 /// Members of `meta` that belong to the server a resource came from.
-const OF_THE_SERVER: [&str; 5] = ["author", "compartment", "lastUpdated", "project", "versionId"];
+const OF_THE_SERVER: [&str; 5] = [
+    "author",
+    "compartment",
+    "lastUpdated",
+    "project",
+    "versionId",
+];
 
 /// The text of a transaction that POSTs `resources`: ids become `urn:uuid` full URLs, references among the resources
 /// follow, and what is pointed at comes before what points at it.
@@ -56,8 +62,14 @@ pub fn of_resources(resources: &[&str]) -> Result<String, serde_json::Error> {
             format!("{{{full_url}\"request\":{{\"method\":\"POST\",\"url\":{url}}},\"resource\":{resource}}}")
         })
         .collect();
-    let entries: Vec<&str> = in_order(&points_at).into_iter().map(|at| entries[at].as_str()).collect();
-    Ok(format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{}]}}"#, entries.join(",")))
+    let entries: Vec<&str> = in_order(&points_at)
+        .into_iter()
+        .map(|at| entries[at].as_str())
+        .collect();
+    Ok(format!(
+        r#"{{"resourceType":"Bundle","type":"transaction","entry":[{}]}}"#,
+        entries.join(",")
+    ))
 }
 
 /// Indices so that each comes after what it points at; within a circle the given order stays.
@@ -90,7 +102,14 @@ fn random_uuid() -> String {
     let bits = fastrand::u128(..);
     let bits = bits & !(0xf << 76) & !(0b11 << 62) | (0x4 << 76) | (0b10 << 62);
     let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 #[cfg(test)]
@@ -106,13 +125,22 @@ mod tests {
         .unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["entry"][0]["resource"]["resourceType"], "Patient");
-        assert_eq!(json["entry"][1]["resource"]["subject"]["reference"], json["entry"][0]["fullUrl"]);
-        assert_eq!(json["entry"][0]["resource"]["meta"], serde_json::json!({"profile": ["x"]}));
+        assert_eq!(
+            json["entry"][1]["resource"]["subject"]["reference"],
+            json["entry"][0]["fullUrl"]
+        );
+        assert_eq!(
+            json["entry"][0]["resource"]["meta"],
+            serde_json::json!({"profile": ["x"]})
+        );
         assert!(text.contains("1.00") && !text.contains("versionId") && !text.contains("\"id\""));
     }
 
     #[test]
     fn a_circle_of_references_ends() {
-        assert_eq!(in_order(&[vec![1], vec![2], vec![0], vec![0]]), [2, 1, 0, 3]);
+        assert_eq!(
+            in_order(&[vec![1], vec![2], vec![0], vec![0]]),
+            [2, 1, 0, 3]
+        );
     }
 }

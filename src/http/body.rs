@@ -25,7 +25,12 @@ impl Body {
             .headers()
             .get(CONTENT_ENCODING)
             .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| matches!(value.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip"));
+            .is_some_and(|value| {
+                matches!(
+                    value.trim().to_ascii_lowercase().as_str(),
+                    "gzip" | "x-gzip"
+                )
+            });
         Self {
             answer,
             url,
@@ -41,7 +46,14 @@ impl Body {
 
     /// The length of the bytes on the wire, when the server said it.
     pub fn wire_length(&self) -> Option<u64> {
-        self.answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+        self.answer
+            .headers()
+            .get(CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// The next bytes as they are on the wire; `None` at the end of a complete body.
@@ -67,7 +79,8 @@ impl Body {
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, HttpError> {
         let mut sink = Sink::new(self.gzip, Vec::new());
         while let Some(chunk) = self.chunk().await? {
-            sink.write(&chunk).map_err(|error| self.encoding_error(&error))?;
+            sink.write(&chunk)
+                .map_err(|error| self.encoding_error(&error))?;
             if sink.get_mut().len() > limit {
                 return Err(HttpError::TooLarge {
                     url: Box::new(self.url),
@@ -102,7 +115,11 @@ enum Stage<W: Write> {
 impl<W: Write> Sink<W> {
     /// A sink before `target`.
     pub fn new(gzip: bool, target: W) -> Self {
-        Self(Some(if gzip { Stage::Waiting(target) } else { Stage::Plain(target) }))
+        Self(Some(if gzip {
+            Stage::Waiting(target)
+        } else {
+            Stage::Plain(target)
+        }))
     }
 
     /// Takes the next bytes from the wire.
@@ -111,7 +128,9 @@ impl<W: Write> Sink<W> {
     /// The target's, or bad gzip.
     pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0 = match self.0.take() {
-            Some(Stage::Waiting(target)) if !bytes.is_empty() => Some(Stage::Gzip(Box::new(MultiGzDecoder::new(target)))),
+            Some(Stage::Waiting(target)) if !bytes.is_empty() => {
+                Some(Stage::Gzip(Box::new(MultiGzDecoder::new(target))))
+            }
             stage => stage,
         };
         match &mut self.0 {
@@ -175,7 +194,9 @@ mod tests {
         let wire = gzip(b"some text that is long enough to be cut in the middle");
         for end in 1..wire.len() {
             let mut sink = Sink::new(true, Vec::new());
-            let result = sink.write(&wire[..end]).and_then(|()| sink.finish().map(drop));
+            let result = sink
+                .write(&wire[..end])
+                .and_then(|()| sink.finish().map(drop));
             assert!(result.is_err(), "cut at {end}");
         }
     }

@@ -69,7 +69,11 @@ impl Request {
 
     /// The request with a header more.
     #[must_use]
-    pub fn header(mut self, name: impl reqwest::header::IntoHeaderName, value: HeaderValue) -> Self {
+    pub fn header(
+        mut self,
+        name: impl reqwest::header::IntoHeaderName,
+        value: HeaderValue,
+    ) -> Self {
         self.headers.insert(name, value);
         self
     }
@@ -101,9 +105,15 @@ pub enum HttpError {
     Timeout { url: Box<Url>, what: String },
     #[error("the connection to {} broke: {reason}", secret::url_for_people(url))]
     Broken { url: Box<Url>, reason: String },
-    #[error("the answer of {} cannot be read: {reason}", secret::url_for_people(url))]
+    #[error(
+        "the answer of {} cannot be read: {reason}",
+        secret::url_for_people(url)
+    )]
     Encoding { url: Box<Url>, reason: String },
-    #[error("the answer of {} is larger than {limit} bytes", secret::url_for_people(url))]
+    #[error(
+        "the answer of {} is larger than {limit} bytes",
+        secret::url_for_people(url)
+    )]
     TooLarge { url: Box<Url>, limit: usize },
     #[error("cannot use {what}: {reason}")]
     Setup { what: String, reason: String },
@@ -156,8 +166,14 @@ impl Http {
         if network.insecure {
             builder = builder.tls_danger_accept_invalid_certs(true);
         }
-        let client = builder.build().map_err(|error| setup("the network settings", innermost(&error)))?;
-        Ok(Self { client, network, trace })
+        let client = builder
+            .build()
+            .map_err(|error| setup("the network settings", innermost(&error)))?;
+        Ok(Self {
+            client,
+            network,
+            trace,
+        })
     }
 
     /// Sends one request once and returns when the answer's head is there.
@@ -166,11 +182,19 @@ impl Http {
     /// No connection, no answer in time, or a connection that broke.
     pub async fn send(&self, mut request: Request) -> Result<Response, HttpError> {
         let headers = &mut request.headers;
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("medplum/", env!("CARGO_PKG_VERSION"))));
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(concat!(
+                "medplum/",
+                env!("CARGO_PKG_VERSION")
+            )));
         trace::request(&*self.trace, &request);
         let started = std::time::Instant::now();
         let url = request.url.clone();
-        let mut outgoing = self.client.request(request.method, request.url).headers(request.headers);
+        let mut outgoing = self
+            .client
+            .request(request.method, request.url)
+            .headers(request.headers);
         if let Some(body) = request.body {
             outgoing = outgoing.body(body);
         }

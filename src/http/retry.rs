@@ -33,13 +33,20 @@ impl Retry {
         self.left = self.left.checked_sub(1)?;
         let backoff = self.next.mul_f64(0.75 + fastrand::f64() * 0.5);
         self.next = (self.next * 2).min(self.longest);
-        Some(asked.map_or(backoff, |asked| asked.max(Duration::from_millis(100))).min(self.longest))
+        Some(
+            asked
+                .map_or(backoff, |asked| asked.max(Duration::from_millis(100)))
+                .min(self.longest),
+        )
     }
 }
 
 /// Whether a request may be sent twice without doing its work twice (RFC 9110 §9.2.2).
 pub fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS)
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS
+    )
 }
 
 /// Statuses that say "not now".
@@ -74,7 +81,10 @@ mod tests {
         let read = |text| parse_retry_after(text, now);
         assert_eq!(read("120"), Some(Duration::from_secs(120)));
         assert_eq!(read(" 1.5 "), Some(Duration::from_millis(1500)));
-        assert_eq!(read("Sun, 22 Nov 2026 10:00:07 GMT"), Some(Duration::from_secs(7)));
+        assert_eq!(
+            read("Sun, 22 Nov 2026 10:00:07 GMT"),
+            Some(Duration::from_secs(7))
+        );
         assert_eq!(read("Sun, 22 Nov 2020 10:00:07 GMT"), Some(Duration::ZERO));
         for odd in ["", "soon", "-1", "NaN", "inf", "1e300"] {
             assert_eq!(read(odd), None, "{odd}");
@@ -84,8 +94,14 @@ mod tests {
     #[test]
     fn waits_grow_are_bounded_and_end() {
         let mut retry = Retry::new(3, Duration::from_secs(60));
-        assert_eq!(retry.wait(Some(Duration::from_secs(3600))), Some(Duration::from_secs(60)));
-        assert_eq!(retry.wait(Some(Duration::ZERO)), Some(Duration::from_millis(100)));
+        assert_eq!(
+            retry.wait(Some(Duration::from_secs(3600))),
+            Some(Duration::from_secs(60))
+        );
+        assert_eq!(
+            retry.wait(Some(Duration::ZERO)),
+            Some(Duration::from_millis(100))
+        );
         assert!(retry.wait(None).unwrap() >= Duration::from_millis(1500));
         assert_eq!(retry.wait(None), None);
     }

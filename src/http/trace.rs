@@ -26,12 +26,22 @@ impl Trace for Silent {
 }
 
 pub(super) fn request(trace: &dyn Trace, request: &Request) {
-    trace.line(1, &format!("> {} {}", request.method, secret::url_for_people(&request.url)));
+    trace.line(
+        1,
+        &format!(
+            "> {} {}",
+            request.method,
+            secret::url_for_people(&request.url)
+        ),
+    );
     headers(trace, '>', &request.headers);
 }
 
 pub(super) fn response(trace: &dyn Trace, answer: &reqwest::Response, elapsed: Duration) {
-    trace.line(1, &format!("< {} in {} ms", answer.status(), elapsed.as_millis()));
+    trace.line(
+        1,
+        &format!("< {} in {} ms", answer.status(), elapsed.as_millis()),
+    );
     headers(trace, '<', answer.headers());
 }
 

@@ -57,7 +57,8 @@ pub fn compact(text: &str) -> String {
         let length = if rest.starts_with('"') {
             string_length(rest)
         } else {
-            rest.find(['"', ' ', '\t', '\r', '\n']).unwrap_or(rest.len())
+            rest.find(['"', ' ', '\t', '\r', '\n'])
+                .unwrap_or(rest.len())
         };
         out.push_str(&rest[..length]);
         rest = rest[length..].trim_start_matches([' ', '\t', '\r', '\n']);

@@ -75,14 +75,15 @@ impl Output {
     /// # Errors
     /// [`Closed`] when the reader is gone; other write errors as they come.
     pub fn data(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.progress.suspend(|| {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(bytes).and_then(|()| stdout.flush())
-        })
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => anyhow::Error::new(Closed),
-            _ => anyhow::Error::new(error).context("cannot write to stdout"),
-        })
+        self.progress
+            .suspend(|| {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(bytes).and_then(|()| stdout.flush())
+            })
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe => anyhow::Error::new(Closed),
+                _ => anyhow::Error::new(error).context("cannot write to stdout"),
+            })
     }
 
     /// Writes one line to stdout.

@@ -48,6 +48,10 @@ impl Progress {
 
     /// Prints something else without tearing the line.
     pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
-        if self.is_visible() { self.bar.suspend(print) } else { print() }
+        if self.is_visible() {
+            self.bar.suspend(print)
+        } else {
+            print()
+        }
     }
 }

@@ -8,7 +8,13 @@ pub fn render(header: &[&str], rows: &[Vec<String>]) -> String {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let mut out = line(&header.iter().map(|cell| cell.to_uppercase()).collect::<Vec<_>>(), &widths);
+    let mut out = line(
+        &header
+            .iter()
+            .map(|cell| cell.to_uppercase())
+            .collect::<Vec<_>>(),
+        &widths,
+    );
     for row in rows {
         out.push('\n');
         out.push_str(&line(row, &widths));
@@ -22,7 +28,11 @@ fn line(cells: &[String], widths: &[usize]) -> String {
         .zip(widths)
         .map(|(cell, width)| {
             // Numbers stand under each other.
-            if cell.chars().all(|c| c.is_ascii_digit() || ",.-".contains(c)) && !cell.is_empty() {
+            if cell
+                .chars()
+                .all(|c| c.is_ascii_digit() || ",.-".contains(c))
+                && !cell.is_empty()
+            {
                 format!("{cell:>width$}")
             } else {
                 format!("{cell:<width$}")
@@ -38,7 +48,13 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let table = render(&["type", "files"], &[vec!["Patient".into(), "1".into()], vec!["X".into(), "12".into()]]);
+        let table = render(
+            &["type", "files"],
+            &[
+                vec!["Patient".into(), "1".into()],
+                vec!["X".into(), "12".into()],
+            ],
+        );
         assert_eq!(table, "TYPE     FILES\nPatient      1\nX           12");
     }
 }

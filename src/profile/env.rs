@@ -31,7 +31,9 @@ pub fn from_file(path: &Path) -> EnvFile {
             Err(error) => {
                 // The line itself may hold a secret: name the place, not the text.
                 file.problem = Some(match error {
-                    dotenvy::Error::LineParse(_, at) => format!("a line cannot be parsed at character {at}"),
+                    dotenvy::Error::LineParse(_, at) => {
+                        format!("a line cannot be parsed at character {at}")
+                    }
                     other => other.to_string(),
                 });
                 break;
@@ -66,7 +68,11 @@ mod tests {
     fn a_broken_line_is_reported_without_its_text() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
-        std::fs::write(&path, "MEDPLUM_BASE_URL=https://h.example\nbad line secret\n").unwrap();
+        std::fs::write(
+            &path,
+            "MEDPLUM_BASE_URL=https://h.example\nbad line secret\n",
+        )
+        .unwrap();
         let file = from_file(&path);
         assert_eq!(file.settings.get(Key::BaseUrl), Some("https://h.example"));
         assert!(!file.problem.unwrap().contains("secret"));

@@ -128,7 +128,10 @@ pub struct Settings(BTreeMap<Key, String>);
 impl Settings {
     /// The value of a setting, if the layer has one that is not empty.
     pub fn get(&self, key: Key) -> Option<&str> {
-        self.0.get(&key).map(String::as_str).filter(|value| !value.is_empty())
+        self.0
+            .get(&key)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// Sets or, with `None`, leaves a setting as it is. Secrets are masked in all output from here on.
@@ -153,7 +156,9 @@ impl Settings {
 
     /// Whether the layer holds anything that proves who the client is.
     pub fn has_credential(&self) -> bool {
-        Key::ALL.iter().any(|key| key.is_credential() && self.get(*key).is_some())
+        Key::ALL
+            .iter()
+            .any(|key| key.is_credential() && self.get(*key).is_some())
     }
 
     /// A value fit to be shown.
@@ -200,10 +205,7 @@ impl FromStr for AuthType {
             .ok_or_else(|| ProfileError::BadSetting {
                 key: Key::AuthType,
                 value: text.to_owned(),
-                reason: format!(
-                    "known are {}",
-                    Self::ALL.map(|(name, _)| name).join(", ")
-                ),
+                reason: format!("known are {}", Self::ALL.map(|(name, _)| name).join(", ")),
             })
     }
 }
@@ -289,7 +291,9 @@ pub struct Profile {
 pub enum ProfileError {
     #[error("Profile \"{0}\" does not exist")]
     Unknown(String),
-    #[error("`{0}` is not a profile name: letters, digits, `-`, `_`, `.` and `@` make one, and it does not start with a dot")]
+    #[error(
+        "`{0}` is not a profile name: letters, digits, `-`, `_`, `.` and `@` make one, and it does not start with a dot"
+    )]
     BadName(String),
     #[error("the profile file {} is broken ({reason}); it was left as it is", path.display())]
     Broken { path: PathBuf, reason: String },

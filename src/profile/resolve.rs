@@ -58,7 +58,13 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
 
     let auth_type = match resolver.value(Key::AuthType) {
         // An access token typed for this command stands above a stored way to get one.
-        Some((layer, _)) if credentials.access_token_from.is_some_and(|from| from < layer) => None,
+        Some((layer, _))
+            if credentials
+                .access_token_from
+                .is_some_and(|from| from < layer) =>
+        {
+            None
+        }
         Some((_, text)) => Some(text.parse::<AuthType>()?),
         None => None,
     };
@@ -79,14 +85,16 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         auth_type,
         client_id: credentials.client_id,
         client_secret: credentials.client_secret,
-        client_auth: value(Key::ClientAuth).map_or(Ok(ClientAuth::default()), |text| text.parse())?,
+        client_auth: value(Key::ClientAuth)
+            .map_or(Ok(ClientAuth::default()), |text| text.parse())?,
         access_token: credentials.access_token,
         private_key_path: credentials.private_key_path,
         scope: value(Key::Scope),
         audience: value(Key::Audience),
         trust_origins,
         credential_from: credentials.from,
-        may_use_login: profile_server_is_this_one && resolver.names_default_or_profile(&layers.profile),
+        may_use_login: profile_server_is_this_one
+            && resolver.names_default_or_profile(&layers.profile),
         withheld_for: credentials.withheld_for,
         base_url,
     })
@@ -125,17 +133,24 @@ impl<'a> Resolver<'a> {
 
     /// The strongest layer's value; layers that speak of another server are passed over.
     fn value(&self, key: Key) -> Option<(Layer, &'a str)> {
-        self.layers.ordered().into_iter().find_map(|(layer, settings)| {
-            let value = settings.get(key)?;
-            let speaks = layer == Layer::Flag || self.names_this_server(settings) != Some(false);
-            speaks.then_some((layer, value))
-        })
+        self.layers
+            .ordered()
+            .into_iter()
+            .find_map(|(layer, settings)| {
+                let value = settings.get(key)?;
+                let speaks =
+                    layer == Layer::Flag || self.names_this_server(settings) != Some(false);
+                speaks.then_some((layer, value))
+            })
     }
 
     /// Whether a layer names the server in use; `None` when it names none.
     fn names_this_server(&self, settings: &Settings) -> Option<bool> {
         let text = settings.get(Key::BaseUrl)?;
-        Some(urls::parse_base(Key::BaseUrl, text).is_ok_and(|base| urls::same_base(&base, &self.base)))
+        Some(
+            urls::parse_base(Key::BaseUrl, text)
+                .is_ok_and(|base| urls::same_base(&base, &self.base)),
+        )
     }
 
     /// Whether the server in use is the one a layer's credentials were given for.
@@ -150,7 +165,8 @@ impl<'a> Resolver<'a> {
 
     /// A login stored without a server is one for the default server.
     fn names_default_or_profile(&self, profile: &Settings) -> bool {
-        profile.get(Key::BaseUrl).is_some() || matches!(self.base_from, Layer::Default | Layer::Environment)
+        profile.get(Key::BaseUrl).is_some()
+            || matches!(self.base_from, Layer::Default | Layer::Environment)
     }
 
     /// A token or authorize URL: never from a `.env` file when the credential is not from there too.
@@ -179,28 +195,30 @@ impl<'a> Resolver<'a> {
                 found.withheld_for = Some(format!("{} for {server}", layer.describe()));
             }
         }
-        found.client_id = self
-            .public_client_id(&sources)
-            .map(str::to_owned);
+        found.client_id = self.public_client_id(&sources).map(str::to_owned);
         let belongs = |settings: &Settings| {
             // A secret goes with its own client id, never with another one.
-            settings.get(Key::ClientId).is_none_or(|id| Some(id) == found.client_id.as_deref())
+            settings
+                .get(Key::ClientId)
+                .is_none_or(|id| Some(id) == found.client_id.as_deref())
         };
         let pick = |key: Key| {
-            sources
-                .iter()
-                .find_map(|(layer, settings)| {
-                    let value = settings.get(key)?;
-                    (key == Key::AccessToken || belongs(settings)).then_some((*layer, value))
-                })
+            sources.iter().find_map(|(layer, settings)| {
+                let value = settings.get(key)?;
+                (key == Key::AccessToken || belongs(settings)).then_some((*layer, value))
+            })
         };
         let secret = pick(Key::ClientSecret);
         // The file of a stronger layer stands before the value of a weaker one.
-        let secret_file =
-            pick(Key::ClientSecretFile).filter(|(layer, _)| secret.is_none_or(|(of_value, _)| *layer < of_value));
+        let secret_file = pick(Key::ClientSecretFile)
+            .filter(|(layer, _)| secret.is_none_or(|(of_value, _)| *layer < of_value));
         let token = pick(Key::AccessToken);
         let key = pick(Key::PrivateKeyPath);
-        found.from = [&token, &secret, &secret_file, &key].into_iter().flatten().map(|(layer, _)| *layer).min();
+        found.from = [&token, &secret, &secret_file, &key]
+            .into_iter()
+            .flatten()
+            .map(|(layer, _)| *layer)
+            .min();
         found.access_token_from = token.map(|(layer, _)| layer);
         found.access_token = token.map(|(_, value)| Secret::new(value));
         found.client_secret = match (secret_file, secret) {
@@ -216,9 +234,10 @@ impl<'a> Resolver<'a> {
 
     /// The client id is public, but one that belongs to another server is of no use.
     fn public_client_id(&self, sources: &[(Layer, &'a Settings)]) -> Option<&'a str> {
-        sources.iter().find_map(|(_, settings)| settings.get(Key::ClientId)).or_else(|| {
-            self.value(Key::ClientId).map(|(_, id)| id)
-        })
+        sources
+            .iter()
+            .find_map(|(_, settings)| settings.get(Key::ClientId))
+            .or_else(|| self.value(Key::ClientId).map(|(_, id)| id))
     }
 }
 
@@ -267,7 +286,10 @@ mod tests {
         assert_eq!(profile.fhir_base.as_str(), "https://a.example/api/v2");
         assert_eq!(profile.audience.as_deref(), Some("env"));
         let nothing = resolve("x", &Layers::default()).unwrap();
-        assert_eq!(nothing.fhir_base.as_str(), "https://api.medplum.com/fhir/R4");
+        assert_eq!(
+            nothing.fhir_base.as_str(),
+            "https://api.medplum.com/fhir/R4"
+        );
     }
 
     #[test]
@@ -279,13 +301,19 @@ mod tests {
         };
         assert_eq!(secret(&resolve("x", &layers).unwrap()), Some("env-secret"));
         // The environment names another client, or another server.
-        layers.environment = settings(&[(Key::ClientSecret, "env-secret"), (Key::ClientId, "other")]);
+        layers.environment =
+            settings(&[(Key::ClientSecret, "env-secret"), (Key::ClientId, "other")]);
         assert_eq!(secret(&resolve("x", &layers).unwrap()), None);
         layers.environment = settings(&[(Key::ClientSecret, "env-secret"), (Key::BaseUrl, B)]);
         assert_eq!(secret(&resolve("x", &layers).unwrap()), None);
         // The profile has one of its own.
-        layers.profile.set(Key::ClientSecret, Some("own-secret".into()));
-        layers.environment = settings(&[(Key::ClientSecret, "env-secret"), (Key::AccessToken, "env-token")]);
+        layers
+            .profile
+            .set(Key::ClientSecret, Some("own-secret".into()));
+        layers.environment = settings(&[
+            (Key::ClientSecret, "env-secret"),
+            (Key::AccessToken, "env-token"),
+        ]);
         let profile = resolve("x", &layers).unwrap();
         assert_eq!(secret(&profile), Some("own-secret"));
         assert!(profile.access_token.is_none());
@@ -324,17 +352,29 @@ mod tests {
             env_file: settings(&[(Key::TokenUrl, "https://b.example/token")]),
             ..Layers::default()
         };
-        assert!(resolve("x", &token_url_from_env_file).unwrap().token_url.is_none());
+        assert!(
+            resolve("x", &token_url_from_env_file)
+                .unwrap()
+                .token_url
+                .is_none()
+        );
     }
 
     #[test]
     fn a_whole_env_file_works_by_itself_beside_a_stale_profile() {
         let layers = Layers {
             profile: settings(&[(Key::ClientId, "old"), (Key::ClientSecret, "own-secret")]),
-            env_file: settings(&[(Key::BaseUrl, B), (Key::ClientId, "new"), (Key::ClientSecret, "file-secret")]),
+            env_file: settings(&[
+                (Key::BaseUrl, B),
+                (Key::ClientId, "new"),
+                (Key::ClientSecret, "file-secret"),
+            ]),
             ..Layers::default()
         };
         let profile = resolve("x", &layers).unwrap();
-        assert_eq!((profile.client_id.as_deref(), secret(&profile)), (Some("new"), Some("file-secret")));
+        assert_eq!(
+            (profile.client_id.as_deref(), secret(&profile)),
+            (Some("new"), Some("file-secret"))
+        );
     }
 }

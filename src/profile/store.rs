@@ -41,7 +41,9 @@ impl Store {
     pub fn open() -> Result<Self, ProfileError> {
         let folder = match std::env::var_os("MEDPLUM_CONFIG_DIR").filter(|dir| !dir.is_empty()) {
             Some(folder) => PathBuf::from(folder),
-            None => dirs::home_dir().ok_or(ProfileError::NoHome)?.join(".medplum"),
+            None => dirs::home_dir()
+                .ok_or(ProfileError::NoHome)?
+                .join(".medplum"),
         };
         Ok(Self { folder })
     }
@@ -165,8 +167,14 @@ pub fn check_name(name: &str) -> Result<(), ProfileError> {
     let plain = !name.is_empty()
         && name.len() <= 100
         && !name.starts_with(['.', '-'])
-        && name.chars().all(|c| c.is_alphanumeric() || "-_.@+ ".contains(c));
-    if plain { Ok(()) } else { Err(ProfileError::BadName(name.to_owned())) }
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || "-_.@+ ".contains(c));
+    if plain {
+        Ok(())
+    } else {
+        Err(ProfileError::BadName(name.to_owned()))
+    }
 }
 
 fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError> {
@@ -186,7 +194,14 @@ fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError> {
     };
     let keys: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
         // serde_json's message quotes no values, only what it expected and where.
-        broken(path, &format!("not a JSON object: line {}, column {}", error.line(), error.column()))
+        broken(
+            path,
+            &format!(
+                "not a JSON object: line {}, column {}",
+                error.line(),
+                error.column()
+            ),
+        )
     })?;
     let file = ProfileFile { keys };
     file.options().map_err(|reason| broken(path, &reason))?;
@@ -206,7 +221,10 @@ impl ProfileFile {
         let options = self.options().unwrap_or_default();
         let mut settings = Settings::default();
         for key in Key::ALL {
-            let value = options.get(key.json()).and_then(Value::as_str).filter(|value| !value.is_empty());
+            let value = options
+                .get(key.json())
+                .and_then(Value::as_str)
+                .filter(|value| !value.is_empty());
             settings.set(key, value.map(str::to_owned));
         }
         settings
@@ -302,7 +320,11 @@ mod tests {
         let store = Store::at(folder.path().join("new"));
         let path = store.path("x").unwrap();
         fs::create_dir(folder.path().join("new")).unwrap();
-        fs::write(&path, r#"{"other":"1","options":"{\"name\":\"x\",\"foreign\":7}","tokens":"[]"}"#).unwrap();
+        fs::write(
+            &path,
+            r#"{"other":"1","options":"{\"name\":\"x\",\"foreign\":7}","tokens":"[]"}"#,
+        )
+        .unwrap();
         let set = |pairs: &[(Key, &str)], merge| {
             store
                 .update("x", |file| {

@@ -14,9 +14,8 @@ pub fn parse_base(key: Key, text: &str) -> Result<Url, ProfileError> {
         value: text.to_owned(),
         reason: reason.to_owned(),
     };
-    let url = Url::parse(text.trim()).map_err(|error| {
-        bad(&format!("{error}; write it as https://host/path"))
-    })?;
+    let url = Url::parse(text.trim())
+        .map_err(|error| bad(&format!("{error}; write it as https://host/path")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("only http and https URLs can be used"));
     }
@@ -27,7 +26,9 @@ pub fn parse_base(key: Key, text: &str) -> Result<Url, ProfileError> {
         return Err(ProfileError::BadSetting {
             key,
             value: crate::secret::url_without_query(&url),
-            reason: "user and password do not belong into a URL; use --client-id and --client-secret".into(),
+            reason:
+                "user and password do not belong into a URL; use --client-id and --client-secret"
+                    .into(),
         });
     }
     if url.query().is_some() || url.fragment().is_some() {
@@ -109,12 +110,19 @@ pub fn same_base(one: &Url, other: &Url) -> bool {
 ///
 /// # Errors
 /// The text makes no URL.
-pub fn request_url(base: &Url, fhir_base: &Url, fhir_path: Option<&str>, text: &str) -> Result<Url, url::ParseError> {
+pub fn request_url(
+    base: &Url,
+    fhir_base: &Url,
+    fhir_path: Option<&str>,
+    text: &str,
+) -> Result<Url, url::ParseError> {
     let text = text.trim();
     if is_absolute(text) {
         return Url::parse(&escape_query(text));
     }
-    let fhir_path = fhir_path.map(|path| path.trim_matches('/')).filter(|path| !path.is_empty());
+    let fhir_path = fhir_path
+        .map(|path| path.trim_matches('/'))
+        .filter(|path| !path.is_empty());
     let starts_with_fhir_path = fhir_path.is_some_and(|path| {
         text.strip_prefix(path)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
@@ -123,7 +131,10 @@ pub fn request_url(base: &Url, fhir_base: &Url, fhir_path: Option<&str>, text: &
         || text.starts_with("admin/")
         || text.starts_with("auth/")
         || starts_with_fhir_path;
-    below(if from_base { base } else { fhir_base }, &escape_query(text))
+    below(
+        if from_base { base } else { fhir_base },
+        &escape_query(text),
+    )
 }
 
 /// Characters that people type into searches and that servers such as Tomcat refuse raw in a request line.
@@ -155,14 +166,26 @@ mod tests {
     fn bases_and_paths_join_with_or_without_slashes() {
         for base in ["https://h.example", "https://h.example/"] {
             for path in ["oauth2/token", "/oauth2/token"] {
-                assert_eq!(join(Key::TokenUrl, &url(base), path).unwrap().as_str(), "https://h.example/oauth2/token");
+                assert_eq!(
+                    join(Key::TokenUrl, &url(base), path).unwrap().as_str(),
+                    "https://h.example/oauth2/token"
+                );
             }
         }
         for base in ["https://h.example/ctx", "https://h.example/ctx/"] {
-            assert_eq!(below(&url(base), "/fhir/").unwrap().as_str(), "https://h.example/ctx/fhir/");
+            assert_eq!(
+                below(&url(base), "/fhir/").unwrap().as_str(),
+                "https://h.example/ctx/fhir/"
+            );
         }
         assert_eq!(
-            join(Key::TokenUrl, &url("https://h.example"), "https://o.example/t").unwrap().as_str(),
+            join(
+                Key::TokenUrl,
+                &url("https://h.example"),
+                "https://o.example/t"
+            )
+            .unwrap()
+            .as_str(),
             "https://o.example/t"
         );
     }
@@ -172,16 +195,33 @@ mod tests {
         let base = url("https://h.example/");
         let fhir = url("https://h.example/fhir/R4");
         let request = |text: &str| {
-            request_url(&base, &fhir, Some("fhir/R4/"), text).unwrap().to_string()
+            request_url(&base, &fhir, Some("fhir/R4/"), text)
+                .unwrap()
+                .to_string()
         };
         assert_eq!(request("Patient/1"), "https://h.example/fhir/R4/Patient/1");
-        assert_eq!(request("fhir/R4/Patient"), "https://h.example/fhir/R4/Patient");
-        assert_eq!(request("/fhir/R4/Patient"), "https://h.example/fhir/R4/Patient");
-        assert_eq!(request("fhir/R4B/Patient"), "https://h.example/fhir/R4/fhir/R4B/Patient");
-        assert_eq!(request("admin/projects/1"), "https://h.example/admin/projects/1");
+        assert_eq!(
+            request("fhir/R4/Patient"),
+            "https://h.example/fhir/R4/Patient"
+        );
+        assert_eq!(
+            request("/fhir/R4/Patient"),
+            "https://h.example/fhir/R4/Patient"
+        );
+        assert_eq!(
+            request("fhir/R4B/Patient"),
+            "https://h.example/fhir/R4/fhir/R4B/Patient"
+        );
+        assert_eq!(
+            request("admin/projects/1"),
+            "https://h.example/admin/projects/1"
+        );
         assert_eq!(request("auth/me"), "https://h.example/auth/me");
         assert_eq!(request(""), "https://h.example/fhir/R4");
-        assert_eq!(request("?_type=Patient"), "https://h.example/fhir/R4?_type=Patient");
+        assert_eq!(
+            request("?_type=Patient"),
+            "https://h.example/fhir/R4?_type=Patient"
+        );
         assert_eq!(
             request("Patient?identifier:contains=a|b"),
             "https://h.example/fhir/R4/Patient?identifier:contains=a%7Cb"
@@ -191,7 +231,13 @@ mod tests {
 
     #[test]
     fn a_base_url_that_is_no_url_is_refused() {
-        for text in ["not a url", "api.example.com", "ftp://h.example", "https://u:p@h.example", "https://h.example?x=1"] {
+        for text in [
+            "not a url",
+            "api.example.com",
+            "ftp://h.example",
+            "https://u:p@h.example",
+            "https://h.example?x=1",
+        ] {
             assert!(parse_base(Key::BaseUrl, text).is_err(), "{text}");
         }
     }

@@ -59,8 +59,12 @@ impl Bars {
     }
 
     fn say_once(&self, words: &str) {
-        let Ok(mut last) = self.last_words.lock() else { return };
-        let news = last.as_ref().is_none_or(|(said, at)| said != words || at.elapsed() > QUIET_TIME);
+        let Ok(mut last) = self.last_words.lock() else {
+            return;
+        };
+        let news = last
+            .as_ref()
+            .is_none_or(|(said, at)| said != words || at.elapsed() > QUIET_TIME);
         if news {
             self.output.note(words);
             *last = Some((words.to_owned(), Instant::now()));
@@ -91,8 +95,11 @@ impl Observer for Bars {
 
     fn listed(&self, files: usize, transaction_time: Option<&str>) {
         self.files.store(files, Ordering::Relaxed);
-        let of = transaction_time.map(|time| format!(", as of {time}")).unwrap_or_default();
-        self.output.note(&format!("The server lists {files} files{of}"));
+        let of = transaction_time
+            .map(|time| format!(", as of {time}"))
+            .unwrap_or_default();
+        self.output
+            .note(&format!("The server lists {files} files{of}"));
         self.draw_files();
     }
 
@@ -102,21 +109,27 @@ impl Observer for Bars {
     }
 
     fn file_retried(&self, _url: &Url, reason: &str, wait: Duration) {
-        self.output.note(&format!("Trying again in {}: {reason}", time(wait)));
+        self.output
+            .note(&format!("Trying again in {}: {reason}", time(wait)));
     }
 
     fn file_done(&self, file: &ExportedFile) {
         self.done.fetch_add(1, Ordering::Relaxed);
         if self.output.format != Some(Format::Json) {
             // A reader that went away is noticed by the summary; the files are what counts.
-            let _ = self.output.line(&format!("{} is created", file.path.display()));
+            let _ = self
+                .output
+                .line(&format!("{} is created", file.path.display()));
         }
         self.draw_files();
     }
 
     fn file_failed(&self, failure: &FailedFile) {
         let resource_type = failure.resource_type.as_deref().unwrap_or("file");
-        self.output.warn(&format!("{resource_type} {} is missing: {}", failure.url, failure.reason));
+        self.output.warn(&format!(
+            "{resource_type} {} is missing: {}",
+            failure.url, failure.reason
+        ));
     }
 
     fn notice(&self, text: &str) {
@@ -129,7 +142,11 @@ pub(super) fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if value < 1000.0 {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+            return if unit == "B" {
+                format!("{bytes} B")
+            } else {
+                format!("{value:.1} {unit}")
+            };
         }
         value /= 1000.0;
     }

@@ -48,10 +48,10 @@ pub struct ExportArgs {
     #[arg(long, value_enum, default_value = "medplum")]
     file_names: NamesArg,
     /// Longest time to wait for the server, such as 2h
-    #[arg(long, value_name = "TIME", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "TIME", value_parser = crate::commands::duration)]
     max_wait: Option<Duration>,
     /// Longest wait between two looks that a server may ask for
-    #[arg(long, value_name = "TIME", value_parser = crate::cli::duration, default_value = "5m")]
+    #[arg(long, value_name = "TIME", value_parser = crate::commands::duration, default_value = "5m")]
     max_retry_after: Duration,
     /// Severity of the server's own reports that makes the export fail
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error")]
@@ -89,16 +89,24 @@ fn parallel(text: &str) -> Result<usize, String> {
     }
 }
 
-pub async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<()> {
+pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<()> {
     let client = context.fhir()?;
     let kickoff = Kickoff {
         level: args.export_level.clone(),
-        types: args.types.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+        types: args
+            .types
+            .iter()
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect(),
         since: args.since.clone(),
         post: args.method == MethodArg::Post,
     };
     let options = Options {
-        folder: args.target_directory.clone().unwrap_or_else(|| PathBuf::from(".")),
+        folder: args
+            .target_directory
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(".")),
         names: match args.file_names {
             NamesArg::Medplum => NameStyle::Medplum,
             NamesArg::Numbered => NameStyle::Numbered,
@@ -145,7 +153,9 @@ fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
             "The export is not complete. The job goes on at the server; its status URL is {url}"
         )),
         None if interrupted => {
-            context.output.warn("The kick-off may have reached the server; whether a job was started is not known");
+            context.output.warn(
+                "The kick-off may have reached the server; whether a job was started is not known",
+            );
         }
         None => {}
     }
@@ -205,8 +215,13 @@ fn as_json(summary: &Summary) -> Value {
 fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> {
     if !summary.failed.is_empty() {
         let all = summary.failed.len() + summary.files.len();
-        let failure = Failure::new(exit::PARTIAL, format!("{} of {all} files are missing", summary.failed.len()));
-        return Err(failure.hint("the job was left at the server; its status URL stands above").into());
+        let failure = Failure::new(
+            exit::PARTIAL,
+            format!("{} of {all} files are missing", summary.failed.len()),
+        );
+        return Err(failure
+            .hint("the job was left at the server; its status URL stands above")
+            .into());
     }
     let outcomes = &summary.outcomes;
     let count = match fail_on {
@@ -215,8 +230,13 @@ fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> {
         FailOn::Never => 0,
     };
     if count > 0 {
-        let failure = Failure::new(exit::PARTIAL, format!("all files are here, but the server reports {count} problems in them"));
-        return Err(failure.hint("they stand in the files under errors/; --fail-on never accepts them").into());
+        let failure = Failure::new(
+            exit::PARTIAL,
+            format!("all files are here, but the server reports {count} problems in them"),
+        );
+        return Err(failure
+            .hint("they stand in the files under errors/; --fail-on never accepts them")
+            .into());
     }
     Ok(())
 }

@@ -18,9 +18,11 @@ pub struct DescribeArgs {
     show_secrets: bool,
 }
 
-pub fn run(context: &Context, args: &DescribeArgs) -> anyhow::Result<()> {
-    let file: ProfileFile =
-        context.store.read(&args.name)?.ok_or_else(|| ProfileError::Unknown(args.name.clone()))?;
+pub(super) fn run(context: &Context, args: &DescribeArgs) -> anyhow::Result<()> {
+    let file: ProfileFile = context
+        .store
+        .read(&args.name)?
+        .ok_or_else(|| ProfileError::Unknown(args.name.clone()))?;
     let object = super::shown(&args.name, &file.settings(), args.show_secrets);
     if context.output.format_for_lists() != Format::Table {
         return context.output.json(&Value::Object(object).to_string());
@@ -29,5 +31,7 @@ pub fn run(context: &Context, args: &DescribeArgs) -> anyhow::Result<()> {
         .iter()
         .map(|(key, value)| vec![key.clone(), value.as_str().unwrap_or_default().to_owned()])
         .collect();
-    context.output.line(&table::render(&["setting", "value"], &rows))
+    context
+        .output
+        .line(&table::render(&["setting", "value"], &rows))
 }

@@ -14,11 +14,13 @@ pub struct ListArgs {
     show_secrets: bool,
 }
 
-pub fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
+pub(super) fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
     let mut profiles = Vec::new();
     for name in context.store.names()? {
         match context.store.read(&name) {
-            Ok(Some(file)) => profiles.push(super::shown(&name, &file.settings(), args.show_secrets)),
+            Ok(Some(file)) => {
+                profiles.push(super::shown(&name, &file.settings(), args.show_secrets))
+            }
             Ok(None) => {}
             // One broken file must not hide the others.
             Err(error) => context.output.warn(&error.to_string()),
@@ -29,7 +31,9 @@ pub fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
             let list = Value::Array(profiles.into_iter().map(Value::Object).collect());
             context.output.json(&list.to_string())
         }
-        Format::Ndjson => profiles.into_iter().try_for_each(|profile| context.output.line(&Value::Object(profile).to_string())),
+        Format::Ndjson => profiles
+            .into_iter()
+            .try_for_each(|profile| context.output.line(&Value::Object(profile).to_string())),
         Format::Table => {
             if profiles.is_empty() {
                 context.output.note("There are no profiles yet; make one with `medplum profile set NAME --base-url URL`");
@@ -39,11 +43,20 @@ pub fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
             let rows: Vec<Vec<String>> = profiles
                 .iter()
                 .map(|profile| {
-                    let cell = |column: &&str| profile.get(*column).and_then(Value::as_str).unwrap_or("-").to_owned();
+                    let cell = |column: &&str| {
+                        profile
+                            .get(*column)
+                            .and_then(Value::as_str)
+                            .unwrap_or("-")
+                            .to_owned()
+                    };
                     columns.iter().map(cell).collect()
                 })
                 .collect();
-            context.output.line(&table::render(&["name", "base url", "fhir path", "auth type", "client id"], &rows))
+            context.output.line(&table::render(
+                &["name", "base url", "fhir path", "auth type", "client id"],
+                &rows,
+            ))
         }
     }
 }

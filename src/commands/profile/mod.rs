@@ -33,7 +33,10 @@ fn shown(name: &str, settings: &Settings, show_secrets: bool) -> Map<String, Val
     let mut object = Map::new();
     object.insert("name".into(), name.into());
     for (key, value) in settings.iter() {
-        object.insert(key.json().into(), Settings::shown(key, value, show_secrets).into());
+        object.insert(
+            key.json().into(),
+            Settings::shown(key, value, show_secrets).into(),
+        );
     }
     object
 }

@@ -11,7 +11,9 @@ pub struct RemoveArgs {
     name: String,
 }
 
-pub fn run(context: &Context, args: &RemoveArgs) -> anyhow::Result<()> {
+pub(super) fn run(context: &Context, args: &RemoveArgs) -> anyhow::Result<()> {
     context.store.remove(&args.name)?;
-    context.output.line(&format!("{} profile removed", args.name))
+    context
+        .output
+        .line(&format!("{} profile removed", args.name))
 }

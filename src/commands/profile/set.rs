@@ -17,11 +17,13 @@ pub struct SetArgs {
     update: bool,
 }
 
-pub fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
+pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     let settings = &context.globals.settings;
     crate::profile::store::check_name(&args.name)?;
     if settings.is_empty() {
-        return Err(Failure::usage("there is nothing to set").hint("give settings as flags, such as --base-url URL").into());
+        return Err(Failure::usage("there is nothing to set")
+            .hint("give settings as flags, such as --base-url URL")
+            .into());
     }
     check(settings)?;
     let new = context.store.update(&args.name, |file| {
@@ -30,7 +32,9 @@ pub fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
         Ok::<_, ProfileError>(new)
     })?;
     let done = if new { "created" } else { "changed" };
-    context.output.note(&format!("Profile {} {done}", args.name));
+    context
+        .output
+        .note(&format!("Profile {} {done}", args.name));
     Ok(())
 }
 

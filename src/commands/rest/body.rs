@@ -14,11 +14,15 @@ use crate::exit::Failure;
 pub fn read(text: &str, must_be_json: bool) -> anyhow::Result<Bytes> {
     let (bytes, place) = if text == "-" {
         let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read the body from stdin")?;
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .context("cannot read the body from stdin")?;
         (bytes, "stdin".to_owned())
     } else if let Some(path) = text.strip_prefix('@') {
-        let bytes = std::fs::read(path)
-            .map_err(|error| Failure::usage(format!("cannot read the body from {path}: {error}")))?;
+        let bytes = std::fs::read(path).map_err(|error| {
+            Failure::usage(format!("cannot read the body from {path}: {error}"))
+        })?;
         (bytes, path.to_owned())
     } else {
         (text.as_bytes().to_vec(), "the command line".to_owned())

@@ -26,9 +26,11 @@ pub async fn run(context: &Context, args: DeleteArgs) -> anyhow::Result<()> {
     let client = context.fhir()?;
     let mut request = Request::new(Method::DELETE, client.url(&args.url)?);
     if let Some(version) = &args.if_match {
-        let value = version.parse().map_err(|_| Failure::usage(format!("`{version}` cannot be the value of --if-match")))?;
+        let value = version.parse().map_err(|_| {
+            Failure::usage(format!("`{version}` cannot be the value of --if-match"))
+        })?;
         request = request.header(IF_MATCH, value);
     }
-    let answer = client.send(request, TokenRule::OwnOrigins).await?;
-    super::show(context, &args.answer, Method::DELETE, answer).await
+    let answer = client.read(request, TokenRule::OwnOrigins).await?;
+    super::show(context, &args.answer, answer)
 }

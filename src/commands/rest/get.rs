@@ -35,31 +35,48 @@ pub async fn run(context: &Context, args: GetArgs) -> anyhow::Result<()> {
     let client = context.fhir()?;
     if args.all || args.as_transaction {
         if args.answer.include {
-            return Err(Failure::usage("--include shows one answer, not the many of --all or --as-transaction").into());
+            return Err(Failure::usage(
+                "--include shows one answer, not the many of --all or --as-transaction",
+            )
+            .into());
         }
         return all(context, &client, &args).await;
     }
     let request = Request::new(Method::GET, client.url(&args.url)?);
-    let answer = client.send(request, TokenRule::OwnOrigins).await?;
-    super::show(context, &args.answer, Method::GET, answer).await
+    let answer = client.read(request, TokenRule::OwnOrigins).await?;
+    super::show(context, &args.answer, answer)
 }
 
 /// All pages. Resources of one page are in memory at a time, but for a Bundle or transaction that needs them all.
 async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Result<()> {
-    let mut pages = Pages::new(client, client.url(&args.url)?, reqwest::header::HeaderMap::new());
+    let mut pages = Pages::new(
+        client,
+        client.url(&args.url)?,
+        reqwest::header::HeaderMap::new(),
+    );
     let stream = context.output.format == Some(Format::Ndjson) && !args.as_transaction;
-    let mut file = args.answer.output.as_deref().map(FileSink::create).transpose()?;
+    let mut file = args
+        .answer
+        .output
+        .as_deref()
+        .map(FileSink::create)
+        .transpose()?;
     let mut resources: Vec<String> = Vec::new();
     while let Some(page) = pages.next().await? {
         let bundle = Bundle::parse(&page.text)?;
         for outcome in bundle.outcomes() {
             let outcome = serde_json::from_str(outcome.get())?;
             for words in crate::fhir::error::outcome_words(&outcome) {
-                context.output.warn(&format!("The server says: {}", words::shortened(&words)));
+                context
+                    .output
+                    .warn(&format!("The server says: {}", words::shortened(&words)));
             }
         }
         if stream {
-            let lines: String = bundle.resources().map(|resource| json::compact(resource.get()) + "\n").collect();
+            let lines: String = bundle
+                .resources()
+                .map(|resource| json::compact(resource.get()) + "\n")
+                .collect();
             match &mut file {
                 Some(file) => file.write(lines.as_bytes())?,
                 None => context.output.data(lines.as_bytes())?,
@@ -78,7 +95,10 @@ async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Resu
             let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
             transaction::of_resources(&resources)?
         } else {
-            format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{}]}}"#, resources.join(","))
+            format!(
+                r#"{{"resourceType":"Bundle","type":"searchset","entry":[{}]}}"#,
+                resources.join(",")
+            )
         };
         let shown = super::rendered(context.output.format, &text)?;
         match &mut file {
@@ -92,8 +112,19 @@ async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Resu
 /// An entry as text again: full URL, resource and search mode.
 fn entry_text(entry: &crate::fhir::raw::Entry) -> Option<String> {
     let resource = entry.resource.map(RawValue::get)?;
-    let full_url = entry.full_url.as_ref().map(|url| format!("\"fullUrl\":{},", serde_json::Value::from(url.as_ref())));
-    let mode = entry.search.as_ref().and_then(|search| search.mode.as_deref());
-    let search = mode.map(|mode| format!(",\"search\":{{\"mode\":{}}}", serde_json::Value::from(mode)));
-    Some(format!("{{{}\"resource\":{resource}{}}}", full_url.unwrap_or_default(), search.unwrap_or_default()))
+    let full_url = entry
+        .full_url
+        .as_ref()
+        .map(|url| format!("\"fullUrl\":{},", serde_json::Value::from(url.as_ref())));
+    let mode = entry
+        .search
+        .as_ref()
+        .and_then(|search| search.mode.as_deref());
+    let search =
+        mode.map(|mode| format!(",\"search\":{{\"mode\":{}}}", serde_json::Value::from(mode)));
+    Some(format!(
+        "{{{}\"resource\":{resource}{}}}",
+        full_url.unwrap_or_default(),
+        search.unwrap_or_default()
+    ))
 }

@@ -5,20 +5,18 @@ pub mod delete;
 pub mod get;
 pub mod write;
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::fhir::Answer;
 use crate::fhir::raw::Bundle;
-use crate::fhir::{FhirError, LARGEST_ANSWER, Refusal};
-use crate::http::Response;
 use crate::output::{Format, json, table};
 use crate::secret::{self, MASK};
 
@@ -34,26 +32,22 @@ pub struct AnswerArgs {
 }
 
 /// Shows an answer: success on stdout, a refusal as an error with the server's words.
-async fn show(context: &Context, args: &AnswerArgs, method: Method, answer: Response) -> anyhow::Result<()> {
+fn show(context: &Context, args: &AnswerArgs, answer: Answer) -> anyhow::Result<()> {
     if args.include {
         context.output.data(head(&answer).as_bytes())?;
-    }
-    if !answer.status.is_success() && answer.status != StatusCode::NOT_MODIFIED {
-        let refusal = Refusal::read(method, answer).await;
-        if args.include && !refusal.body.is_empty() {
-            show_body(context, None, &refusal.body)?;
+        if !answer.status.is_success() {
+            show_body(context, None, &answer.body)?;
         }
-        return Err(FhirError::Refused(Box::new(refusal)).into());
     }
+    let answer = answer.checked()?;
     if let Some(location) = answer.header("location") {
         context.output.note(&format!("Location: {location}"));
     }
-    let body = answer.body.bytes(LARGEST_ANSWER).await.map_err(FhirError::from)?;
-    show_body(context, args.output.as_deref(), &body)
+    show_body(context, args.output.as_deref(), &answer.body)
 }
 
 /// Status line and headers, credentials masked.
-fn head(answer: &Response) -> String {
+fn head(answer: &Answer) -> String {
     let mut head = format!("HTTP {}\n", answer.status);
     for (name, value) in &answer.headers {
         let value = if secret::is_sensitive_header(name) {
@@ -61,7 +55,7 @@ fn head(answer: &Response) -> String {
         } else {
             String::from_utf8_lossy(value.as_bytes())
         };
-        head.push_str(&format!("{name}: {value}\n"));
+        let _ = writeln!(head, "{name}: {value}");
     }
     head.push('\n');
     head
@@ -72,7 +66,9 @@ fn show_body(context: &Context, file: Option<&Path>, body: &[u8]) -> anyhow::Res
     if body.is_empty() {
         return Ok(());
     }
-    let text = std::str::from_utf8(body).ok().map(|text| text.trim_start_matches('\u{feff}'));
+    let text = std::str::from_utf8(body)
+        .ok()
+        .map(|text| text.trim_start_matches('\u{feff}'));
     let json = text.filter(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
     let shown = match json {
         Some(text) => rendered(context.output.format, text)?.into_bytes(),
@@ -82,7 +78,11 @@ fn show_body(context: &Context, file: Option<&Path>, body: &[u8]) -> anyhow::Res
         return write_file(path, &shown);
     }
     if text.is_none() && context.output.stdout_is_terminal {
-        return Err(Failure::usage("the answer is binary and stdout is a terminal").hint("write it to a file with --output FILE").into());
+        return Err(
+            Failure::usage("the answer is binary and stdout is a terminal")
+                .hint("write it to a file with --output FILE")
+                .into(),
+        );
     }
     context.output.data(&shown)
 }
@@ -97,13 +97,19 @@ fn rendered(format: Option<Format>, text: &str) -> anyhow::Result<String> {
 
 /// One resource a line; a Bundle's resources one by one.
 fn lines(text: &str) -> String {
-    resources(text).iter().map(|resource| json::compact(resource) + "\n").collect()
+    resources(text)
+        .iter()
+        .map(|resource| json::compact(resource) + "\n")
+        .collect()
 }
 
 /// A Bundle's resources, or the one resource there is.
 fn resources(text: &str) -> Vec<&str> {
     match Bundle::parse(text) {
-        Ok(bundle) => bundle.resources().map(serde_json::value::RawValue::get).collect(),
+        Ok(bundle) => bundle
+            .resources()
+            .map(serde_json::value::RawValue::get)
+            .collect(),
         Err(_) => vec![text],
     }
 }
@@ -125,11 +131,21 @@ fn rows(resources: &[&str]) -> anyhow::Result<String> {
             cell(&["/id"]),
             cell(&["/meta/lastUpdated"]),
             cell(&["/status", "/clinicalStatus/coding/0/code"]),
-            cell(&["/name/0/text", "/name/0/family", "/name", "/code/text", "/code/coding/0/display", "/type/0/text"]),
+            cell(&[
+                "/name/0/text",
+                "/name/0/family",
+                "/name",
+                "/code/text",
+                "/code/coding/0/display",
+                "/type/0/text",
+            ]),
             cell(&["/subject/reference", "/patient/reference"]),
         ]);
     }
-    Ok(table::render(&["type", "id", "updated", "status", "name", "subject"], &rows))
+    Ok(table::render(
+        &["type", "id", "updated", "status", "name", "subject"],
+        &rows,
+    ))
 }
 
 /// Writes a file whole, private: an answer may hold health data.
@@ -158,13 +174,20 @@ impl FileSink {
     }
 
     fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.file.write_all(bytes).with_context(|| format!("cannot write {}", self.path.display()))
+        self.file
+            .write_all(bytes)
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     fn finish(self) -> anyhow::Result<()> {
-        self.file.as_file().sync_all().with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.file
+            .as_file()
+            .sync_all()
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
         let shown = self.path.display().to_string();
-        self.file.persist(&self.path).with_context(|| format!("cannot write {shown}"))?;
+        self.file
+            .persist(&self.path)
+            .with_context(|| format!("cannot write {shown}"))?;
         Ok(())
     }
 }

@@ -68,27 +68,41 @@ pub async fn post(context: &Context, args: PostArgs) -> anyhow::Result<()> {
     let (client, mut request) = prepare(context, Method::POST, &args.write)?;
     if let Some(query) = &args.if_none_exist {
         let query = query.trim_start_matches('?');
-        request = request.header(HeaderName::from_static("if-none-exist"), value("--if-none-exist", query)?);
+        request = request.header(
+            HeaderName::from_static("if-none-exist"),
+            value("--if-none-exist", query)?,
+        );
     }
     if !args.prefer_async {
-        let answer = client.send(request, TokenRule::OwnOrigins).await?;
-        return super::show(context, &args.write.answer, Method::POST, answer).await;
+        let answer = client.read(request, TokenRule::OwnOrigins).await?;
+        return super::show(context, &args.write.answer, answer);
     }
-    request.headers.append("prefer", HeaderValue::from_static("respond-async"));
-    let answer = client.send(request, TokenRule::OwnOrigins).await?;
+    request
+        .headers
+        .append("prefer", HeaderValue::from_static("respond-async"));
+    let answer = client.read(request, TokenRule::OwnOrigins).await?;
     if answer.status.as_u16() != 202 {
         // The server did it at once (RFC 7240 lets it), or refused.
-        return super::show(context, &args.write.answer, Method::POST, answer).await;
+        return super::show(context, &args.write.answer, answer);
     }
-    let status_url = asynchronous::accepted(Method::POST, answer).await?;
+    let status_url = asynchronous::accepted(answer)?;
     if args.no_wait {
         return context.output.line(status_url.as_str());
     }
     context.output.note(&format!("Status URL: {status_url}"));
-    let finished = asynchronous::wait(&client, &status_url, None, Patience::default(), |progress| {
-        let words = progress.words.as_deref().unwrap_or("in progress");
-        context.output.progress.say(&format!("{words} ({} s)", progress.elapsed.as_secs()));
-    })
+    let finished = asynchronous::wait(
+        &client,
+        &status_url,
+        None,
+        Patience::default(),
+        |progress| {
+            let words = progress.words.as_deref().unwrap_or("in progress");
+            context
+                .output
+                .progress
+                .say(&format!("{words} ({} s)", progress.elapsed.as_secs()));
+        },
+    )
     .await?;
     context.output.progress.clear();
     super::show_body(context, args.write.answer.output.as_deref(), &finished.body)
@@ -99,31 +113,54 @@ pub async fn put(context: &Context, args: PutArgs) -> anyhow::Result<()> {
 }
 
 pub async fn patch(context: &Context, args: PatchArgs) -> anyhow::Result<()> {
-    send(context, Method::PATCH, &args.write, args.if_match.as_deref()).await
+    send(
+        context,
+        Method::PATCH,
+        &args.write,
+        args.if_match.as_deref(),
+    )
+    .await
 }
 
-async fn send(context: &Context, method: Method, args: &WriteArgs, if_match: Option<&str>) -> anyhow::Result<()> {
+async fn send(
+    context: &Context,
+    method: Method,
+    args: &WriteArgs,
+    if_match: Option<&str>,
+) -> anyhow::Result<()> {
     let (client, mut request) = prepare(context, method.clone(), args)?;
     if let Some(version) = if_match {
         request = request.header(IF_MATCH, value("--if-match", version)?);
     }
-    let answer = client.send(request, TokenRule::OwnOrigins).await?;
-    super::show(context, &args.answer, method, answer).await
+    let answer = client.read(request, TokenRule::OwnOrigins).await?;
+    super::show(context, &args.answer, answer)
 }
 
 /// Client and request; the body is read and checked before any server hears of it.
-fn prepare(context: &Context, method: Method, args: &WriteArgs) -> anyhow::Result<(Client, Request)> {
-    let own_type = context
-        .globals
-        .headers
-        .iter()
-        .any(|header| header.split(':').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("content-type")));
+fn prepare(
+    context: &Context,
+    method: Method,
+    args: &WriteArgs,
+) -> anyhow::Result<(Client, Request)> {
+    let own_type = context.globals.headers.iter().any(|header| {
+        header
+            .split(':')
+            .next()
+            .is_some_and(|name| name.trim().eq_ignore_ascii_case("content-type"))
+    });
     let body = body::read(&args.body, !own_type)?;
     let content_type = content_type(&method, &body);
     let client = context.fhir()?;
-    let mut request = with_body(Request::new(method, client.url(&args.url)?), body, content_type);
+    let mut request = with_body(
+        Request::new(method, client.url(&args.url)?),
+        body,
+        content_type,
+    );
     if let Some(preference) = &args.prefer {
-        request = request.header(HeaderName::from_static("prefer"), value("--prefer", preference)?);
+        request = request.header(
+            HeaderName::from_static("prefer"),
+            value("--prefer", preference)?,
+        );
     }
     Ok((client, request))
 }
@@ -131,9 +168,14 @@ fn prepare(context: &Context, method: Method, args: &WriteArgs) -> anyhow::Resul
 /// A patch that is an array is a JSON Patch (RFC 6902); Parameters are a FHIRPath Patch.
 fn content_type(method: &Method, body: &Bytes) -> &'static str {
     let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    if *method == Method::PATCH && is_array { JSON_PATCH } else { FHIR_JSON }
+    if *method == Method::PATCH && is_array {
+        JSON_PATCH
+    } else {
+        FHIR_JSON
+    }
 }
 
 fn value(flag: &str, text: &str) -> Result<HeaderValue, Failure> {
-    text.parse().map_err(|_| Failure::usage(format!("`{text}` cannot be the value of {flag}")))
+    text.parse()
+        .map_err(|_| Failure::usage(format!("`{text}` cannot be the value of {flag}")))
 }

@@ -1,0 +1,82 @@
+//! Imports run one way: a module may use only modules that stand before it in `lib.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn source_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(source_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The names that follow `crate::` in a text, also those in braces.
+fn imported(text: &str) -> Vec<&str> {
+    let is_name = |character: char| character.is_alphanumeric() || character == '_';
+    let first_name = |text| -> &str {
+        str::split(text, |character| !is_name(character))
+            .next()
+            .unwrap_or_default()
+    };
+    text.split("crate::")
+        .skip(1)
+        .flat_map(|rest| match rest.strip_prefix('{') {
+            Some(braces) => braces
+                .split('}')
+                .next()
+                .unwrap()
+                .split(',')
+                .map(|name| first_name(name.trim()))
+                .collect(),
+            None => vec![first_name(rest)],
+        })
+        .collect()
+}
+
+#[test]
+fn a_module_imports_only_modules_above_it() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let library = fs::read_to_string(src.join("lib.rs")).unwrap();
+    let modules: Vec<&str> = library
+        .lines()
+        .filter_map(|line| {
+            line.trim_start_matches("pub ")
+                .strip_prefix("mod ")?
+                .strip_suffix(';')
+        })
+        .collect();
+    assert!(modules.len() > 5, "no module list in lib.rs: {modules:?}");
+    for file in source_files(&src) {
+        let inside = file.strip_prefix(&src).unwrap();
+        let own = inside
+            .iter()
+            .next()
+            .unwrap()
+            .to_string_lossy()
+            .trim_end_matches(".rs")
+            .to_owned();
+        let Some(layer) = modules.iter().position(|module| *module == own) else {
+            assert!(
+                ["lib", "main"].contains(&own.as_str()),
+                "{} is in no module of lib.rs",
+                file.display()
+            );
+            continue;
+        };
+        for name in imported(&fs::read_to_string(&file).unwrap()) {
+            if let Some(used) = modules.iter().position(|module| *module == name) {
+                assert!(
+                    used <= layer,
+                    "{} uses {name}, which stands below {own} in lib.rs",
+                    file.display()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What the tests stand on: the binary in a home of its own, and servers that record and misbehave on demand.
+//! Plain threads and `std::net`, so that the servers share no code with the client they test.
+
+pub mod answer;
+pub mod fhir;
+pub mod medplum;
+pub mod oauth;
+pub mod profile_file;
+pub mod request;
+pub mod run;
+pub mod server;
+
+pub use answer::Answer;
+pub use fhir::Site;
+pub use medplum::Medplum;
+pub use oauth::TokenEndpoint;
+pub use request::Request;
+pub use run::Run;
+pub use server::Server;
