@@ -32,6 +32,8 @@ pub enum Key {
     AccessToken,
     PrivateKeyPath,
     KeyId,
+    Algorithm,
+    KeyUrl,
     Scope,
     Audience,
     Subject,
@@ -41,7 +43,7 @@ pub enum Key {
 
 impl Key {
     /// All settings.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::AuthType,
         Self::BaseUrl,
         Self::FhirUrlPath,
@@ -55,6 +57,8 @@ impl Key {
         Self::AccessToken,
         Self::PrivateKeyPath,
         Self::KeyId,
+        Self::Algorithm,
+        Self::KeyUrl,
         Self::Scope,
         Self::Audience,
         Self::Subject,
@@ -78,6 +82,8 @@ impl Key {
             Self::AccessToken => "accessToken",
             Self::PrivateKeyPath => "privateKeyPath",
             Self::KeyId => "keyId",
+            Self::Algorithm => "algorithm",
+            Self::KeyUrl => "jku",
             Self::Scope => "scope",
             Self::Audience => "audience",
             Self::Subject => "subject",
@@ -102,6 +108,8 @@ impl Key {
             Self::AccessToken => "MEDPLUM_CLIENT_ACCESS_TOKEN",
             Self::PrivateKeyPath => "MEDPLUM_PRIVATE_KEY_PATH",
             Self::KeyId => "MEDPLUM_KEY_ID",
+            Self::Algorithm => "MEDPLUM_ALGORITHM",
+            Self::KeyUrl => "MEDPLUM_JKU",
             Self::Scope => "MEDPLUM_SCOPE",
             Self::Audience => "MEDPLUM_AUDIENCE",
             Self::Subject => "MEDPLUM_SUBJECT",
@@ -275,8 +283,16 @@ pub struct Profile {
     pub client_auth: ClientAuth,
     pub access_token: Option<Secret>,
     pub private_key_path: Option<PathBuf>,
+    pub key_id: Option<String>,
+    /// The JWS algorithm asked for; else the key decides.
+    pub algorithm: Option<String>,
+    /// Where the client's public keys are (`jku`).
+    pub key_url: Option<String>,
     pub scope: Option<String>,
     pub audience: Option<String>,
+    pub subject: Option<String>,
+    pub issuer: Option<String>,
+    pub callback_url: Option<String>,
     pub trust_origins: Vec<Url>,
     /// Where the credential came from, when there is one.
     pub credential_from: Option<Layer>,

@@ -98,6 +98,24 @@ fn a_revoked_token_is_asked_for_again_once() {
     assert_eq!(site.tokens.count(), 2);
 }
 
+/// A 401 says that nothing was done, so a request with a body may be sent again too.
+#[test]
+fn a_revoked_token_does_not_lose_a_post() {
+    let site = Site::open();
+    let _ = site.get().ok();
+    site.tokens.revoke();
+    site.server
+        .on("POST", "/fhir/R4/Patient", Answer::json(201, "{}"));
+    let _ = site
+        .medplum
+        .run(["post", "-p", "site", "Patient", r#"{"active":true}"#])
+        .ok()
+        .prints("{}\n");
+    let posts = site.server.requests_to("/fhir/R4/Patient");
+    assert_eq!(posts.len(), 2);
+    assert_eq!(posts[0].text(), posts[1].text());
+}
+
 /// A1: a lasting 401 made 412 requests in 5 s. A2: a 401 erased the profile.
 #[test]
 fn a_lasting_401_ends_after_one_renewal_and_keeps_the_settings() {
