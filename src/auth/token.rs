@@ -8,6 +8,16 @@ use crate::secret::Secret;
 /// A server that names no lifetime is taken to mean this one.
 const UNKNOWN_LIFETIME: SignedDuration = SignedDuration::from_secs(300);
 
+/// What an answer says that is kept by itself; the rest is context.
+const KNOWN: [&str; 6] = [
+    "access_token",
+    "refresh_token",
+    "token_type",
+    "expires_in",
+    "scope",
+    "id_token",
+];
+
 /// A token and what the answer that brought it said.
 #[derive(Clone, Debug)]
 pub struct Token {
@@ -51,14 +61,6 @@ impl Token {
             .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
             .and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok())
             .unwrap_or(UNKNOWN_LIFETIME);
-        const KNOWN: [&str; 6] = [
-            "access_token",
-            "refresh_token",
-            "token_type",
-            "expires_in",
-            "scope",
-            "id_token",
-        ];
         Some(Self {
             access_token: Secret::new(text("access_token")?),
             refresh_token: text("refresh_token").map(Secret::new),

@@ -123,7 +123,7 @@ impl Download {
         {
             wire_bytes += chunk.len() as u64;
             sink.write(&chunk)
-                .map_err(|error| self.write_failure(error, sink.get_mut()))?;
+                .map_err(|error| Self::write_failure(error, sink.get_mut()))?;
             observer.received(chunk.len() as u64);
         }
         if let Some(promised) = wire_length.filter(|promised| *promised != wire_bytes) {
@@ -189,7 +189,7 @@ impl Download {
     }
 
     /// A write fails because of the disk, or because the bytes are not what they should be.
-    fn write_failure(&self, error: io::Error, target: &mut Target) -> Failure {
+    fn write_failure(error: io::Error, target: &mut Target) -> Failure {
         match target.complaint.take() {
             Some(complaint) => Failure::Content(complaint),
             None if matches!(
@@ -300,6 +300,8 @@ pub fn relative_to<'a>(path: &'a Path, folder: &Path) -> &'a Path {
 /// What the outcome files of an export say together.
 pub fn outcomes_of(files: &[ExportedFile]) -> Outcomes {
     let mut all = Outcomes::default();
-    files.iter().for_each(|file| all.add(&file.outcomes));
+    for file in files {
+        all.add(&file.outcomes);
+    }
     all
 }

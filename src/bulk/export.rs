@@ -67,12 +67,13 @@ pub async fn run(
         }
     }
     summary.outcomes = download::outcomes_of(&summary.files);
-    if summary.failed.is_empty() && !options.keep {
-        if let Err(error) = asynchronous::delete(client, &status_url).await {
-            observer.notice(&format!(
-                "All files are here, but the job could not be deleted at the server: {error}"
-            ));
-        }
+    if summary.failed.is_empty()
+        && !options.keep
+        && let Err(error) = asynchronous::delete(client, &status_url).await
+    {
+        observer.notice(&format!(
+            "All files are here, but the job could not be deleted at the server: {error}"
+        ));
     }
     summary.elapsed = started.elapsed();
     Ok(summary)
@@ -113,7 +114,7 @@ async fn read_manifest(
             .into());
         }
         let finished = asynchronous::wait(client, &url, wait.take(), patience, |progress| {
-            observer.polled(progress)
+            observer.polled(progress);
         })
         .await?;
         if finished.status == StatusCode::NO_CONTENT {

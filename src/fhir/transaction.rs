@@ -25,7 +25,9 @@ pub fn of_resources(resources: &[&str]) -> Result<String, serde_json::Error> {
         let mut resource = Object::parse(text)?;
         let meta = resource.get("meta").map(str::to_owned);
         if let Some(mut meta) = meta.as_deref().map(Object::parse).transpose()? {
-            OF_THE_SERVER.iter().for_each(|name| meta.remove(name));
+            for name in OF_THE_SERVER {
+                meta.remove(name);
+            }
             if meta.is_empty() {
                 resource.remove("meta");
             } else {

@@ -31,6 +31,10 @@ pub struct Closed;
 
 /// The two streams, and how much to say on the second.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the streams"
+)]
 pub struct Output {
     pub format: Option<Format>,
     pub quiet: bool,

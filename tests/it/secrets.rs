@@ -194,6 +194,34 @@ fn stdout_holds_data_only_and_the_trace_is_on_stderr() {
 }
 
 #[test]
+fn headers_that_carry_a_key_are_masked_in_the_trace() {
+    let (_server, _tokens, medplum) = loose_tongue();
+    for header in [
+        "X-Api-Key: k3y-value",
+        "Authorization: k3y-value",
+        "Cookie: a=k3y-value",
+        "X-Auth-Token: k3y-value",
+    ] {
+        let run = medplum
+            .run(["get", "-p", "x", "-vv", "Patient/1", "-H", header])
+            .ok();
+        assert!(!run.everything().contains("k3y-value"), "{run}");
+    }
+    let run = medplum
+        .run([
+            "get",
+            "-p",
+            "x",
+            "-vv",
+            "Patient/1",
+            "-H",
+            "X-Api-Key k3y-value",
+        ])
+        .fails(2);
+    assert!(!run.everything().contains("k3y-value"), "{run}");
+}
+
+#[test]
 fn bodies_are_not_traced() {
     let (_server, _tokens, medplum) = loose_tongue();
     let run = medplum

@@ -335,6 +335,55 @@ fn a_stored_secret_never_goes_to_a_url_that_an_env_file_names() {
     assert_eq!((token.count(), site.tokens.count()), (0, 1));
 }
 
+/// A7, by the other variables that name a server: the base URL is the profile's, the FHIR base is not.
+#[test]
+fn a_stored_credential_never_goes_to_a_fhir_base_that_an_env_file_names() {
+    for name in [
+        "MEDPLUM_FHIR_URL",
+        "MEDPLUM_FHIR_URL_PATH",
+        "MEDPLUM_TRUST_ORIGIN",
+    ] {
+        for flags in [&[][..], &["--auth-type", "basic"]] {
+            let (site, foreign) = (Site::without_profile(), open_server());
+            let base = site.server.url("");
+            let client = [
+                "--base-url",
+                &base,
+                "--client-id",
+                "MY_CLIENT_ID",
+                "--client-secret",
+                "MY_CLIENT_SECRET",
+            ];
+            let _ = site
+                .medplum
+                .run(["profile", "set", "x"].iter().chain(&client))
+                .ok();
+            let _ = site.medplum.run(["login", "-p", "x"]).ok();
+            site.medplum
+                .file(".env", format!("{name}={}\n", foreign.url("/fhir/R4")));
+            for path in ["Patient/1", &foreign.url("/fhir/R4/Patient/1")] {
+                let _ = site
+                    .medplum
+                    .run(["get", "-p", "x", path].iter().chain(flags));
+            }
+            assert_saw_no_credential(&foreign);
+        }
+    }
+}
+
+/// The same for a flag: the credential belongs to the server that the profile names.
+#[test]
+fn a_stored_credential_does_not_follow_a_fhir_url_flag_to_another_server() {
+    let (site, foreign) = (Site::open(), open_server());
+    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    let there = foreign.url("/fhir/R4");
+    for flags in [&[][..], &["--auth-type", "basic"]] {
+        let get = ["get", "-p", "site", "--fhir-url", &there, "Patient/1"];
+        let _ = site.medplum.run(get.iter().chain(flags));
+    }
+    assert_saw_no_credential(&foreign);
+}
+
 #[test]
 fn a_profile_that_names_its_server_is_not_moved_by_environment_or_env_file() {
     let (site, foreign) = (Site::open(), open_server());

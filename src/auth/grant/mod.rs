@@ -27,7 +27,6 @@ impl Grant {
     ///
     /// # Errors
     /// The profile's key cannot be used.
-    #[expect(clippy::unnecessary_wraps, reason = "grants that sign can fail")]
     pub fn request(self, profile: &Profile, _token_url: &Url) -> Result<TokenRequest, AuthError> {
         match self {
             Self::ClientCredentials => Ok(client_credentials::request(profile)),

@@ -48,13 +48,16 @@ impl Bars {
             return;
         }
         let bytes = self.bytes.load(Ordering::Relaxed);
-        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
+        let per_second = bytes * 1000
+            / u64::try_from(self.started.elapsed().as_millis())
+                .unwrap_or(u64::MAX)
+                .max(1);
         self.output.progress.say(&format!(
             "{} of {} files, {}, {}/s",
             self.done.load(Ordering::Relaxed),
             self.files.load(Ordering::Relaxed),
             size(bytes),
-            size((bytes as f64 / seconds) as u64),
+            size(per_second),
         ));
     }
 

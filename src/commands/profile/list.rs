@@ -19,7 +19,7 @@ pub(super) fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
     for name in context.store.names()? {
         match context.store.read(&name) {
             Ok(Some(file)) => {
-                profiles.push(super::shown(&name, &file.settings(), args.show_secrets))
+                profiles.push(super::shown(&name, &file.settings(), args.show_secrets));
             }
             Ok(None) => {}
             // One broken file must not hide the others.
