@@ -1,8 +1,196 @@
-//! stub
+//! `medplum demo`: the main job from sign-in to exported files, each step as a user would type it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output as Finished, Stdio};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::sandbox::profile_set;
 use crate::context::Context;
-/// s
-#[derive(clap::Args, Debug)]
-pub struct DemoArgs {}
-pub async fn run(_c: &Context, _a: DemoArgs) -> anyhow::Result<()> {
-    Ok(())
+use crate::exit::{self, Failure};
+use crate::sandbox::{self, Options};
+
+/// The Encounter of Medplum's page on external FHIR servers.
+const ENCOUNTER: &str = r#"{"resourceType": "Encounter", "status": "finished", "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}, "type": [{"coding": [{"system": "http://snomed.info/sct", "code": "162673000", "display": "General examination of patient (procedure)"}], "text": "General examination of patient (procedure)"}], "subject": {"reference": "Patient/13e44a47-636b-49e2-adb3-9f19c7e0e47a", "display": "Mr. Dustin31 Ritchie586"}}"#;
+/// The most lines of one command's result that are shown.
+const MOST_LINES: usize = 14;
+
+/// Take a tour: sign in, search, create and export, against a FHIR server inside this program
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Folder for the profile and the exported files [default: a new temporary folder]
+    #[arg(short = 'd', long, value_name = "DIR")]
+    target_directory: Option<PathBuf>,
+}
+
+pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<()> {
+    let server = sandbox::start(Options::default())
+        .await
+        .context("cannot start the FHIR server of the demo")?;
+    let folder = match &args.target_directory {
+        Some(folder) => {
+            crate::files::create_private_dir(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+            std::path::absolute(folder)?
+        }
+        None => tempfile::Builder::new()
+            .prefix("medplum-demo-")
+            .tempdir()
+            .context("cannot create a folder")?
+            .keep(),
+    };
+    let say = |text: &str| context.output.line(text);
+    say(&format!(
+        "A FHIR server with generated patients runs inside this program, at {}",
+        server.base_url()
+    ))?;
+    say(
+        "Profile and files of this tour go to a folder of their own; your own profiles are not touched.",
+    )?;
+
+    let words = |line: &[&str]| {
+        line.iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let steps = [
+        (
+            "Store where the server is and how to sign in",
+            profile_set("demo", &server),
+        ),
+        (
+            "Sign in (any other command does it by itself, too)",
+            words(&["login", "-p", "demo"]),
+        ),
+        ("Who are we there?", words(&["whoami", "-p", "demo"])),
+        (
+            "Search for a patient by part of an identifier",
+            words(&[
+                "get",
+                "-p",
+                "demo",
+                "Patient?identifier:contains=3SH0A00AA00",
+            ]),
+        ),
+        (
+            "Create an encounter",
+            words(&["post", "-p", "demo", "Encounter", ENCOUNTER]),
+        ),
+        (
+            "Export everything about all patients",
+            words(&[
+                "bulk",
+                "export",
+                "-p",
+                "demo",
+                "-e",
+                "Group/all",
+                "-d",
+                "export",
+            ]),
+        ),
+    ];
+    for (title, arguments) in steps {
+        say(&format!(
+            "\n# {title}\n$ medplum {}",
+            arguments
+                .iter()
+                .map(|word| quoted(word))
+                .collect::<Vec<_>>()
+                .join(" ")
+        ))?;
+        let finished = medplum(folder.clone(), arguments).await?;
+        for stream in [&finished.stdout, &finished.stderr] {
+            let text = String::from_utf8_lossy(stream).into_owned();
+            if !text.trim().is_empty() {
+                say(&shortened(&text))?;
+            }
+        }
+        if !finished.status.success() {
+            return Err(Failure::new(
+                exit::FAILED,
+                format!("this step of the demo failed: {title}"),
+            )
+            .into());
+        }
+    }
+    server.shutdown().await;
+    say(&format!(
+        "\n# The files\n{}",
+        listing(&folder.join("export"))?
+    ))?;
+    say(
+        "\nRun `medplum sandbox` to keep such a server running, and see `medplum --help` for all commands.",
+    )
+}
+
+/// Runs this program with a profile folder of the demo's own. The environment's settings stay out of it.
+async fn medplum(folder: PathBuf, arguments: Vec<String>) -> anyhow::Result<Finished> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let run = move || {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MEDPLUM_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments)
+            .env("MEDPLUM_CONFIG_DIR", folder.join("profiles"))
+            .env("NO_PROXY", "127.0.0.1")
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .output()
+    };
+    tokio::task::spawn_blocking(run)
+        .await?
+        .context("cannot run this program")
+}
+
+/// A word as it is typed in a shell.
+fn quoted(word: &str) -> String {
+    let plain = !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c));
+    if plain {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    if lines.len() <= MOST_LINES + 1 {
+        return lines.join("\n");
+    }
+    format!(
+        "{}\n  … ({} more lines)",
+        lines[..MOST_LINES].join("\n"),
+        lines.len() - MOST_LINES
+    )
+}
+
+/// The exported files with their number of lines.
+fn listing(folder: &Path) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "ndjson")
+        {
+            let resources = std::fs::read(&path)?
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+                .count();
+            lines.push(format!("{} ({resources} resources)", path.display()));
+        }
+    }
+    lines.sort();
+    Ok(lines.join("\n"))
 }
