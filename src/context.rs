@@ -164,7 +164,8 @@ fn headers(texts: &[String]) -> Result<HeaderMap, Failure> {
         });
         let Some((name, value)) = parsed else {
             // The text may hold a secret: only its name is repeated.
-            let name = text.split(':').next().unwrap_or_default();
+            let is_of_a_name = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
+            let name: String = text.chars().take_while(is_of_a_name).collect();
             return Err(Failure::usage(format!(
                 "`{name}` is not a header; write -H 'Name: value'"
             )));

@@ -1,7 +1,8 @@
 //! `medplum demo`: the main job from sign-in to exported files, each step as a user would type it.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output as Finished, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -100,14 +101,11 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<()> {
                 .collect::<Vec<_>>()
                 .join(" ")
         ))?;
-        let finished = medplum(folder.clone(), arguments).await?;
-        for stream in [&finished.stdout, &finished.stderr] {
-            let text = String::from_utf8_lossy(stream).into_owned();
-            if !text.trim().is_empty() {
-                say(&shortened(&text))?;
-            }
+        let (status, said) = medplum(folder.clone(), arguments).await?;
+        if !said.trim().is_empty() {
+            say(&shortened(&said))?;
         }
-        if !finished.status.success() {
+        if !status.success() {
             return Err(Failure::new(
                 exit::FAILED,
                 format!("this step of the demo failed: {title}"),
@@ -125,10 +123,12 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<()> {
     )
 }
 
-/// Runs this program with a profile folder of the demo's own. The environment's settings stay out of it.
-async fn medplum(folder: PathBuf, arguments: Vec<String>) -> anyhow::Result<Finished> {
+/// Runs this program with a profile folder of the demo's own, and gives all it says, in its order. The environment's
+/// settings stay out of it.
+async fn medplum(folder: PathBuf, arguments: Vec<String>) -> anyhow::Result<(ExitStatus, String)> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let run = move || {
+        let (mut said, writer) = std::io::pipe()?;
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MEDPLUM_") {
@@ -141,7 +141,14 @@ async fn medplum(folder: PathBuf, arguments: Vec<String>) -> anyhow::Result<Fini
             .env("NO_PROXY", "127.0.0.1")
             .current_dir(&folder)
             .stdin(Stdio::null())
-            .output()
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
+        let mut child = command.spawn()?;
+        // The command holds the pipe's other end open, and reading would not end.
+        drop(command);
+        let mut text = String::new();
+        said.read_to_string(&mut text)?;
+        Ok::<_, std::io::Error>((child.wait()?, text))
     };
     tokio::task::spawn_blocking(run)
         .await?

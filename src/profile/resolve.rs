@@ -42,7 +42,7 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
     let value = |key| resolver.value(key).map(|(_, value)| value.to_owned());
     let base_url = resolver.base.clone();
 
-    let fhir_url_path = value(Key::FhirUrlPath).unwrap_or_else(|| DEFAULT_FHIR_PATH.to_owned());
+    let fhir_url_path = resolver.fhir_url_path().1.to_owned();
     let fhir_base = urls::join(Key::FhirUrlPath, &base_url, &fhir_url_path)?;
     let fhir_path = (!urls::is_absolute(&fhir_url_path)).then_some(fhir_url_path);
 
@@ -68,7 +68,11 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         Some((_, text)) => Some(text.parse::<AuthType>()?),
         None => None,
     };
-    let trust_origins = value(Key::TrustOrigin)
+    // A cloned repository's `.env` must not say who may have a token.
+    let trust_origins = resolver
+        .value(Key::TrustOrigin)
+        .filter(|(layer, _)| *layer != Layer::EnvFile)
+        .map(|(_, text)| text)
         .unwrap_or_default()
         .split([' ', ','])
         .filter(|text| !text.is_empty())
@@ -159,8 +163,25 @@ impl<'a> Resolver<'a> {
         )
     }
 
+    /// The FHIR base as the strongest layer names it.
+    fn fhir_url_path(&self) -> (Layer, &'a str) {
+        self.value(Key::FhirUrlPath)
+            .unwrap_or((Layer::Default, DEFAULT_FHIR_PATH))
+    }
+
+    /// Whether the FHIR base is on another server than the base URL, and named by another layer than this one.
+    fn has_foreign_fhir_base(&self, settings: &Settings) -> bool {
+        let (_, path) = self.fhir_url_path();
+        let fhir_base = urls::join(Key::FhirUrlPath, &self.base, path);
+        !fhir_base.is_ok_and(|fhir_base| urls::same_origin(&fhir_base, &self.base))
+            && settings.get(Key::FhirUrlPath) != Some(path)
+    }
+
     /// Whether the server in use is the one a layer's credentials were given for.
     fn is_meant_for(&self, layer: Layer, settings: &Settings) -> bool {
+        if layer != Layer::Flag && self.has_foreign_fhir_base(settings) {
+            return false;
+        }
         layer == Layer::Flag
             || self.names_this_server(settings).unwrap_or(match layer {
                 Layer::EnvFile => true,

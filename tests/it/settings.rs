@@ -374,14 +374,16 @@ fn a_stored_credential_never_goes_to_a_fhir_base_that_an_env_file_names() {
 /// The same for a flag: the credential belongs to the server that the profile names.
 #[test]
 fn a_stored_credential_does_not_follow_a_fhir_url_flag_to_another_server() {
-    let (site, foreign) = (Site::open(), open_server());
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
-    let there = foreign.url("/fhir/R4");
-    for flags in [&[][..], &["--auth-type", "basic"]] {
-        let get = ["get", "-p", "site", "--fhir-url", &there, "Patient/1"];
-        let _ = site.medplum.run(get.iter().chain(flags));
+    for flag in ["--fhir-url", "--fhir-url-path"] {
+        let (site, foreign) = (Site::open(), open_server());
+        let _ = site.medplum.run(["login", "-p", "site"]).ok();
+        let there = foreign.url("/fhir/R4");
+        for auth in [&[][..], &["--auth-type", "basic"]] {
+            let get = ["get", "-p", "site", flag, &there, "Patient/1"];
+            let _ = site.medplum.run(get.iter().chain(auth));
+        }
+        assert_saw_no_credential(&foreign);
     }
-    assert_saw_no_credential(&foreign);
 }
 
 #[test]

@@ -41,7 +41,7 @@ enum Digits {
     Fraction,
     Exponent,
     ExponentSign,
-    ExponentDigits,
+    Power,
 }
 
 /// The scanner of one line.
@@ -169,7 +169,7 @@ impl Scanner {
         match (self.state, byte) {
             (State::LineStart, b'{') => self.open(true),
             (State::LineStart, _) => Err(Problem("no `{` at its start")),
-            (State::KeyOrEnd, b'}') | (State::CommaOrEnd, b'}') if self.is_in_object() => {
+            (State::KeyOrEnd | State::CommaOrEnd, b'}') if self.is_in_object() => {
                 self.close();
                 Ok(())
             }
@@ -318,9 +318,10 @@ fn plain_length(bytes: &[u8]) -> usize {
         // A byte's high bit is set where the byte is zero after the exclusive or, or less than a space.
         let zero = |word: u64| word.wrapping_sub(ONES) & !word;
         let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let found =
-            (zero(word ^ ONES * u64::from(b'"')) | zero(word ^ ONES * u64::from(b'\\')) | control)
-                & HIGHS;
+        let found = (zero(word ^ (ONES * u64::from(b'"')))
+            | zero(word ^ (ONES * u64::from(b'\\')))
+            | control)
+            & HIGHS;
         if found != 0 {
             // Borrows reach upwards only, so the lowest bit set is right.
             return at + (found.trailing_zeros() / 8) as usize;
@@ -341,9 +342,7 @@ fn next_digit(digits: Digits, byte: u8) -> Option<Digits> {
         (Digits::Point | Digits::Fraction, b'0'..=b'9') => Digits::Fraction,
         (Digits::Zero | Digits::Whole | Digits::Fraction, b'e' | b'E') => Digits::Exponent,
         (Digits::Exponent, b'+' | b'-') => Digits::ExponentSign,
-        (Digits::Exponent | Digits::ExponentSign | Digits::ExponentDigits, b'0'..=b'9') => {
-            Digits::ExponentDigits
-        }
+        (Digits::Exponent | Digits::ExponentSign | Digits::Power, b'0'..=b'9') => Digits::Power,
         _ => return None,
     })
 }
@@ -351,6 +350,6 @@ fn next_digit(digits: Digits, byte: u8) -> Option<Digits> {
 fn may_end(digits: Digits) -> bool {
     matches!(
         digits,
-        Digits::Zero | Digits::Whole | Digits::Fraction | Digits::ExponentDigits
+        Digits::Zero | Digits::Whole | Digits::Fraction | Digits::Power
     )
 }

@@ -156,9 +156,17 @@ impl Invocation<'_> {
     }
 
     /// A disk that is full: no file can grow beyond this size.
-    pub fn file_size_limit(mut self, bytes: u64) -> Self {
+    pub fn file_size_limit(self, bytes: u64) -> Self {
         // The signal is ignored so that the write fails (EFBIG), as it would on a full disk (ENOSPC).
-        let launcher = r#"trap "" XFSZ; exec prlimit --fsize="$0" -- "$@""#;
+        self.launched_by(r#"trap "" XFSZ; exec prlimit --fsize="$0" -- "$@""#, bytes)
+    }
+
+    /// A kill in the middle of a write: the command dies when a file of its grows beyond this size.
+    pub fn killed_when_a_file_grows_to(self, bytes: u64) -> Self {
+        self.launched_by(r#"exec prlimit --core=0 --fsize="$0" -- "$@""#, bytes)
+    }
+
+    fn launched_by(mut self, launcher: &str, bytes: u64) -> Self {
         let mut words = ["bash", "-c", launcher, &bytes.to_string()]
             .map(OsString::from)
             .to_vec();

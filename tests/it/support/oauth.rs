@@ -80,6 +80,11 @@ impl TokenEndpoint {
         self.0.lock().unwrap().failure = Some(answer);
     }
 
+    /// Gives tokens again after [`TokenEndpoint::fail`].
+    pub fn recover(&self) {
+        self.0.lock().unwrap().failure = None;
+    }
+
     /// Takes back all tokens given out so far; new ones are good.
     pub fn revoke(&self) {
         self.0.lock().unwrap().valid.clear();
