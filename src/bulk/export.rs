@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use reqwest::{Method, StatusCode};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use url::Url;
 
@@ -142,36 +141,36 @@ async fn fetch_all(
     observer: &Arc<dyn Observer>,
 ) -> Result<Vec<Fetched>, BulkError> {
     let mut names = Names::new(options.names);
-    let permits = Arc::new(Semaphore::new(options.parallel.max(1)));
-    let mut tasks = JoinSet::new();
-    let total = manifest.files.len();
-    for (index, file) in manifest.files.into_iter().enumerate() {
-        let download = Download {
-            path: absolute(&options.folder, &names.path(&file)),
-            file,
-            verify: options.verify,
-        };
-        let (client, observer, permits) =
-            (client.clone(), Arc::clone(observer), Arc::clone(&permits));
-        tasks.spawn(async move {
-            // The semaphore is never closed.
-            let _permit = permits.acquire_owned().await.ok();
-            let fetched = download.run(&client, &*observer).await?;
-            match &fetched {
-                Ok(file) => observer.file_done(file),
-                Err(failure) => observer.file_failed(failure),
-            }
-            Ok::<_, BulkError>((index, fetched))
-        });
-    }
+    let mut waiting = manifest.files.into_iter().enumerate();
     let mut results: Vec<Option<Fetched>> = Vec::new();
-    results.resize_with(total, || None);
-    while let Some(joined) = tasks.join_next().await {
-        match joined {
-            Ok(Ok((index, fetched))) => results[index] = Some(fetched),
+    results.resize_with(waiting.len(), || None);
+    // Only what runs has a task: thousands of files must not cost thousands of tasks' memory.
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.len() < options.parallel.max(1)
+            && let Some((index, file)) = waiting.next()
+        {
+            let download = Download {
+                path: absolute(&options.folder, &names.path(&file)),
+                file,
+                verify: options.verify,
+            };
+            let (client, observer) = (client.clone(), Arc::clone(observer));
+            tasks.spawn(async move {
+                let fetched = download.run(&client, &*observer).await?;
+                match &fetched {
+                    Ok(file) => observer.file_done(file),
+                    Err(failure) => observer.file_failed(failure),
+                }
+                Ok::<_, BulkError>((index, fetched))
+            });
+        }
+        match tasks.join_next().await {
+            None => return Ok(results.into_iter().flatten().collect()),
+            Some(Ok(Ok((index, fetched)))) => results[index] = Some(fetched),
             // Dropping the set stops the others, and their temporary files go with them.
-            Ok(Err(error)) => return Err(error),
-            Err(error) => {
+            Some(Ok(Err(error))) => return Err(error),
+            Some(Err(error)) => {
                 return Err(BulkError::disk(
                     &options.folder,
                     std::io::Error::other(error),
@@ -179,7 +178,6 @@ async fn fetch_all(
             }
         }
     }
-    Ok(results.into_iter().flatten().collect())
 }
 
 fn absolute(folder: &Path, name: &Path) -> PathBuf {

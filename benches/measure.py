@@ -1,0 +1,46 @@
+"""Times whole commands: wall clock, processor time and peak memory of one process, best and median of several runs."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "target" / "release" / "medplum"
+
+
+def build():
+    """Builds the release binary; quick when nothing changed."""
+    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
+
+
+def run(command, env=None, cwd=None):
+    """One run: seconds. The output goes nowhere; a failure ends the benchmark."""
+    start = time.perf_counter()
+    done = subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    seconds = time.perf_counter() - start
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stderr.decode(errors='replace')}")
+    return seconds
+
+
+def usage(command, env=None, cwd=None):
+    """One run under GNU time: seconds, processor seconds, peak megabytes. (A child of Python would be charged with
+    Python's own memory.)"""
+    with tempfile.NamedTemporaryFile("r") as report:
+        run(["/usr/bin/time", "-f", "%e %U %S %M", "-o", report.name, *command], env, cwd)
+        wall, user, system, kilobytes = report.read().split()[-4:]
+    return float(wall), float(user) + float(system), int(kilobytes) / 1024
+
+
+def compare(commands, times, env=None, cwd=None):
+    """Runs several commands in turn, so that a busy machine hits all alike; the median seconds of each."""
+    results = {name: [] for name in commands}
+    for name, command in commands.items():
+        run(command, env, cwd)
+    for _ in range(times):
+        for name, command in commands.items():
+            results[name].append(run(command, env, cwd))
+    return {name: statistics.median(seconds) for name, seconds in results.items()}
