@@ -34,6 +34,17 @@ pub struct Download {
     pub path: PathBuf,
     /// Whether lines and counts are checked.
     pub verify: bool,
+    pub file_token: FileToken,
+}
+
+/// Whether files get the token; servers state it wrongly at times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileToken {
+    /// As the manifest says (`requiresAccessToken`).
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 /// What came of a file that did not stop the export.
@@ -181,7 +192,12 @@ impl Download {
     fn token_rule(&self, client: &Client) -> TokenRule {
         let secure =
             self.file.url.scheme() == "https" || client.profile.fhir_base.scheme() == "http";
-        if self.file.requires_access_token && secure {
+        let wanted = match self.file_token {
+            FileToken::Auto => self.file.requires_access_token,
+            FileToken::Always => true,
+            FileToken::Never => false,
+        };
+        if wanted && secure {
             TokenRule::FirstRequest
         } else {
             TokenRule::Never

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::download::{self, Download, Fetched};
+use super::download::{self, Download, Fetched, FileToken};
 use super::kickoff::Kickoff;
 use super::manifest::{self, Manifest, ManifestError};
 use super::names::{NameStyle, Names};
@@ -29,6 +29,7 @@ pub struct Options {
     pub parallel: usize,
     /// Whether lines and counts are checked.
     pub verify: bool,
+    pub file_token: FileToken,
     pub patience: Patience,
     /// Leave the job and its files on the server.
     pub keep: bool,
@@ -154,6 +155,7 @@ async fn fetch_all(
                 path: absolute(&options.folder, &names.path(&file)),
                 file,
                 verify: options.verify,
+                file_token: options.file_token,
             };
             let (client, observer) = (client.clone(), Arc::clone(observer));
             tasks.spawn(async move {

@@ -31,7 +31,7 @@ fn line(cells: &[String], widths: &[usize]) -> String {
             if cell
                 .chars()
                 .all(|c| c.is_ascii_digit() || ",.-".contains(c))
-                && !cell.is_empty()
+                && cell.contains(|c: char| c.is_ascii_digit())
             {
                 format!("{cell:>width$}")
             } else {

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::bars::{Bars, size, time};
+use crate::bulk::download::FileToken;
 use crate::bulk::export::{self, Options};
 use crate::bulk::kickoff::{self, Kickoff};
 use crate::bulk::manifest::Group;
@@ -56,6 +57,9 @@ pub struct ExportArgs {
     /// Severity of the server's own reports that makes the export fail
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error")]
     fail_on: FailOn,
+    /// Whether files get the token: as the manifest says, or as you know better
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    file_token: FileTokenArg,
     /// Leave the job and its files on the server
     #[arg(long)]
     keep: bool,
@@ -73,6 +77,13 @@ enum NamesArg {
     Medplum,
     /// 1.Patient.ndjson, 2.Patient.ndjson
     Numbered,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FileTokenArg {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -113,6 +124,11 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
         },
         parallel: args.parallel,
         verify: !args.no_verify,
+        file_token: match args.file_token {
+            FileTokenArg::Auto => FileToken::Auto,
+            FileTokenArg::Always => FileToken::Always,
+            FileTokenArg::Never => FileToken::Never,
+        },
         patience: Patience {
             max_wait: args.max_wait,
             max_retry_after: args.max_retry_after,
