@@ -56,6 +56,8 @@ enum Failure {
     Passing(String, Option<Duration>),
     /// The bytes came, but they are not what was promised.
     Content(String),
+    /// Not there, which some servers say too early.
+    NotFound(String),
     /// Will not work again.
     Lasting(String),
     /// The disk: no other file will fare better.
@@ -90,10 +92,11 @@ impl Download {
                     (reason, wait)
                 }
                 // BCDA answers 404 for files that are there a moment later.
-                Failure::Lasting(reason) if reason.contains("404") && !not_found_before => {
+                Failure::NotFound(reason) if !not_found_before => {
                     not_found_before = true;
                     (reason, retry.wait(None))
                 }
+                Failure::NotFound(reason) => (reason, None),
                 Failure::Lasting(reason) => (reason, None),
                 Failure::Disk(source) => return Err(BulkError::disk(&self.path, source)),
                 Failure::Auth(error) => return Err(BulkError::Fhir(error.into())),
@@ -170,13 +173,11 @@ impl Download {
             let asked = retry::retry_after(&answer.headers, SystemTime::now());
             let refusal = Refusal::read(Method::GET, answer).await;
             let reason = refusal.to_string();
-            let passing = retry::is_passing(refusal.status)
-                || refusal.status == StatusCode::INTERNAL_SERVER_ERROR
-                || refusal.is_transient;
-            return Err(if passing {
-                Failure::Passing(reason, asked)
-            } else {
-                Failure::Lasting(reason)
+            return Err(match refusal.status.as_u16() {
+                404 => Failure::NotFound(reason),
+                500 | 502 | 503 | 504 | 429 => Failure::Passing(reason, asked),
+                _ if refusal.is_transient => Failure::Passing(reason, asked),
+                _ => Failure::Lasting(reason),
             });
         }
         let content_type = answer.header(CONTENT_TYPE).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The kick-off request: level and parameters as a GET query or as POST Parameters (Bulk Data 3.0, export).
 
+use jiff::{SignedDuration, Timestamp, Unit};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -9,7 +10,17 @@ use super::BulkError;
 use crate::fhir::{Client, FHIR_JSON};
 use crate::http::Request;
 
-/// What to export.
+/// How several values of one parameter are written in a query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListStyle {
+    /// One comma list: BCDA reads only the first `_type`, Oracle Health refuses a second one.
+    #[default]
+    Comma,
+    /// The parameter again for each value (Bulk Data 4.0 allows nothing else).
+    Repeat,
+}
+
+/// What to export: the parameters of Bulk Data 2.0 and 3.0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kickoff {
     /// `""` for the whole system, `Patient`, or `Group/ID`.
@@ -18,6 +29,22 @@ pub struct Kickoff {
     pub types: Vec<String>,
     /// Only what changed since this instant.
     pub since: Option<String>,
+    /// Only what changed up to this instant.
+    pub until: Option<String>,
+    /// `Type?query`, each.
+    pub type_filters: Vec<String>,
+    pub elements: Vec<String>,
+    /// Patient ids or references; they make the kick-off a POST.
+    pub patients: Vec<String>,
+    pub include_associated_data: Vec<String>,
+    pub output_format: Option<String>,
+    pub organize_output_by: Option<String>,
+    pub allow_partial_manifests: bool,
+    /// Let the server pass over what it does not know (`Prefer: handling=lenient`).
+    pub lenient: bool,
+    /// Parameters of the server's own.
+    pub others: Vec<(String, String)>,
+    pub list_style: ListStyle,
     /// POST with Parameters instead of GET with a query.
     pub post: bool,
 }
@@ -30,9 +57,10 @@ impl Kickoff {
     /// The level is none.
     pub fn request(&self, client: &Client) -> Result<Request, BulkError> {
         let mut url = self.url(client)?;
-        if self.post {
+        if self.post || !self.patients.is_empty() {
             let body = serde_json::to_vec(&self.parameters()).unwrap_or_default();
-            let mut request = headers(Request::new(Method::POST, url))
+            let mut request = self
+                .with_headers(Request::new(Method::POST, url))
                 .header(CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
             request.body = Some(body.into());
             return Ok(request);
@@ -40,12 +68,12 @@ impl Kickoff {
         let query: Vec<String> = self
             .pairs()
             .into_iter()
-            .map(|(name, value)| format!("{name}={}", encode(&value)))
+            .map(|(name, value)| format!("{}={}", encode(&name), encode(&value)))
             .collect();
         if !query.is_empty() {
             url.set_query(Some(&query.join("&")));
         }
-        Ok(headers(Request::new(Method::GET, url)))
+        Ok(self.with_headers(Request::new(Method::GET, url)))
     }
 
     fn url(&self, client: &Client) -> Result<Url, BulkError> {
@@ -75,25 +103,80 @@ impl Kickoff {
         })
     }
 
-    fn pairs(&self) -> Vec<(&'static str, String)> {
+    fn pairs(&self) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
-        if !self.types.is_empty() {
-            // One comma list: BCDA reads only the first `_type`, Oracle Health refuses a second one.
-            pairs.push(("_type", self.types.join(",")));
+        let mut add = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
+        for (name, values) in [
+            ("_type", &self.types),
+            ("_elements", &self.elements),
+            ("includeAssociatedData", &self.include_associated_data),
+        ] {
+            match self.list_style {
+                ListStyle::Comma if !values.is_empty() => add(name, &values.join(",")),
+                _ => values.iter().for_each(|value| add(name, value)),
+            }
         }
-        if let Some(since) = &self.since {
-            pairs.push(("_since", since.clone()));
+        for (name, value) in [
+            ("_since", &self.since),
+            ("_until", &self.until),
+            ("_outputFormat", &self.output_format),
+            ("organizeOutputBy", &self.organize_output_by),
+        ] {
+            if let Some(value) = value {
+                add(name, value);
+            }
+        }
+        // A filter may hold commas, so this one is repeated in every style.
+        for filter in &self.type_filters {
+            add("_typeFilter", filter);
+        }
+        if self.allow_partial_manifests {
+            add("allowPartialManifests", "true");
+        }
+        for (name, value) in &self.others {
+            add(name, value);
         }
         pairs
     }
 
     fn parameters(&self) -> Value {
-        let mut parameters: Vec<Value> = Vec::new();
-        for resource_type in &self.types {
-            parameters.push(json!({"name": "_type", "valueString": resource_type}));
+        let strings = |name: &str, kind: &str, values: &[String]| {
+            let parameter = |value: &String| json!({"name": name, kind: value});
+            values.iter().map(parameter).collect::<Vec<_>>()
+        };
+        let one = |value: &Option<String>| value.clone().into_iter().collect::<Vec<_>>();
+        let mut parameters = [
+            strings("_type", "valueString", &self.types),
+            strings("_since", "valueInstant", &one(&self.since)),
+            strings("_until", "valueInstant", &one(&self.until)),
+            strings("_outputFormat", "valueString", &one(&self.output_format)),
+            strings("_elements", "valueString", &self.elements),
+            strings(
+                "includeAssociatedData",
+                "valueCode",
+                &self.include_associated_data,
+            ),
+            strings("_typeFilter", "valueString", &self.type_filters),
+            strings(
+                "organizeOutputBy",
+                "valueString",
+                &one(&self.organize_output_by),
+            ),
+        ]
+        .concat();
+        for patient in &self.patients {
+            let reference = if patient.contains('/') {
+                patient.clone()
+            } else {
+                format!("Patient/{patient}")
+            };
+            parameters.push(json!({"name": "patient", "valueReference": {"reference": reference}}));
         }
-        if let Some(since) = &self.since {
-            parameters.push(json!({"name": "_since", "valueInstant": since}));
+        if self.allow_partial_manifests {
+            parameters.push(json!({"name": "allowPartialManifests", "valueBoolean": true}));
+        }
+        for (name, value) in &self.others {
+            parameters.push(json!({"name": name, "valueString": value}));
         }
         let mut resource = json!({"resourceType": "Parameters"});
         if !parameters.is_empty() {
@@ -101,15 +184,20 @@ impl Kickoff {
         }
         resource
     }
-}
 
-fn headers(request: Request) -> Request {
-    request
-        .header(ACCEPT, HeaderValue::from_static(FHIR_JSON))
-        .header(
-            HeaderName::from_static("prefer"),
-            HeaderValue::from_static("respond-async"),
-        )
+    fn with_headers(&self, request: Request) -> Request {
+        let preference = if self.lenient {
+            "respond-async, handling=lenient"
+        } else {
+            "respond-async"
+        };
+        request
+            .header(ACCEPT, HeaderValue::from_static(FHIR_JSON))
+            .header(
+                HeaderName::from_static("prefer"),
+                HeaderValue::from_static(preference),
+            )
+    }
 }
 
 /// A value as it stands in the query: everything that could be read as syntax is percent-encoded, the commas of a
@@ -122,21 +210,39 @@ fn encode(value: &str) -> String {
         .replace("%3A", ":")
 }
 
-/// Reads `--since`: an instant with its zone, or a date, taken as midnight UTC.
+/// Reads a point in time: an instant with its zone, a date (midnight UTC), or how long ago (`2d`, `12h`).
 ///
 /// # Errors
-/// The text is neither.
-pub fn parse_since(text: &str) -> Result<String, String> {
+/// The text is none of these.
+pub fn parse_instant(text: &str, now: Timestamp) -> Result<String, String> {
     let text = text.trim();
-    if text.parse::<jiff::Timestamp>().is_ok() {
+    if text.parse::<Timestamp>().is_ok() {
         // As typed: servers compare, and an instant keeps its own zone.
         return Ok(text.to_owned());
     }
     if text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok() {
         return Ok(format!("{text}T00:00:00Z"));
     }
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let hours = match &text[digits.len()..] {
+        "h" => Some(1),
+        "d" => Some(24),
+        "w" => Some(24 * 7),
+        _ => None,
+    };
+    let ago = digits
+        .parse::<u32>()
+        .ok()
+        .zip(hours)
+        .map(|(number, hours)| SignedDuration::from_hours(i64::from(number) * hours));
+    if let Some(instant) = ago.and_then(|ago| now.checked_sub(ago).ok()) {
+        return Ok(format!(
+            "{:.0}",
+            instant.round(Unit::Second).unwrap_or(instant)
+        ));
+    }
     Err(format!(
-        "`{text}` is neither an instant such as 2026-01-31T10:00:00Z nor a date such as 2026-01-31"
+        "`{text}` is no instant such as 2026-01-31T10:00:00Z, no date such as 2026-01-31, and no time ago such as 2d"
     ))
 }
 
@@ -155,14 +261,75 @@ mod tests {
     }
 
     #[test]
-    fn since_is_an_instant_or_a_date() {
-        assert_eq!(parse_since("2026-01-31").unwrap(), "2026-01-31T00:00:00Z");
+    fn a_point_in_time_is_an_instant_a_date_or_a_time_ago() {
+        let parse = |text| parse_instant(text, "2026-11-22T10:20:30.5Z".parse().unwrap());
+        assert_eq!(parse("2026-01-31").unwrap(), "2026-01-31T00:00:00Z");
         assert_eq!(
-            parse_since("2026-01-31T10:00:00+02:00").unwrap(),
+            parse("2026-01-31T10:00:00+02:00").unwrap(),
             "2026-01-31T10:00:00+02:00"
         );
-        for bad in ["yesterday", "2026-01-31T10:00:00", "2026-13-01", ""] {
-            assert!(parse_since(bad).is_err(), "{bad}");
+        assert_eq!(parse("2d").unwrap(), "2026-11-20T10:20:31Z");
+        assert_eq!(parse("12h").unwrap(), "2026-11-21T22:20:31Z");
+        for bad in [
+            "yesterday",
+            "2026-01-31T10:00:00",
+            "2026-13-01",
+            "",
+            "d",
+            "-2d",
+            "2 days",
+            "99999999999d",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn all_parameters_stand_in_query_and_in_parameters() {
+        let text = |text: &str| text.to_owned();
+        let mut kickoff = Kickoff {
+            types: vec![text("Patient"), text("Observation")],
+            since: Some(text("2026-01-01T00:00:00+01:00")),
+            type_filters: vec![
+                text("Observation?code=a,b&status=final"),
+                text("Patient?active=true"),
+            ],
+            elements: vec![text("id")],
+            allow_partial_manifests: true,
+            others: vec![(text("_x"), text("1 2"))],
+            ..Kickoff::default()
+        };
+        let query = |kickoff: &Kickoff| {
+            let pairs = kickoff.pairs().into_iter();
+            pairs
+                .map(|(name, value)| format!("{name}={}", encode(&value)))
+                .collect::<Vec<_>>()
+                .join("&")
+        };
+        assert_eq!(
+            query(&kickoff),
+            "_type=Patient,Observation&_elements=id&_since=2026-01-01T00:00:00%2B01:00\
+             &_typeFilter=Observation%3Fcode%3Da,b%26status%3Dfinal&_typeFilter=Patient%3Factive%3Dtrue\
+             &allowPartialManifests=true&_x=1%202"
+        );
+        kickoff.list_style = ListStyle::Repeat;
+        assert!(query(&kickoff).starts_with("_type=Patient&_type=Observation&"));
+        kickoff.patients = vec![text("1"), text("Patient/2")];
+        let parameters = kickoff.parameters();
+        let of = |name: &str| {
+            let all = parameters["parameter"].as_array().unwrap().iter();
+            all.filter(|parameter| parameter["name"] == name)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("_type").len(), 2);
+        assert_eq!(of("_since")[0]["valueInstant"], "2026-01-01T00:00:00+01:00");
+        assert_eq!(
+            of("_typeFilter")[0]["valueString"],
+            "Observation?code=a,b&status=final"
+        );
+        assert_eq!(of("patient")[0]["valueReference"]["reference"], "Patient/1");
+        assert_eq!(of("patient")[1]["valueReference"]["reference"], "Patient/2");
+        assert_eq!(of("allowPartialManifests")[0]["valueBoolean"], true);
     }
 }

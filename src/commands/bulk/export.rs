@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::bars::{Bars, size, time};
 use crate::bulk::download::FileToken;
 use crate::bulk::export::{self, Options};
-use crate::bulk::kickoff::{self, Kickoff};
+use crate::bulk::kickoff::{self, Kickoff, ListStyle};
 use crate::bulk::manifest::Group;
 use crate::bulk::names::NameStyle;
 use crate::bulk::{BulkError, Observer, Summary};
@@ -30,9 +30,42 @@ pub struct ExportArgs {
     /// Resource types, such as Patient,Observation
     #[arg(short, long, value_name = "TYPES", value_delimiter = ',')]
     types: Vec<String>,
-    /// Only what changed since this instant or date
-    #[arg(short, long, value_name = "SINCE", value_parser = kickoff::parse_since)]
+    /// Only what changed since this instant, date, or time ago such as 2d
+    #[arg(short, long, value_name = "TIME", value_parser = instant)]
     since: Option<String>,
+    /// Only what changed up to this instant, date, or time ago
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    until: Option<String>,
+    /// Only resources that a search finds, such as 'Observation?category=laboratory'
+    #[arg(long = "type-filter", value_name = "TYPE?QUERY")]
+    type_filters: Vec<String>,
+    /// Only these elements, such as Patient.name,id
+    #[arg(long, value_name = "ELEMENTS", value_delimiter = ',')]
+    elements: Vec<String>,
+    /// Only this patient; makes the kick-off a POST
+    #[arg(long = "patient", value_name = "ID")]
+    patients: Vec<String>,
+    /// Related data to include, such as LatestProvenanceResources
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    include_associated_data: Vec<String>,
+    /// Format to ask for [default: the server's, NDJSON]
+    #[arg(long, value_name = "MIME")]
+    output_format: Option<String>,
+    /// Resource type to organize the files by
+    #[arg(long, value_name = "TYPE")]
+    organize_output_by: Option<String>,
+    /// Let the server list files before all are ready
+    #[arg(long)]
+    allow_partial_manifests: bool,
+    /// Let the server pass over parameters that it does not know
+    #[arg(long)]
+    lenient: bool,
+    /// Parameter of the server's own
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    params: Vec<(String, String)>,
+    /// How lists are written in the kick-off's query
+    #[arg(long, value_enum, default_value = "comma")]
+    list_style: ListStyleArg,
     /// Folder for the files [default: the working folder]
     #[arg(short = 'd', long, value_name = "DIR")]
     target_directory: Option<PathBuf>,
@@ -93,6 +126,25 @@ enum FailOn {
     Never,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ListStyleArg {
+    /// One parameter with commas
+    Comma,
+    /// The parameter again for each value
+    Repeat,
+}
+
+fn instant(text: &str) -> Result<String, String> {
+    kickoff::parse_instant(text, jiff::Timestamp::now())
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".into()),
+    }
+}
+
 fn parallel(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..=64) => Ok(number),
@@ -111,6 +163,20 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
             .filter(|name| !name.is_empty())
             .collect(),
         since: args.since.clone(),
+        until: args.until.clone(),
+        type_filters: args.type_filters.clone(),
+        elements: args.elements.clone(),
+        patients: args.patients.clone(),
+        include_associated_data: args.include_associated_data.clone(),
+        output_format: args.output_format.clone(),
+        organize_output_by: args.organize_output_by.clone(),
+        allow_partial_manifests: args.allow_partial_manifests,
+        lenient: args.lenient,
+        others: args.params.clone(),
+        list_style: match args.list_style {
+            ListStyleArg::Comma => ListStyle::Comma,
+            ListStyleArg::Repeat => ListStyle::Repeat,
+        },
         post: args.method == MethodArg::Post,
     };
     let options = Options {
@@ -136,11 +202,14 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
         keep: args.keep,
     };
     report_file_size_limit_as_an_error();
+    if let Some(since) = &kickoff.since {
+        context.output.note(&format!("Since: {since}"));
+    }
     let bars = Arc::new(Bars::new(context.output.clone()));
     let observer: Arc<dyn Observer> = bars.clone();
     let result = tokio::select! {
         result = export::run(&client, &kickoff, &options, &observer) => result,
-        _ = tokio::signal::ctrl_c() => Err(BulkError::Interrupted { status_url: bars.status_url() }),
+        () = interrupted() => Err(BulkError::Interrupted { status_url: bars.status_url() }),
     };
     context.output.progress.clear();
     let summary = match result {
@@ -149,6 +218,21 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
     };
     show(context, &options, &summary)?;
     verdict(&summary, args.fail_on)
+}
+
+/// Ctrl-C, or what a CI system sends to end a job.
+async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// A write beyond the limit of `ulimit -f` kills a process that does not handle SIGXFSZ; handled, it is an error
