@@ -96,8 +96,7 @@ impl Download {
                     not_found_before = true;
                     (reason, retry.wait(None))
                 }
-                Failure::NotFound(reason) => (reason, None),
-                Failure::Lasting(reason) => (reason, None),
+                Failure::NotFound(reason) | Failure::Lasting(reason) => (reason, None),
                 Failure::Disk(source) => return Err(BulkError::disk(&self.path, source)),
                 Failure::Auth(error) => return Err(BulkError::Fhir(error.into())),
             };

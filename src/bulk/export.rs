@@ -31,6 +31,8 @@ pub struct Options {
     pub verify: bool,
     pub file_token: FileToken,
     pub patience: Patience,
+    /// A job that runs already: it is waited for and fetched instead of starting one.
+    pub status_url: Option<Url>,
     /// Leave the job and its files on the server.
     pub keep: bool,
 }
@@ -50,7 +52,10 @@ pub async fn run(
         folder: options.folder.clone(),
         source,
     })?;
-    let (status_url, first_wait) = kick_off(client, kickoff).await?;
+    let (status_url, first_wait) = match &options.status_url {
+        Some(status_url) => (status_url.clone(), None),
+        None => kick_off(client, kickoff).await?,
+    };
     observer.started(&status_url);
     let manifest =
         read_manifest(client, &status_url, first_wait, options.patience, observer).await?;

@@ -23,6 +23,7 @@ use crate::output::Format;
 ///
 /// Exit code 0 means that every file the server listed is on disk, complete, and holds what the server promised.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ExportArgs {
     /// Patient, Group/ID, or nothing for the whole system
     #[arg(short, long, value_name = "LEVEL", default_value = "")]
@@ -93,6 +94,9 @@ pub struct ExportArgs {
     /// Whether files get the token: as the manifest says, or as you know better
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     file_token: FileTokenArg,
+    /// Fetch the result of a job that was started before, by its status URL
+    #[arg(long, value_name = "URL", conflicts_with_all = ["types", "since", "until", "type_filters", "patients"])]
+    status_url: Option<url::Url>,
     /// Leave the job and its files on the server
     #[arg(long)]
     keep: bool,
@@ -199,6 +203,7 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
             max_wait: args.max_wait,
             max_retry_after: args.max_retry_after,
         },
+        status_url: args.status_url.clone(),
         keep: args.keep,
     };
     report_file_size_limit_as_an_error();
@@ -214,10 +219,13 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
     context.output.progress.clear();
     let summary = match result {
         Ok(summary) => summary,
-        Err(error) => return Err(stopped(context, error, &bars)),
+        Err(error) => return Err(stopped(context, &options, error, &bars)),
     };
     show(context, &options, &summary)?;
-    verdict(&summary, args.fail_on)
+    let status_url = bars.status_url().filter(|_| !summary.failed.is_empty());
+    let again =
+        status_url.map(|url| format!("try again with {}", continue_with(context, &options, &url)));
+    verdict(&summary, args.fail_on, again)
 }
 
 /// Ctrl-C, or what a CI system sends to end a job.
@@ -245,12 +253,22 @@ fn report_file_size_limit_as_an_error() {
     }
 }
 
+/// The command that goes on with a job.
+fn continue_with(context: &Context, options: &Options, status_url: &url::Url) -> String {
+    format!(
+        "medplum bulk export -p {} -d {} --status-url '{status_url}'",
+        context.profile_name(),
+        options.folder.display()
+    )
+}
+
 /// An export that was stopped leaves a job at the server: say where.
-fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
+fn stopped(context: &Context, options: &Options, error: BulkError, bars: &Bars) -> anyhow::Error {
     let interrupted = matches!(error, BulkError::Interrupted { .. });
     match bars.status_url() {
         Some(url) => context.output.warn(&format!(
-            "The export is not complete. The job goes on at the server; its status URL is {url}"
+            "The export is not complete. The job goes on at the server; fetch its result with\n  {}",
+            continue_with(context, options, &url)
         )),
         None if interrupted => {
             context.output.warn(
@@ -312,16 +330,14 @@ fn as_json(summary: &Summary) -> Value {
 }
 
 /// Anything missing, and anything the server itself calls an error, makes the export partial.
-fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> {
+fn verdict(summary: &Summary, fail_on: FailOn, again: Option<String>) -> anyhow::Result<()> {
     if !summary.failed.is_empty() {
         let all = summary.failed.len() + summary.files.len();
         let failure = Failure::new(
             exit::PARTIAL,
             format!("{} of {all} files are missing", summary.failed.len()),
         );
-        return Err(failure
-            .hint("the job was left at the server; its status URL stands above")
-            .into());
+        return Err(failure.hint(again.unwrap_or_default()).into());
     }
     let outcomes = &summary.outcomes;
     let count = match fail_on {
