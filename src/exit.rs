@@ -102,6 +102,20 @@ fn of_bulk(error: &BulkError) -> (u8, Option<String>) {
             Some("make room on the disk, then run the same command again".into()),
         ),
         BulkError::BadRequest(_) => (USAGE, None),
+        BulkError::Busy { .. } => (USAGE, Some("wait for it, or choose another folder with -d".into())),
+        BulkError::Finished { .. } => (USAGE, Some("choose another folder with -d, or replace it with --overwrite".into())),
+        BulkError::OtherRequest { .. } => (
+            USAGE,
+            Some("repeat that request to go on, forget it with --restart, or choose another folder with -d".into()),
+        ),
+        BulkError::UnknownKickoff { .. } => (
+            FAILED,
+            Some("start a new export with --restart, or go on with a job you know of: --restart --status-url URL".into()),
+        ),
+        BulkError::InTheWay { .. } => (
+            USAGE,
+            Some("move it away and run the same command again, which goes on; or choose another folder with -d".into()),
+        ),
         BulkError::Async(error) => of_async(error),
         BulkError::Fhir(FhirError::Refused(refusal)) if refusal.status.as_u16() == 405 => (
             FAILED,

@@ -1,21 +1,23 @@
 //! The whole export: kick-off, poll, manifest pages, all files, summary.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 use tokio::task::JoinSet;
 use url::Url;
 
 use super::download::{self, Download, Fetched, FileToken};
+use super::job::{Again, Job, Phase, Planned};
 use super::kickoff::Kickoff;
 use super::manifest::{self, Manifest, ManifestError};
 use super::names::{NameStyle, Names};
 use super::{BulkError, Observer, Summary, landing};
 use crate::fhir::asynchronous::{self, AsyncError, Patience};
-use crate::fhir::{Client, TokenRule};
+use crate::fhir::{Client, FhirError, TokenRule};
 use crate::http::retry;
 use crate::secret;
 
@@ -31,13 +33,15 @@ pub struct Options {
     pub verify: bool,
     pub file_token: FileToken,
     pub patience: Patience,
+    pub again: Again,
     /// A job that runs already: it is waited for and fetched instead of starting one.
     pub status_url: Option<Url>,
     /// Leave the job and its files on the server.
     pub keep: bool,
 }
 
-/// Runs an export to its end. Whatever could be had is on disk when it returns; the summary says what is missing.
+/// Runs an export to its end, or goes on with one. Whatever could be had is on disk when it returns; the summary
+/// says what is missing.
 ///
 /// # Errors
 /// What stopped the run before all files were tried.
@@ -48,40 +52,126 @@ pub async fn run(
     observer: &Arc<dyn Observer>,
 ) -> Result<Summary, BulkError> {
     let started = Instant::now();
-    landing::probe(&options.folder).map_err(|source| BulkError::Folder {
+    let folder_error = |source| BulkError::Folder {
         folder: options.folder.clone(),
         source,
-    })?;
-    let (status_url, first_wait) = match &options.status_url {
-        Some(status_url) => (status_url.clone(), None),
-        None => kick_off(client, kickoff).await?,
     };
-    observer.started(&status_url);
-    let manifest =
-        read_manifest(client, &status_url, first_wait, options.patience, observer).await?;
-    observer.listed(manifest.files.len(), manifest.transaction_time.as_deref());
+    landing::probe(&options.folder).map_err(folder_error)?;
+    let request = json!({
+        "fhirBase": client.profile.fhir_base.as_str(),
+        "kickoff": kickoff,
+        "statusUrl": options.status_url,
+    });
+    let mut job = Job::open(&options.folder, request, options.again)?;
+    job.sweep();
+    let status_url = wait_for_manifest(client, kickoff, options, observer, &mut job).await?;
+    observer.listed(job.planned.len(), job.state.transaction_time.as_deref());
 
     let mut summary = Summary {
-        transaction_time: manifest.transaction_time.clone(),
+        transaction_time: job.state.transaction_time.clone(),
         ..Summary::default()
     };
-    for fetched in fetch_all(client, manifest, options, observer).await? {
+    for fetched in fetch_all(client, &mut job, options, observer).await? {
         match fetched {
             Ok(file) => summary.files.push(file),
             Err(failure) => summary.failed.push(failure),
         }
     }
     summary.outcomes = download::outcomes_of(&summary.files);
-    if summary.failed.is_empty()
-        && !options.keep
-        && let Err(error) = asynchronous::delete(client, &status_url).await
-    {
-        observer.notice(&format!(
-            "All files are here, but the job could not be deleted at the server: {error}"
-        ));
+    if summary.failed.is_empty() {
+        if !options.keep
+            && let Err(error) = asynchronous::delete(client, &status_url).await
+        {
+            observer.notice(&format!(
+                "All files are here, but the job could not be deleted at the server: {error}"
+            ));
+        }
+        let replaces_another = job.replaces_another();
+        job.finish(&mut summary.files)?;
+        if replaces_another {
+            summary
+                .files
+                .iter()
+                .for_each(|file| observer.file_done(file));
+        }
     }
     summary.elapsed = started.elapsed();
     Ok(summary)
+}
+
+/// Brings the job to where its manifest is known, from wherever it is.
+async fn wait_for_manifest(
+    client: &Client,
+    kickoff: &Kickoff,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+    job: &mut Job,
+) -> Result<Url, BulkError> {
+    let mut first_wait = None;
+    let status_url = match (job.state.status_url.clone(), &options.status_url) {
+        (Some(status_url), _) => {
+            observer.notice("Going on with the export that was begun here");
+            status_url
+        }
+        (None, Some(status_url)) => {
+            job.accepted(status_url)?;
+            status_url.clone()
+        }
+        (None, None) => {
+            job.kicking_off()?;
+            match kick_off(client, kickoff).await {
+                Ok((status_url, wait)) => {
+                    first_wait = wait;
+                    job.accepted(&status_url)?;
+                    status_url
+                }
+                Err(error) => {
+                    if certainly_not_started(&error) {
+                        job.forget()?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    };
+    observer.started(&status_url);
+    let manifest = read_manifest(client, &status_url, first_wait, options.patience, observer).await;
+    let manifest = match manifest {
+        Ok(manifest) => manifest,
+        // The links that are known may still be good although the status page is gone.
+        Err(BulkError::Async(AsyncError::Gone(_))) if job.state.phase == Phase::Fetching => {
+            return Ok(status_url);
+        }
+        Err(error) => return Err(error),
+    };
+    let known = std::mem::take(&mut job.planned);
+    let mut names = Names::new(options.names);
+    let same_files = known.len() == manifest.files.len();
+    let planned = manifest.files.into_iter().enumerate().map(|(index, file)| {
+        let name = names.path(&file);
+        // Fresh links may be other ones: the place in the manifest says which file it is.
+        let path = if same_files {
+            known[index].path.clone()
+        } else {
+            name
+        };
+        Planned { file, path }
+    });
+    job.plan(planned.collect(), manifest.transaction_time)?;
+    Ok(status_url)
+}
+
+/// Whether a kick-off that failed cannot have started a job: it was not sent, or it was refused.
+fn certainly_not_started(error: &BulkError) -> bool {
+    match error {
+        BulkError::BadRequest(_) | BulkError::Async(AsyncError::NoJob { .. }) => true,
+        BulkError::Fhir(FhirError::Refused(refusal)) => refusal.status.is_client_error(),
+        BulkError::Fhir(FhirError::Http(error)) => error.was_not_sent(),
+        BulkError::Fhir(
+            FhirError::Auth(_) | FhirError::BadUrl { .. } | FhirError::Redirect { .. },
+        ) => true,
+        _ => false,
+    }
 }
 
 /// Sends the kick-off once. It is repeated only when it cannot have reached the server or was refused with 401:
@@ -139,42 +229,55 @@ async fn read_manifest(
     Ok(whole)
 }
 
-/// Fetches all files, some at a time; results come in manifest order.
+/// Fetches all files that are missing, some at a time; results come in manifest order.
 async fn fetch_all(
     client: &Client,
-    manifest: Manifest,
+    job: &mut Job,
     options: &Options,
     observer: &Arc<dyn Observer>,
 ) -> Result<Vec<Fetched>, BulkError> {
-    let mut names = Names::new(options.names);
-    let mut waiting = manifest.files.into_iter().enumerate();
     let mut results: Vec<Option<Fetched>> = Vec::new();
-    results.resize_with(waiting.len(), || None);
+    results.resize_with(job.planned.len(), || None);
+    for (result, planned) in results.iter_mut().zip(&job.planned) {
+        *result = job.exported(planned).map(Ok);
+    }
+    let missing: Vec<usize> = (0..results.len())
+        .filter(|index| results[*index].is_none())
+        .collect();
+    let mut waiting = missing.into_iter();
     // Only what runs has a task: thousands of files must not cost thousands of tasks' memory.
     let mut tasks = JoinSet::new();
     loop {
         while tasks.len() < options.parallel.max(1)
-            && let Some((index, file)) = waiting.next()
+            && let Some(index) = waiting.next()
         {
+            let planned = &job.planned[index];
             let download = Download {
-                path: absolute(&options.folder, &names.path(&file)),
-                file,
+                path: job.target(planned),
+                file: planned.file.clone(),
                 verify: options.verify,
                 file_token: options.file_token,
             };
             let (client, observer) = (client.clone(), Arc::clone(observer));
             tasks.spawn(async move {
-                let fetched = download.run(&client, &*observer).await?;
-                match &fetched {
-                    Ok(file) => observer.file_done(file),
-                    Err(failure) => observer.file_failed(failure),
-                }
-                Ok::<_, BulkError>((index, fetched))
+                Ok::<_, BulkError>((index, download.run(&client, &*observer).await?))
             });
         }
         match tasks.join_next().await {
             None => return Ok(results.into_iter().flatten().collect()),
-            Some(Ok(Ok((index, fetched)))) => results[index] = Some(fetched),
+            Some(Ok(Ok((index, fetched)))) => {
+                match &fetched {
+                    Ok(file) => {
+                        let planned = job.planned[index].clone();
+                        job.record(&planned, file)?;
+                        if !job.replaces_another() {
+                            observer.file_done(file);
+                        }
+                    }
+                    Err(failure) => observer.file_failed(failure),
+                }
+                results[index] = Some(fetched);
+            }
             // Dropping the set stops the others, and their temporary files go with them.
             Some(Ok(Err(error))) => return Err(error),
             Some(Err(error)) => {
@@ -185,9 +288,4 @@ async fn fetch_all(
             }
         }
     }
-}
-
-fn absolute(folder: &Path, name: &Path) -> PathBuf {
-    let path = folder.join(name);
-    std::path::absolute(&path).unwrap_or(path)
 }

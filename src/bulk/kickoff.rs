@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp, Unit};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Serialize;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -11,7 +12,7 @@ use crate::fhir::{Client, FHIR_JSON};
 use crate::http::Request;
 
 /// How several values of one parameter are written in a query.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum ListStyle {
     /// One comma list: BCDA reads only the first `_type`, Oracle Health refuses a second one.
     #[default]
@@ -21,7 +22,7 @@ pub enum ListStyle {
 }
 
 /// What to export: the parameters of Bulk Data 2.0 and 3.0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kickoff {
     /// `""` for the whole system, `Patient`, or `Group/ID`.
     pub level: String,

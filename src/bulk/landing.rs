@@ -40,6 +40,11 @@ pub async fn land(file: NamedTempFile, path: &Path) -> io::Result<()> {
     .map_err(io::Error::other)?
 }
 
+/// Whether a name is that of a temporary file of this program.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
 /// Checks that files can be made in a folder before a server is asked for anything.
 ///
 /// # Errors

@@ -1,12 +1,13 @@
 //! Every published shape of manifest read into one (Bulk Data 2.0, 3.0 and the 4.0 ballot, and what servers make of them).
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
 use crate::{secret, words};
 
 /// The list a file stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Group {
     Output,
     Deleted,
@@ -14,7 +15,7 @@ pub enum Group {
 }
 
 /// One file of an export.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestFile {
     pub group: Group,
     pub resource_type: Option<String>,

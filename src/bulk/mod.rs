@@ -2,6 +2,7 @@
 
 pub mod download;
 pub mod export;
+pub mod job;
 pub mod kickoff;
 pub mod landing;
 pub mod manifest;
@@ -11,6 +12,7 @@ pub mod outcomes;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::fhir::FhirError;
@@ -51,7 +53,7 @@ pub struct ExportedFile {
 }
 
 /// How many issues of which severity the server's outcome files hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcomes {
     pub errors: u64,
     pub warnings: u64,
@@ -116,6 +118,19 @@ pub enum BulkError {
     Fhir(#[from] FhirError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    #[error("another process is exporting to {}", folder.display())]
+    Busy { folder: PathBuf },
+    #[error("{} holds a finished export", folder.display())]
+    Finished { folder: PathBuf },
+    #[error("{} holds an unfinished export of another request", folder.display())]
+    OtherRequest { folder: PathBuf },
+    #[error(
+        "the last export to {} ended between the kick-off and its answer: whether the server started a job is not known",
+        folder.display()
+    )]
+    UnknownKickoff { folder: PathBuf },
+    #[error("{} is in the way: it is there already and not of this export", path.display())]
+    InTheWay { path: PathBuf },
     #[error("interrupted")]
     Interrupted { status_url: Option<Url> },
 }

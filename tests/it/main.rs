@@ -14,6 +14,7 @@ mod many;
 mod profile;
 mod rest;
 mod rest_errors;
+mod resume;
 mod secrets;
 mod settings;
 mod signin;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::bars::{Bars, size, time};
 use crate::bulk::download::FileToken;
 use crate::bulk::export::{self, Options};
+use crate::bulk::job::Again;
 use crate::bulk::kickoff::{self, Kickoff, ListStyle};
 use crate::bulk::manifest::Group;
 use crate::bulk::names::NameStyle;
@@ -97,6 +98,12 @@ pub struct ExportArgs {
     /// Fetch the result of a job that was started before, by its status URL
     #[arg(long, value_name = "URL", conflicts_with_all = ["types", "since", "until", "type_filters", "patients"])]
     status_url: Option<url::Url>,
+    /// Forget an unfinished export in the folder and start a new one
+    #[arg(long, conflicts_with = "overwrite")]
+    restart: bool,
+    /// Replace a finished export in the folder, once the new one is complete
+    #[arg(long)]
+    overwrite: bool,
     /// Leave the job and its files on the server
     #[arg(long)]
     keep: bool,
@@ -203,10 +210,16 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
             max_wait: args.max_wait,
             max_retry_after: args.max_retry_after,
         },
+        again: match (args.restart, args.overwrite) {
+            (true, _) => Again::Restart,
+            (_, true) => Again::Overwrite,
+            _ => Again::Continue,
+        },
         status_url: args.status_url.clone(),
         keep: args.keep,
     };
     report_file_size_limit_as_an_error();
+    let interrupted = interrupts()?;
     if let Some(since) = &kickoff.since {
         context.output.note(&format!("Since: {since}"));
     }
@@ -214,33 +227,38 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
     let observer: Arc<dyn Observer> = bars.clone();
     let result = tokio::select! {
         result = export::run(&client, &kickoff, &options, &observer) => result,
-        () = interrupted() => Err(BulkError::Interrupted { status_url: bars.status_url() }),
+        () = interrupted => Err(BulkError::Interrupted { status_url: bars.status_url() }),
     };
     context.output.progress.clear();
     let summary = match result {
         Ok(summary) => summary,
-        Err(error) => return Err(stopped(context, &options, error, &bars)),
+        Err(error) => return Err(stopped(context, error, &bars)),
     };
     show(context, &options, &summary)?;
-    let status_url = bars.status_url().filter(|_| !summary.failed.is_empty());
-    let again =
-        status_url.map(|url| format!("try again with {}", continue_with(context, &options, &url)));
-    verdict(&summary, args.fail_on, again)
+    verdict(&summary, args.fail_on)
 }
 
-/// Ctrl-C, or what a CI system sends to end a job.
-async fn interrupted() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    {
+/// Listens, from this call on, for Ctrl-C and for what a CI system sends to end a job.
+#[cfg(unix)]
+fn interrupts() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    Ok(async move {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+#[cfg(not(unix))]
+fn interrupts() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
 
 /// A write beyond the limit of `ulimit -f` kills a process that does not handle SIGXFSZ; handled, it is an error
@@ -253,28 +271,15 @@ fn report_file_size_limit_as_an_error() {
     }
 }
 
-/// The command that goes on with a job.
-fn continue_with(context: &Context, options: &Options, status_url: &url::Url) -> String {
-    format!(
-        "medplum bulk export -p {} -d {} --status-url '{status_url}'",
-        context.profile_name(),
-        options.folder.display()
-    )
-}
-
-/// An export that was stopped leaves a job at the server: say where.
-fn stopped(context: &Context, options: &Options, error: BulkError, bars: &Bars) -> anyhow::Error {
-    let interrupted = matches!(error, BulkError::Interrupted { .. });
+/// An export that was stopped goes on where it is; its job runs on at the server meanwhile.
+fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
     match bars.status_url() {
         Some(url) => context.output.warn(&format!(
-            "The export is not complete. The job goes on at the server; fetch its result with\n  {}",
-            continue_with(context, options, &url)
+            "The export is not complete. Run the same command again to go on.\n  Status URL: {url}"
         )),
-        None if interrupted => {
-            context.output.warn(
-                "The kick-off may have reached the server; whether a job was started is not known",
-            );
-        }
+        None if matches!(error, BulkError::Interrupted { .. }) => context.output.warn(
+            "The kick-off may have reached the server; whether a job was started is not known.",
+        ),
         None => {}
     }
     error.into()
@@ -330,14 +335,16 @@ fn as_json(summary: &Summary) -> Value {
 }
 
 /// Anything missing, and anything the server itself calls an error, makes the export partial.
-fn verdict(summary: &Summary, fail_on: FailOn, again: Option<String>) -> anyhow::Result<()> {
+fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> {
     if !summary.failed.is_empty() {
         let all = summary.failed.len() + summary.files.len();
         let failure = Failure::new(
             exit::PARTIAL,
             format!("{} of {all} files are missing", summary.failed.len()),
         );
-        return Err(failure.hint(again.unwrap_or_default()).into());
+        return Err(failure
+            .hint("run the same command again: it fetches only what is missing")
+            .into());
     }
     let outcomes = &summary.outcomes;
     let count = match fail_on {

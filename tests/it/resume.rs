@@ -1,0 +1,333 @@
+//! An export that ended early goes on: nothing is asked for twice, nothing is lost, nothing of the user's is replaced
+//! unasked.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Answer, Medplum, Server};
+
+const KICKOFF: &str = "/fhir/R4/Group/all/$export";
+const EXPORT: [&str; 6] = ["bulk", "export", "-e", "Group/all", "-d", "out"];
+
+fn patient(id: &str) -> String {
+    format!("{{\"resourceType\":\"Patient\",\"id\":\"{id}\",\"value\":1.00}}\n")
+}
+
+/// A server whose job is done and lists these files of one patient each.
+fn server(files: &[&str]) -> Server {
+    let server = Server::start();
+    server.on(
+        "GET",
+        KICKOFF,
+        Answer::empty(202).header("Content-Location", &server.url("/job")),
+    );
+    let output: Vec<_> = files
+        .iter()
+        .map(|name| serde_json::json!({"type": "Patient", "url": server.url(&format!("/files/{name}")), "count": 1}))
+        .collect();
+    let manifest = serde_json::json!({"transactionTime": "2026-01-01T00:00:00Z", "requiresAccessToken": false, "output": output, "error": []});
+    server.on("GET", "/job", Answer::json(200, manifest.to_string()));
+    server.on("DELETE", "/job", Answer::empty(202));
+    for name in files {
+        server.on(
+            "GET",
+            &format!("/files/{name}"),
+            Answer::new(200, "application/fhir+ndjson", patient(name)),
+        );
+    }
+    server
+}
+
+fn machine(server: &Server) -> Medplum {
+    Medplum::new().env("MEDPLUM_BASE_URL", server.url("/"))
+}
+
+fn count(server: &Server, path: &str) -> usize {
+    server.requests_to(path).len()
+}
+
+/// The names of what a user sees in the folder.
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.retain(|name| name != ".medplum-export");
+    names.sort();
+    names
+}
+
+#[test]
+fn after_a_kill_during_a_download_only_what_is_missing_is_fetched() {
+    let server = server(&["a", "b", "c"]);
+    server.on_sequence(
+        "GET",
+        "/files/b",
+        [
+            Answer::new(200, "application/fhir+ndjson", patient("b")).stall_at(10),
+            Answer::new(200, "application/fhir+ndjson", patient("b")),
+        ],
+    );
+    let medplum = machine(&server);
+    let running = medplum.spawn(EXPORT.iter().chain(&["--parallel", "3"]));
+    server.wait_for("/files/b");
+    let _ = running.stdout_line("Patient_files_a.ndjson is created");
+    let _ = running.stdout_line("Patient_files_c.ndjson is created");
+    running.kill();
+    let _ = running.finish();
+
+    let run = medplum
+        .run(EXPORT)
+        .ok()
+        .says("Going on with the export that was begun here");
+    assert!(
+        run.stdout.contains("Patient_files_b.ndjson is created") && !run.stdout.contains("files_a"),
+        "{run}"
+    );
+    assert_eq!(
+        files(&medplum.path("out")),
+        [
+            "Patient_files_a.ndjson",
+            "Patient_files_b.ndjson",
+            "Patient_files_c.ndjson"
+        ]
+    );
+    for name in ["a", "b", "c"] {
+        assert_eq!(
+            medplum.read(&format!("out/Patient_files_{name}.ndjson")),
+            patient(name)
+        );
+    }
+    let fetched = ["a", "b", "c"].map(|name| count(&server, &format!("/files/{name}")));
+    assert_eq!((count(&server, KICKOFF), fetched), (1, [1, 2, 1]));
+    assert_eq!(
+        server
+            .requests()
+            .iter()
+            .filter(|request| request.method == "DELETE")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn after_ctrl_c_during_polling_the_same_command_waits_for_the_same_job() {
+    let server = server(&["a"]);
+    let manifest = Answer::json(
+        200,
+        r#"{"transactionTime":"2026-01-01T00:00:00Z","output":[]}"#,
+    );
+    server.on_sequence(
+        "GET",
+        "/job",
+        [Answer::empty(202).header("Retry-After", "60"), manifest],
+    );
+    let medplum = machine(&server);
+    let running = medplum.spawn(EXPORT);
+    server.wait_for("/job");
+    let _ = running.stderr_line("In progress");
+    running.interrupt();
+    let _ = running
+        .finish()
+        .fails(130)
+        .says(&server.url("/job"))
+        .says("Run the same command again");
+    let _ = medplum.run(EXPORT).ok();
+    assert_eq!(
+        (count(&server, KICKOFF), files(&medplum.path("out"))),
+        (1, vec![])
+    );
+}
+
+#[test]
+fn a_file_that_failed_is_the_only_one_fetched_the_next_time() {
+    let server = server(&["a", "b"]);
+    server.on_sequence(
+        "GET",
+        "/files/b",
+        [
+            Answer::outcome(403, "forbidden", "not for you"),
+            Answer::new(200, "application/fhir+ndjson", patient("b")),
+        ],
+    );
+    let medplum = machine(&server);
+    let _ = medplum
+        .run(EXPORT)
+        .fails(5)
+        .says("not for you")
+        .says("same command again");
+    assert_eq!(files(&medplum.path("out")), ["Patient_files_a.ndjson"]);
+    let _ = medplum.run(EXPORT).ok();
+    assert_eq!(
+        [
+            count(&server, "/files/a"),
+            count(&server, "/files/b"),
+            count(&server, KICKOFF)
+        ],
+        [1, 2, 1]
+    );
+}
+
+#[test]
+fn a_kill_between_kick_off_and_answer_cannot_be_known_and_is_said() {
+    let server = server(&["a"]);
+    let accepted = Answer::empty(202).header("Content-Location", &server.url("/job"));
+    server.on_sequence("GET", KICKOFF, [Answer::silence(), accepted]);
+    let medplum = machine(&server);
+    let running = medplum.spawn(EXPORT);
+    server.wait_for(KICKOFF);
+    running.kill();
+    let _ = running.finish();
+    let _ = medplum.run(EXPORT).fails(1).says("--restart");
+    assert_eq!(count(&server, KICKOFF), 1);
+    let _ = medplum.run(EXPORT.iter().chain(&["--restart"])).ok();
+    assert_eq!(count(&server, KICKOFF), 2);
+}
+
+#[test]
+fn a_refused_kick_off_leaves_nothing_to_go_on_with() {
+    let server = server(&["a"]);
+    let accepted = Answer::empty(202).header("Content-Location", &server.url("/job"));
+    server.on_sequence(
+        "GET",
+        KICKOFF,
+        [Answer::outcome(400, "invalid", "no such group"), accepted],
+    );
+    let medplum = machine(&server);
+    let _ = medplum.run(EXPORT).fails(1).says("no such group");
+    let _ = medplum.run(EXPORT).ok();
+}
+
+#[test]
+fn a_finished_export_is_replaced_only_when_asked_and_only_by_a_complete_one() {
+    let server = server(&["a", "b"]);
+    let medplum = machine(&server);
+    let _ = medplum.run(EXPORT).ok();
+    let _ = medplum.run(EXPORT).fails(2).says("--overwrite");
+    assert_eq!(count(&server, KICKOFF), 1);
+
+    let manifest = |name: &str| {
+        let url = server.url(&format!("/files/{name}"));
+        Answer::json(
+            200,
+            format!(
+                r#"{{"transactionTime":"2026-02-01T00:00:00Z","output":[{{"type":"Patient","url":"{url}"}}]}}"#
+            ),
+        )
+    };
+    server.on("GET", "/job", manifest("gone"));
+    server.on("GET", "/files/gone", Answer::empty(403));
+    let _ = medplum.run(EXPORT.iter().chain(&["--overwrite"])).fails(5);
+    assert_eq!(
+        files(&medplum.path("out")),
+        ["Patient_files_a.ndjson", "Patient_files_b.ndjson"]
+    );
+
+    server.on("GET", "/job", manifest("b"));
+    server.on(
+        "GET",
+        "/files/b",
+        Answer::new(200, "application/fhir+ndjson", patient("new")),
+    );
+    let run = medplum.run(EXPORT.iter().chain(&["--overwrite"])).ok();
+    assert!(
+        run.stdout.contains("out/Patient_files_b.ndjson is created"),
+        "{run}"
+    );
+    assert_eq!(files(&medplum.path("out")), ["Patient_files_b.ndjson"]);
+    assert_eq!(medplum.read("out/Patient_files_b.ndjson"), patient("new"));
+}
+
+#[test]
+fn another_request_does_not_go_on_with_an_unfinished_export() {
+    let server = server(&["a"]);
+    server.on("GET", "/files/a", Answer::empty(403));
+    let medplum = machine(&server);
+    let _ = medplum.run(EXPORT).fails(5);
+    let _ = medplum
+        .run([
+            "bulk",
+            "export",
+            "-e",
+            "Group/all",
+            "-d",
+            "out",
+            "-t",
+            "Patient",
+        ])
+        .fails(2)
+        .says("--restart");
+    assert_eq!(count(&server, KICKOFF), 1);
+}
+
+#[test]
+fn two_processes_do_not_share_a_folder() {
+    let server = server(&["a"]);
+    server.on(
+        "GET",
+        "/job",
+        Answer::empty(202).header("Retry-After", "60"),
+    );
+    let medplum = machine(&server);
+    let first = medplum.spawn(EXPORT);
+    server.wait_for("/job");
+    let _ = medplum.run(EXPORT).fails(2).says("another process");
+    assert_eq!((count(&server, KICKOFF), count(&server, "/job")), (1, 1));
+    first.kill();
+    let _ = first.finish();
+}
+
+#[test]
+fn a_file_of_the_users_own_is_never_replaced() {
+    let server = server(&["a"]);
+    let medplum = machine(&server);
+    medplum.file("out/Patient_files_a.ndjson", "mine");
+    let _ = medplum
+        .run(EXPORT)
+        .fails(2)
+        .says("Patient_files_a.ndjson is in the way");
+    assert_eq!(medplum.read("out/Patient_files_a.ndjson"), "mine");
+    fs::rename(
+        medplum.path("out/Patient_files_a.ndjson"),
+        medplum.path("mine"),
+    )
+    .unwrap();
+    let _ = medplum.run(EXPORT).ok();
+    assert_eq!(
+        (
+            medplum.read("out/Patient_files_a.ndjson"),
+            count(&server, KICKOFF)
+        ),
+        (patient("a"), 1)
+    );
+}
+
+#[test]
+fn fresh_links_are_fetched_from_the_status_page_when_going_on() {
+    let server = server(&["a", "b"]);
+    server.on("GET", "/files/b", Answer::empty(403));
+    let medplum = machine(&server);
+    let _ = medplum.run(EXPORT).fails(5);
+    let urls = ["a", "b"].map(|name| server.url(&format!("/fresh/{name}?signature=2")));
+    let output = urls
+        .map(|url| format!(r#"{{"type":"Patient","url":"{url}"}}"#))
+        .join(",");
+    server.on(
+        "GET",
+        "/job",
+        Answer::json(
+            200,
+            format!(r#"{{"transactionTime":"2026-01-01T00:00:00Z","output":[{output}]}}"#),
+        ),
+    );
+    server.on(
+        "GET",
+        "/fresh/b?signature=2",
+        Answer::new(200, "application/fhir+ndjson", patient("b")),
+    );
+    let _ = medplum.run(EXPORT).ok();
+    assert_eq!(
+        files(&medplum.path("out")),
+        ["Patient_files_a.ndjson", "Patient_files_b.ndjson"]
+    );
+}
