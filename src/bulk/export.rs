@@ -164,10 +164,11 @@ async fn wait_for_manifest(
 /// Whether a kick-off that failed cannot have started a job: it was not sent, or it was refused.
 fn certainly_not_started(error: &BulkError) -> bool {
     match error {
-        BulkError::BadRequest(_) | BulkError::Async(AsyncError::NoJob { .. }) => true,
         BulkError::Fhir(FhirError::Refused(refusal)) => refusal.status.is_client_error(),
         BulkError::Fhir(FhirError::Http(error)) => error.was_not_sent(),
-        BulkError::Fhir(
+        BulkError::BadRequest(_)
+        | BulkError::Async(AsyncError::NoJob { .. })
+        | BulkError::Fhir(
             FhirError::Auth(_) | FhirError::BadUrl { .. } | FhirError::Redirect { .. },
         ) => true,
         _ => false,
