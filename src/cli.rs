@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    bulk, completions, demo, duration, login, profile, rest, sandbox, token, whoami,
+    bulk, completions, demo, duration, keys, login, profile, rest, sandbox, token, whoami,
 };
 use crate::context::{Context, Globals};
 use crate::exit;
@@ -47,6 +47,9 @@ enum Command {
     /// Export data in bulk
     #[command(subcommand)]
     Bulk(bulk::BulkCommand),
+    /// Make and show the keys that jwt-assertion signs with
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     Sandbox(sandbox::SandboxArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
@@ -70,7 +73,7 @@ struct GlobalArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Server and sign-in")]
 struct ServerArgs {
-    /// Way to sign in: basic, client-credentials
+    /// Way to sign in: basic, client-credentials, jwt-bearer, jwt-assertion
     #[arg(long, global = true, value_name = "TYPE")]
     auth_type: Option<String>,
     /// Base URL of the server
@@ -108,22 +111,31 @@ struct ServerArgs {
     /// Access token to use as it is
     #[arg(long, global = true, value_name = "TOKEN")]
     access_token: Option<String>,
-    /// Private key file
+    /// Private key file: PEM, JWK or JWKS
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     private_key_path: Option<String>,
-    /// Key id of the private key
+    /// File that holds the passphrase of an encrypted key [env: MEDPLUM_KEY_PASSPHRASE has the passphrase itself]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    key_passphrase_file: Option<String>,
+    /// Key id of the private key [default: the JWK's, else its thumbprint]
     #[arg(long, global = true, value_name = "KID", hide_short_help = true)]
     key_id: Option<String>,
+    /// Signature of assertions: RS256, RS384, RS512, ES256, ES384, HS256 [default: by the key]
+    #[arg(long, global = true, value_name = "ALG", hide_short_help = true)]
+    algorithm: Option<String>,
+    /// URL of the client's public keys, put into assertions
+    #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
+    jku: Option<String>,
     /// Scope to ask for
     #[arg(long, global = true, value_name = "SCOPE")]
     scope: Option<String>,
-    /// Audience of assertions
+    /// Audience of assertions, absolute or relative to the base URL [default: the token URL]
     #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
     audience: Option<String>,
-    /// Subject of assertions
+    /// Subject of jwt-bearer assertions: the user
     #[arg(long, global = true, value_name = "SUBJECT", hide_short_help = true)]
     subject: Option<String>,
-    /// Issuer of assertions
+    /// Issuer of jwt-bearer assertions [default: the client id]
     #[arg(long, global = true, value_name = "ISSUER", hide_short_help = true)]
     issuer: Option<String>,
     /// Another origin that may have the token, such as https://files.example.com
@@ -274,7 +286,10 @@ impl GlobalArgs {
             (Key::ClientAuth, server.client_auth),
             (Key::AccessToken, server.access_token),
             (Key::PrivateKeyPath, absolute(server.private_key_path)),
+            (Key::KeyPassphraseFile, absolute(server.key_passphrase_file)),
             (Key::KeyId, server.key_id),
+            (Key::Algorithm, server.algorithm),
+            (Key::KeyUrl, server.jku),
             (Key::Scope, server.scope),
             (Key::Audience, server.audience),
             (Key::Subject, server.subject),
@@ -321,6 +336,7 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
         Command::Patch(args) => rest::write::patch(&context, args).await,
         Command::Delete(args) => rest::delete::run(&context, args).await,
         Command::Bulk(command) => bulk::run(&context, command).await,
+        Command::Keys(command) => keys::run(&context, command),
         Command::Sandbox(args) => sandbox::run(&context, args).await,
         Command::Demo(args) => demo::run(&context, args).await,
         Command::Completions(_) => Ok(()),

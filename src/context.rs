@@ -1,12 +1,14 @@
 //! What every command works with: output, the resolved profile, a FHIR client on demand.
 
-use std::path::Path;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::auth::TokenSource;
 use crate::auth::cache::Cache;
+use crate::auth::keys::{Passphrase, Prompt};
 use crate::exit::Failure;
 use crate::fhir::Client;
 use crate::http::{Http, Network, Trace};
@@ -14,7 +16,8 @@ use crate::output::Output;
 use crate::profile::env::{self, EnvFile};
 use crate::profile::resolve::{self, Layers};
 use crate::profile::store::{ProfileFile, Store};
-use crate::profile::{DEFAULT_NAME, Profile, ProfileError, Settings};
+use crate::profile::{DEFAULT_NAME, Key, Profile, ProfileError, Settings};
+use crate::secret::Secret;
 
 /// What was typed that concerns every command.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +99,22 @@ impl Context {
         Ok((resolve::resolve(&name, &layers)?, file))
     }
 
+    /// Where passphrases come from for keys that no profile names.
+    pub fn passphrase(&self) -> Passphrase {
+        let environment = env::from_process();
+        let layers = [
+            &self.globals.settings,
+            &environment,
+            &self.env_file.settings,
+        ];
+        let value = |key| layers.iter().find_map(|settings| settings.get(key));
+        Passphrase {
+            file: value(Key::KeyPassphraseFile).map(PathBuf::from),
+            value: value(Key::KeyPassphrase).map(Secret::new),
+            prompt: Some(Arc::new(Terminal(self.output.clone()))),
+        }
+    }
+
     /// The HTTP client with the network settings.
     ///
     /// # Errors
@@ -131,7 +150,8 @@ impl Context {
         let http = self.http()?;
         let cache = Cache::new(self.store.clone(), &profile.name);
         let is_medplum = file.is_some_and(|file| cache.login_is_medplum(file));
-        let tokens = TokenSource::for_profile(&profile, file, &http, cache)?;
+        let tokens = TokenSource::for_profile(&profile, file, &http, cache)?
+            .with_prompt(Arc::new(Terminal(self.output.clone())));
         self.output.trace(
             1,
             &format!(
@@ -147,6 +167,24 @@ impl Context {
             client.set_medplum();
         }
         Ok(client)
+    }
+}
+
+/// The person at the terminal, if there is one.
+#[derive(Debug)]
+struct Terminal(Output);
+
+impl Prompt for Terminal {
+    fn passphrase(&self, key: &Path) -> Option<io::Result<String>> {
+        if !io::stdin().is_terminal() || !self.0.stderr_is_terminal {
+            return None;
+        }
+        let question = format!("Passphrase of {}: ", key.display());
+        Some(
+            self.0
+                .progress
+                .suspend(|| rpassword::prompt_password(question)),
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::auth::AuthError;
+use crate::auth::keys::KeyError;
 use crate::bulk::BulkError;
 use crate::fhir::FhirError;
 use crate::fhir::asynchronous::AsyncError;
@@ -91,6 +92,9 @@ fn verdict(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Stri
     if let Some(error) = error.downcast_ref::<HttpError>() {
         return Some(of_http(error));
     }
+    if let Some(error) = error.downcast_ref::<KeyError>() {
+        return Some(of_key(error));
+    }
     error.downcast_ref::<ProfileError>().map(of_profile)
 }
 
@@ -174,15 +178,45 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
             Some("name server and credentials in one place: a profile (-p), flags, or the same environment".into()),
         ),
         AuthError::Expired { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
-        AuthError::Refused(refusal) => match refusal.status.as_u16() {
-            500.. => (FAILED, None),
-            404 | 405 => (NOT_ALLOWED, Some("check --token-url".into())),
+        AuthError::Refused(refusal) => match (refusal.status.as_u16(), &refusal.signed) {
+            (500.., _) => (FAILED, None),
+            (404 | 405, _) => (NOT_ALLOWED, Some("check --token-url".into())),
+            (_, Some(signed)) => (
+                NOT_ALLOWED,
+                Some(format!(
+                    "the assertion said: {signed}; check that the server knows this client and this key \
+                     (`medplum keys jwks FILE` prints its public part), that aud is the token URL it goes by \
+                     (--audience), and that the clock here is right"
+                )),
+            ),
             _ => (NOT_ALLOWED, Some("check client id, client secret, scope and --token-url".into())),
         },
+        AuthError::Key(error) => of_key(error),
         AuthError::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url".into())),
         AuthError::NotStored(error) | AuthError::Profile(error) => of_profile(error),
         AuthError::Http(error) => of_http(error),
     }
+}
+
+fn of_key(error: &KeyError) -> (u8, Option<String>) {
+    let hint = match error {
+        KeyError::Encrypted { .. } => {
+            Some("give it with --key-passphrase-file FILE or MEDPLUM_KEY_PASSPHRASE".to_owned())
+        }
+        KeyError::Several { .. } | KeyError::UnknownKid { .. } => {
+            Some("name one of them with --key-id".into())
+        }
+        KeyError::UnknownEncryption { path } => Some(format!(
+            "rewrite it with `openssl pkcs8 -topk8 -in {} -out NEW`",
+            path.display()
+        )),
+        KeyError::NoKey { .. } | KeyError::TooShort { .. } => {
+            Some("make a new key with `medplum keys generate --out FILE`".into())
+        }
+        KeyError::Signing(_) => return (FAILED, None),
+        _ => None,
+    };
+    (USAGE, hint)
 }
 
 fn of_http(error: &HttpError) -> (u8, Option<String>) {

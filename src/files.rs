@@ -94,6 +94,23 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Creates a file whole, for its owner alone; one that is there already stays as it is.
+///
+/// # Errors
+/// The file exists ([`io::ErrorKind::AlreadyExists`]), or the folder cannot be written.
+pub fn create(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".tmp")
+        .tempfile_in(&folder)?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    sync_dir(&folder);
+    Ok(())
+}
+
 /// The folder a file lies in, `.` for a bare name.
 pub fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {

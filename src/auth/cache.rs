@@ -121,6 +121,10 @@ fn binding(profile: &Profile) -> Map<String, Value> {
         .map(Secret::expose)
         .hash(&mut hasher);
     profile.private_key_path.hash(&mut hasher);
+    profile.key_id.hash(&mut hasher);
+    // With jwt-bearer these say whose token it is.
+    profile.issuer.hash(&mut hasher);
+    profile.subject.hash(&mut hasher);
     binding.insert(
         "credential".into(),
         format!("{:016x}", hasher.finish()).into(),

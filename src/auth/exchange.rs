@@ -9,6 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::assertion::Assertion;
 use super::{AuthError, Token};
 use crate::http::retry::{self, Retry};
 use crate::http::{Http, Request};
@@ -24,6 +25,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub struct TokenRequest {
     form: Vec<(&'static str, Secret)>,
     basic: Option<Secret>,
+    /// What the assertion in it says.
+    signed: Option<String>,
 }
 
 impl TokenRequest {
@@ -71,6 +74,13 @@ impl TokenRequest {
         }
     }
 
+    /// Adds a signed assertion.
+    #[must_use]
+    pub fn with_assertion(mut self, name: &'static str, assertion: Assertion) -> Self {
+        self.signed = Some(assertion.about);
+        self.with_secret(name, assertion.text)
+    }
+
     fn into_http(self, url: &Url) -> Request {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in &self.form {
@@ -106,6 +116,8 @@ pub struct TokenRefusal {
     pub code: Option<String>,
     /// The server's own words.
     pub words: Option<String>,
+    /// What the assertion sent said, when there was one.
+    pub signed: Option<String>,
 }
 
 impl fmt::Display for TokenRefusal {
@@ -142,8 +154,14 @@ pub async fn exchange(
     make: impl Fn() -> Result<TokenRequest, AuthError>,
 ) -> Result<Token, AuthError> {
     let mut retry = Retry::new(http.network.retries, LONGEST_WAIT);
+    let mut doubts_refusal = true;
     loop {
-        let answer = match http.send(make()?.into_http(url)).await {
+        let request = make()?;
+        let signed = request.signed.clone();
+        if let Some(signed) = &signed {
+            http.trace.line(1, &format!("* assertion: {signed}"));
+        }
+        let answer = match http.send(request.into_http(url)).await {
             Ok(answer) => answer,
             Err(error) if error.was_not_sent() => match retry.wait(None) {
                 Some(wait) => {
@@ -178,6 +196,18 @@ pub async fn exchange(
         }
         let text = |key: &str| Some(json.as_ref()?.get(key)?.as_str()?.to_owned());
         let code = text("error");
+        // Epic refuses good assertions now and then, in the same words as bad ones; a fresh one is taken.
+        if std::mem::take(&mut doubts_refusal)
+            && signed.is_some()
+            && status == StatusCode::BAD_REQUEST
+            && code.as_deref() == Some("invalid_client")
+            && let Some(wait) = retry.wait(None)
+        {
+            http.trace
+                .line(1, "* assertion refused, one more try with a fresh one");
+            tokio::time::sleep(wait).await;
+            continue;
+        }
         let words = match &json {
             Some(_) => text("error_description")
                 .or_else(|| text("message"))
@@ -189,6 +219,7 @@ pub async fn exchange(
             status,
             code,
             words,
+            signed,
         })));
     }
 }

@@ -1,13 +1,17 @@
 //! A token for a profile: which way to prove who we are, and when to ask again.
 
+mod assertion;
 pub mod cache;
 pub mod discovery;
 pub mod exchange;
 pub mod grant;
+pub mod keys;
 mod token;
 
+use std::sync::Arc;
+
 use reqwest::header::HeaderValue;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use crate::http::{Http, HttpError};
@@ -16,6 +20,8 @@ use crate::profile::{AuthType, Profile, ProfileError};
 use crate::secret::Secret;
 use cache::Cache;
 pub use exchange::TokenRefusal;
+use grant::{Grant, Prepared};
+use keys::{KeyError, Passphrase, Prompt};
 pub use token::Token;
 
 /// Why there is no token.
@@ -42,6 +48,8 @@ pub enum AuthError {
     #[error("the new refresh token could not be stored: {0}")]
     NotStored(ProfileError),
     #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
     Profile(#[from] ProfileError),
@@ -59,7 +67,7 @@ enum Method {
     /// A login stored in the profile file.
     Login,
     /// A token from the token endpoint.
-    Grant(grant::Grant),
+    Grant(Grant),
 }
 
 /// Gives the authorization for requests, and a new one when a server refuses it.
@@ -69,6 +77,9 @@ pub struct TokenSource {
     profile: Profile,
     http: Http,
     cache: Cache,
+    passphrase: Passphrase,
+    /// The key, read when the first token is asked for.
+    prepared: OnceCell<Prepared>,
     held: Mutex<Option<Token>>,
 }
 
@@ -116,21 +127,20 @@ impl TokenSource {
                 return Err(incomplete(auth_type, "a client id and a client secret"));
             }
             (None, Some(token), _) => Method::Fixed(token.clone()),
-            (Some(AuthType::ClientCredentials) | None, _, Some(_)) => {
-                Method::Grant(grant::Grant::ClientCredentials)
-            }
-            _ if login => Method::Login,
-            (Some(auth_type @ AuthType::ClientCredentials), ..) => {
-                return Err(incomplete(auth_type, "a client id and a client secret"));
-            }
-            (None, None, None) => match &profile.withheld_for {
-                Some(owner) => {
+            _ => match (Grant::of(profile), &profile.withheld_for) {
+                (Some(grant), _) if grant.missing(profile).is_none() => Method::Grant(grant),
+                _ if login => Method::Login,
+                (Some(grant), _) => {
+                    let missing = grant.missing(profile).unwrap_or_default();
+                    return Err(incomplete(grant.auth_type(), missing));
+                }
+                (None, Some(owner)) => {
                     return Err(AuthError::Withheld {
                         server: profile.base_url.to_string(),
                         owner: owner.clone(),
                     });
                 }
-                None => Method::Anonymous,
+                (None, None) => Method::Anonymous,
             },
         };
         Ok(Self {
@@ -138,8 +148,21 @@ impl TokenSource {
             profile: profile.clone(),
             http: http.clone(),
             cache,
+            passphrase: Passphrase {
+                file: profile.key_passphrase_file.clone(),
+                value: profile.key_passphrase.clone(),
+                prompt: None,
+            },
+            prepared: OnceCell::new(),
             held: Mutex::new(None),
         })
+    }
+
+    /// The same, with somebody who can be asked for the passphrase of a key.
+    #[must_use]
+    pub fn with_prompt(mut self, prompt: Arc<dyn Prompt>) -> Self {
+        self.passphrase.prompt = Some(prompt);
+        self
     }
 
     /// Whether requests go out without credentials because none are configured.
@@ -236,7 +259,7 @@ impl TokenSource {
     /// As [`TokenSource::token`].
     pub async fn log_in(&self) -> Result<Token, AuthError> {
         match &self.method {
-            Method::Grant(grant) => self.request(grant).await,
+            Method::Grant(grant) => self.request(*grant).await,
             _ => self.token().await,
         }
     }
@@ -265,7 +288,7 @@ impl TokenSource {
         };
         match &self.method {
             Method::Grant(grant) => {
-                let token = self.request(grant).await?;
+                let token = self.request(*grant).await?;
                 if let Err(error) = self.cache.write(&self.profile, &token) {
                     // A read-only home in CI: every command asks for its own token then.
                     self.http
@@ -296,12 +319,32 @@ impl TokenSource {
         }
     }
 
-    async fn request(&self, grant: &grant::Grant) -> Result<Token, AuthError> {
+    async fn request(&self, grant: Grant) -> Result<Token, AuthError> {
+        // The key first: nothing is sent when it cannot be used.
+        let prepared = self
+            .prepared
+            .get_or_try_init(|| self.prepare(grant))
+            .await?;
         let token_url = self.token_url().await?;
         exchange::exchange(&self.http, &token_url, || {
-            grant.request(&self.profile, &token_url)
+            prepared.request(&self.profile, &token_url)
         })
         .await
+    }
+
+    async fn prepare(&self, grant: Grant) -> Result<Prepared, AuthError> {
+        if grant == Grant::JwtAssertion
+            && let Some(subject) = grant::jwt_assertion::ignored_subject(&self.profile)
+        {
+            self.http.trace.notice(&format!(
+                "The subject {subject} is not sent: with jwt-assertion the subject is the client id"
+            ));
+        }
+        let (profile, passphrase) = (self.profile.clone(), self.passphrase.clone());
+        // Reading a key can mean waiting for a person.
+        tokio::task::spawn_blocking(move || grant.prepare(&profile, &passphrase))
+            .await
+            .unwrap_or_else(|error| Err(KeyError::Signing(error.to_string()).into()))
     }
 
     async fn token_url(&self) -> Result<Url, AuthError> {

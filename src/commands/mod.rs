@@ -3,6 +3,7 @@
 pub mod bulk;
 pub mod completions;
 pub mod demo;
+pub mod keys;
 pub mod login;
 pub mod profile;
 pub mod rest;

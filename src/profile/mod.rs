@@ -1,5 +1,6 @@
 //! What was configured for one server: settings by name, and the profile they resolve to.
 
+mod algorithm;
 pub mod env;
 pub mod resolve;
 pub mod store;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use url::Url;
 
 use crate::secret::{MASK, Secret};
+pub use algorithm::Algorithm;
 
 /// The profile used when none is named.
 pub const DEFAULT_NAME: &str = "default";
@@ -31,6 +33,8 @@ pub enum Key {
     ClientAuth,
     AccessToken,
     PrivateKeyPath,
+    KeyPassphrase,
+    KeyPassphraseFile,
     KeyId,
     Algorithm,
     KeyUrl,
@@ -43,7 +47,7 @@ pub enum Key {
 
 impl Key {
     /// All settings.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::AuthType,
         Self::BaseUrl,
         Self::FhirUrlPath,
@@ -56,6 +60,8 @@ impl Key {
         Self::ClientAuth,
         Self::AccessToken,
         Self::PrivateKeyPath,
+        Self::KeyPassphrase,
+        Self::KeyPassphraseFile,
         Self::KeyId,
         Self::Algorithm,
         Self::KeyUrl,
@@ -81,6 +87,8 @@ impl Key {
             Self::ClientAuth => "clientAuth",
             Self::AccessToken => "accessToken",
             Self::PrivateKeyPath => "privateKeyPath",
+            Self::KeyPassphrase => "keyPassphrase",
+            Self::KeyPassphraseFile => "keyPassphraseFile",
             Self::KeyId => "keyId",
             Self::Algorithm => "algorithm",
             Self::KeyUrl => "jku",
@@ -107,6 +115,8 @@ impl Key {
             Self::ClientAuth => "MEDPLUM_CLIENT_AUTH",
             Self::AccessToken => "MEDPLUM_CLIENT_ACCESS_TOKEN",
             Self::PrivateKeyPath => "MEDPLUM_PRIVATE_KEY_PATH",
+            Self::KeyPassphrase => "MEDPLUM_KEY_PASSPHRASE",
+            Self::KeyPassphraseFile => "MEDPLUM_KEY_PASSPHRASE_FILE",
             Self::KeyId => "MEDPLUM_KEY_ID",
             Self::Algorithm => "MEDPLUM_ALGORITHM",
             Self::KeyUrl => "MEDPLUM_JKU",
@@ -120,12 +130,19 @@ impl Key {
 
     /// Whether its value is never shown.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::ClientSecret | Self::AccessToken)
+        matches!(
+            self,
+            Self::ClientSecret | Self::AccessToken | Self::KeyPassphrase
+        )
     }
 
-    /// Whether it proves who the client is, so that it must not reach another server.
+    /// Whether it proves who the client is, so that it must not reach another server. A passphrase opens a file here
+    /// and reaches none.
     pub fn is_credential(self) -> bool {
-        self.is_secret() || matches!(self, Self::ClientSecretFile | Self::PrivateKeyPath)
+        matches!(
+            self,
+            Self::ClientSecret | Self::ClientSecretFile | Self::AccessToken | Self::PrivateKeyPath
+        )
     }
 }
 
@@ -184,13 +201,17 @@ impl Settings {
 pub enum AuthType {
     Basic,
     ClientCredentials,
+    JwtBearer,
+    JwtAssertion,
 }
 
 impl AuthType {
     /// All types, as they are spelled on the command line.
-    pub const ALL: [(&'static str, Self); 2] = [
+    pub const ALL: [(&'static str, Self); 4] = [
         ("basic", Self::Basic),
         ("client-credentials", Self::ClientCredentials),
+        ("jwt-bearer", Self::JwtBearer),
+        ("jwt-assertion", Self::JwtAssertion),
     ];
 
     /// The spelling of the command line and the profile file.
@@ -283,9 +304,12 @@ pub struct Profile {
     pub client_auth: ClientAuth,
     pub access_token: Option<Secret>,
     pub private_key_path: Option<PathBuf>,
+    /// What opens an encrypted key; the file stands before the value.
+    pub key_passphrase: Option<Secret>,
+    pub key_passphrase_file: Option<PathBuf>,
     pub key_id: Option<String>,
     /// The JWS algorithm asked for; else the key decides.
-    pub algorithm: Option<String>,
+    pub algorithm: Option<Algorithm>,
     /// Where the client's public keys are (`jku`).
     pub key_url: Option<String>,
     pub scope: Option<String>,

@@ -1,35 +1,120 @@
 //! One file per auth type: what it puts into a token request.
 
 pub mod client_credentials;
+pub mod jwt_assertion;
+pub mod jwt_bearer;
 pub mod refresh;
 
 use url::Url;
 
 use super::AuthError;
+use super::assertion::Signer;
 use super::exchange::TokenRequest;
+use super::keys::Passphrase;
 use crate::profile::{AuthType, Profile};
 
 /// The auth types that ask the token endpoint without a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
     ClientCredentials,
+    JwtBearer,
+    JwtAssertion,
+}
+
+/// A grant with its key read, ready for any number of tries.
+#[derive(Debug)]
+pub enum Prepared {
+    ClientCredentials,
+    JwtBearer(Signer),
+    JwtAssertion(Signer),
 }
 
 impl Grant {
+    /// The grant a profile asks for; without an auth type its key decides, else its id and secret.
+    pub fn of(profile: &Profile) -> Option<Self> {
+        match profile.auth_type {
+            Some(AuthType::ClientCredentials) => Some(Self::ClientCredentials),
+            Some(AuthType::JwtBearer) => Some(Self::JwtBearer),
+            Some(AuthType::JwtAssertion) => Some(Self::JwtAssertion),
+            Some(AuthType::Basic) => None,
+            None if profile.private_key_path.is_some() => Some(Self::JwtAssertion),
+            None => {
+                let pair = profile
+                    .client_id
+                    .as_ref()
+                    .zip(profile.client_secret.as_ref());
+                pair.map(|_| Self::ClientCredentials)
+            }
+        }
+    }
+
     /// The auth type it belongs to.
     pub fn auth_type(self) -> AuthType {
         match self {
             Self::ClientCredentials => AuthType::ClientCredentials,
+            Self::JwtBearer => AuthType::JwtBearer,
+            Self::JwtAssertion => AuthType::JwtAssertion,
         }
     }
 
+    /// What an auth type asks of a profile and this one does not have, in words.
+    pub fn missing(self, profile: &Profile) -> Option<&'static str> {
+        let (id, secret) = (&profile.client_id, &profile.client_secret);
+        let key = &profile.private_key_path;
+        match self {
+            Self::ClientCredentials if id.is_none() || secret.is_none() => {
+                Some("a client id and a client secret")
+            }
+            Self::JwtAssertion if id.is_none() || key.is_none() => {
+                Some("a client id and a private key (--private-key-path)")
+            }
+            Self::JwtBearer if id.is_none() => Some("a client id"),
+            Self::JwtBearer if secret.is_none() && key.is_none() => {
+                Some("a client secret or a private key")
+            }
+            Self::JwtBearer if profile.subject.is_none() => {
+                Some("a subject (--subject), the user it signs in")
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads the key, if the grant needs one. May ask a person for its passphrase.
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    pub fn prepare(
+        self,
+        profile: &Profile,
+        passphrase: &Passphrase,
+    ) -> Result<Prepared, AuthError> {
+        let incomplete = || AuthError::Incomplete {
+            profile: profile.name.clone(),
+            auth_type: self.auth_type(),
+            missing: self.missing(profile).unwrap_or("a key"),
+        };
+        match self {
+            Self::ClientCredentials => Ok(Prepared::ClientCredentials),
+            Self::JwtBearer => jwt_bearer::signer(profile, passphrase)?
+                .map(Prepared::JwtBearer)
+                .ok_or_else(incomplete),
+            Self::JwtAssertion => Signer::with_key(profile, passphrase)?
+                .map(Prepared::JwtAssertion)
+                .ok_or_else(incomplete),
+        }
+    }
+}
+
+impl Prepared {
     /// A new token request; called once for every try.
     ///
     /// # Errors
-    /// The profile's key cannot be used.
-    pub fn request(self, profile: &Profile, _token_url: &Url) -> Result<TokenRequest, AuthError> {
+    /// The assertion cannot be made.
+    pub fn request(&self, profile: &Profile, token_url: &Url) -> Result<TokenRequest, AuthError> {
         match self {
             Self::ClientCredentials => Ok(client_credentials::request(profile)),
+            Self::JwtBearer(signer) => jwt_bearer::request(profile, token_url, signer),
+            Self::JwtAssertion(signer) => jwt_assertion::request(profile, token_url, signer),
         }
     }
 }

@@ -1,0 +1,156 @@
+//! Assertions: signed statements of who a client is and whom it speaks for (RFC 7523 §3), new for every try.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand;
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::json;
+use url::Url;
+
+use super::keys::{self, KeyError, Passphrase};
+use crate::profile::{Algorithm, Key, Profile, ProfileError, urls};
+use crate::secret::Secret;
+
+/// How long an assertion is good. Servers take 5 minutes at most; the last one is left to clocks that differ.
+const LIFETIME: u64 = 240;
+/// How far back `iat` lies: a server whose clock is behind must not see it in its future.
+const ISSUED_BEFORE: u64 = 10;
+
+/// What signs assertions: a private key or the client's secret.
+pub struct Signer {
+    key: EncodingKey,
+    header: Header,
+    algorithm: Algorithm,
+}
+
+/// A signed assertion and what it says, without its signature.
+#[derive(Clone, Debug)]
+pub struct Assertion {
+    pub text: Secret,
+    /// Algorithm, key id and claims, for people who look for the reason of a refusal.
+    pub about: String,
+}
+
+/// Who says what to whom.
+#[derive(Clone, Debug)]
+pub struct Claims<'a> {
+    pub issuer: &'a str,
+    pub subject: &'a str,
+    pub audience: &'a str,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer")
+            .field("algorithm", &self.algorithm)
+            .field("kid", &self.header.kid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Signer {
+    /// Signs with the private key of the profile; `None` when it has none.
+    ///
+    /// # Errors
+    /// The key cannot be read or used.
+    pub fn with_key(profile: &Profile, passphrase: &Passphrase) -> Result<Option<Self>, KeyError> {
+        let Some(path) = &profile.private_key_path else {
+            return Ok(None);
+        };
+        let keys = keys::file::read(path, passphrase)?;
+        let (key, algorithm) =
+            keys::select(path, keys, profile.key_id.as_deref(), profile.algorithm)?;
+        let encoding = key
+            .encoding_key()
+            .ok_or_else(|| KeyError::Public { path: path.clone() })?;
+        let signer = Self::new(encoding, algorithm, Some(key.kid()));
+        Ok(Some(signer.with_key_url(profile.key_url.as_deref())))
+    }
+
+    /// Signs with the client's secret: HS256.
+    pub fn with_secret(secret: &Secret, key_id: Option<&str>) -> Self {
+        let key = EncodingKey::from_secret(secret.expose().as_bytes());
+        Self::new(key, Algorithm::Hs256, key_id.map(str::to_owned))
+    }
+
+    fn new(key: EncodingKey, algorithm: Algorithm, kid: Option<String>) -> Self {
+        let mut header = Header::new(jws(algorithm));
+        // The exact spelling is asked for by SMART.
+        header.typ = Some("JWT".into());
+        header.kid = kid;
+        Self {
+            key,
+            header,
+            algorithm,
+        }
+    }
+
+    fn with_key_url(mut self, key_url: Option<&str>) -> Self {
+        self.header.jku = key_url.map(str::to_owned);
+        self
+    }
+
+    /// A new assertion: its own `jti`, its own times.
+    ///
+    /// # Errors
+    /// [`KeyError::Signing`].
+    pub fn sign(&self, claims: &Claims<'_>) -> Result<Assertion, KeyError> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_err(|_| KeyError::Signing("the clock stands before 1970".into()))?
+            .as_secs();
+        let text = jsonwebtoken::encode(
+            &self.header,
+            &json!({
+                "iss": claims.issuer,
+                "sub": claims.subject,
+                "aud": claims.audience,
+                "jti": unique()?,
+                "iat": now - ISSUED_BEFORE,
+                "exp": now + LIFETIME,
+            }),
+            &self.key,
+        )
+        .map_err(|error| KeyError::Signing(error.to_string()))?;
+        let kid = self.header.kid.as_deref().unwrap_or("none");
+        Ok(Assertion {
+            text: Secret::new(text),
+            about: format!(
+                "alg {}, kid {kid}, iss {}, sub {}, aud {}",
+                self.algorithm, claims.issuer, claims.subject, claims.audience
+            ),
+        })
+    }
+}
+
+/// Whom an assertion is for: an absolute URI word for word, a path joined to the base URL, else the token URL.
+///
+/// # Errors
+/// The path makes no URL.
+pub(super) fn audience(profile: &Profile, token_url: &Url) -> Result<String, ProfileError> {
+    match profile.audience.as_deref() {
+        None => Ok(token_url.as_str().to_owned()),
+        Some(absolute) if absolute.contains("://") || absolute.starts_with("urn:") => {
+            Ok(absolute.to_owned())
+        }
+        Some(path) => Ok(urls::join(Key::Audience, &profile.base_url, path)?.into()),
+    }
+}
+
+/// 128 random bits as 32 characters; Epic takes 151 at most.
+fn unique() -> Result<String, KeyError> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).map_err(|_| KeyError::Signing("no randomness".into()))?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+fn jws(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::Rs384 => jsonwebtoken::Algorithm::RS384,
+        Algorithm::Rs512 => jsonwebtoken::Algorithm::RS512,
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
+        Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
+    }
+}

@@ -1,0 +1,61 @@
+//! What can be wrong with a key; every message names the file.
+
+use std::path::PathBuf;
+
+use crate::profile::Algorithm;
+
+/// Why a key cannot be used. No message holds anything of the key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("cannot read the key file {}: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("cannot write the key file {}: {reason}", path.display())]
+    Unwritable { path: PathBuf, reason: String },
+    #[error("{} exists already, and keys are never overwritten", path.display())]
+    Exists { path: PathBuf },
+    #[error("{} holds no key: neither PEM, nor a JWK, nor a JWKS", path.display())]
+    NoKey { path: PathBuf },
+    #[error("{} cannot be used as a key: {reason}", path.display())]
+    Unusable { path: PathBuf, reason: String },
+    #[error("{} holds a public key only; the private part is needed to sign", path.display())]
+    Public { path: PathBuf },
+    #[error("the RSA key in {} has {bits} bits; at least 2048 are needed", path.display())]
+    TooShort { path: PathBuf, bits: usize },
+    #[error(
+        "the key in {} is {key}, which cannot sign with {algorithm}; it can with {}",
+        path.display(),
+        names(usable)
+    )]
+    WrongAlgorithm {
+        path: PathBuf,
+        key: String,
+        algorithm: Algorithm,
+        usable: &'static [Algorithm],
+    },
+    #[error("{} holds several private keys: {}", path.display(), kids.join(", "))]
+    Several { path: PathBuf, kids: Vec<String> },
+    #[error("{} holds no key `{kid}`; those there are: {}", path.display(), kids.join(", "))]
+    UnknownKid {
+        path: PathBuf,
+        kid: String,
+        kids: Vec<String>,
+    },
+    #[error("the key in {} is encrypted and no passphrase is at hand", path.display())]
+    Encrypted { path: PathBuf },
+    #[error("the key in {} does not open with this passphrase", path.display())]
+    WrongPassphrase { path: PathBuf },
+    #[error(
+        "the key in {} is encrypted in a way that is not supported; PBES2 with AES or 3DES is",
+        path.display()
+    )]
+    UnknownEncryption { path: PathBuf },
+    #[error("cannot read the passphrase of the key from {}: {reason}", path.display())]
+    PassphraseFile { path: PathBuf, reason: String },
+    #[error("the assertion cannot be signed: {0}")]
+    Signing(String),
+}
+
+fn names(algorithms: &[Algorithm]) -> String {
+    let names: Vec<&str> = algorithms.iter().map(|one| one.name()).collect();
+    names.join(", ")
+}

@@ -1,0 +1,38 @@
+//! A key file, whatever form its keys have.
+
+use std::path::Path;
+
+use super::{Key, KeyError, Passphrase, jwk, pem};
+
+/// The largest file that is read as keys; a set of a hundred RSA keys is smaller.
+const LARGEST: u64 = 1 << 20;
+
+/// Reads all keys of a file.
+///
+/// # Errors
+/// The file cannot be read or holds no usable key; an encrypted key does not open.
+pub fn read(path: &Path, passphrase: &Passphrase) -> Result<Vec<Key>, KeyError> {
+    let unreadable = |reason: String| KeyError::Unreadable {
+        path: path.to_owned(),
+        reason,
+    };
+    let about = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    if about.is_dir() {
+        return Err(unreadable("it is a folder".into()));
+    }
+    if about.len() > LARGEST {
+        return Err(unreadable("it is too large for a key".into()));
+    }
+    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.starts_with('{') {
+        jwk::read(path, text)
+    } else if text.contains("-----BEGIN ") {
+        pem::read(path, text, passphrase)
+    } else {
+        Err(KeyError::NoKey {
+            path: path.to_owned(),
+        })
+    }
+}

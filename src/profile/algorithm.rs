@@ -1,0 +1,60 @@
+//! The signature algorithms of assertions (RFC 7518 §3.1), as `--algorithm` names them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Key, ProfileError};
+
+/// How an assertion is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    Rs256,
+    Rs384,
+    Rs512,
+    Es256,
+    Es384,
+    /// With the client secret instead of a key; for `jwt-bearer` alone.
+    Hs256,
+}
+
+impl Algorithm {
+    /// All of them, as JWS headers spell them.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("RS256", Self::Rs256),
+        ("RS384", Self::Rs384),
+        ("RS512", Self::Rs512),
+        ("ES256", Self::Es256),
+        ("ES384", Self::Es384),
+        ("HS256", Self::Hs256),
+    ];
+
+    /// The spelling of JWS headers.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, algorithm)| *algorithm == self)
+            .map_or("", |(name, _)| name)
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = ProfileError;
+
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        Self::ALL
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text))
+            .map(|(_, algorithm)| *algorithm)
+            .ok_or_else(|| ProfileError::BadSetting {
+                key: Key::Algorithm,
+                value: text.to_owned(),
+                reason: format!("known are {}", Self::ALL.map(|(name, _)| name).join(", ")),
+            })
+    }
+}
