@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    bulk, completions, demo, duration, keys, login, profile, rest, sandbox, token, whoami,
+    auth_help, bulk, completions, demo, duration, keys, login, logout, profile, rest, sandbox,
+    token, whoami,
 };
 use crate::context::{Context, Globals};
 use crate::exit;
@@ -20,7 +21,8 @@ use crate::profile::{Key, Settings};
     name = "medplum",
     version,
     max_term_width = 100,
-    after_help = "Settings come from flags, then the profile, then MEDPLUM_… variables, then ./.env, then defaults.\n\
+    after_help = "How to sign in, with recipes for Epic, Oracle Health and others: medplum help auth\n\
+                  Settings come from flags, then the profile, then MEDPLUM_… variables, then ./.env, then defaults.\n\
                   Exit codes: 0 done, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 partial, 6 network, 130 interrupted."
 )]
 pub struct Cli {
@@ -37,6 +39,7 @@ enum Command {
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
     Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
     Whoami(whoami::WhoamiArgs),
     Token(token::TokenArgs),
     Get(rest::get::GetArgs),
@@ -53,6 +56,8 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
+    #[command(name = "auth")]
+    AuthHelp(auth_help::AuthHelpArgs),
 }
 
 /// Options that work before and after the command
@@ -73,7 +78,7 @@ struct GlobalArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Server and sign-in")]
 struct ServerArgs {
-    /// Way to sign in: basic, client-credentials, jwt-bearer, jwt-assertion
+    /// Way to sign in: basic, client-credentials, authorization-code, jwt-bearer, jwt-assertion
     #[arg(long, global = true, value_name = "TYPE")]
     auth_type: Option<String>,
     /// Base URL of the server
@@ -88,7 +93,7 @@ struct ServerArgs {
     /// Authorize endpoint, absolute or relative to the base URL; found by discovery when unset
     #[arg(long, global = true, value_name = "URL")]
     authorize_url: Option<String>,
-    /// Redirect URL of a login by browser
+    /// Redirect URL of a login by browser, as registered; port 0 takes any free one [default: http://localhost:9615]
     #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
     callback_url: Option<String>,
     /// Client id
@@ -328,6 +333,7 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
     match cli.command {
         Command::Profile(command) => profile::run(&context, command),
         Command::Login(args) => login::run(&context, args).await,
+        Command::Logout(args) => logout::run(&context, args).await,
         Command::Whoami(args) => whoami::run(&context, args).await,
         Command::Token(args) => token::run(&context, args).await,
         Command::Get(args) => rest::get::run(&context, args).await,
@@ -339,6 +345,7 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
         Command::Keys(command) => keys::run(&context, command),
         Command::Sandbox(args) => sandbox::run(&context, args).await,
         Command::Demo(args) => demo::run(&context, args).await,
+        Command::AuthHelp(args) => auth_help::run(&context, args),
         Command::Completions(_) => Ok(()),
     }
 }

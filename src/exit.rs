@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use crate::auth::AuthError;
+use crate::auth::browser::BrowserError;
 use crate::auth::keys::KeyError;
 use crate::bulk::BulkError;
 use crate::fhir::FhirError;
 use crate::fhir::asynchronous::AsyncError;
 use crate::http::HttpError;
 use crate::output::{Closed, Output};
-use crate::profile::ProfileError;
+use crate::profile::{AuthType, ProfileError};
 
 /// The server refused or failed, or anything not named below.
 pub const FAILED: u8 = 1;
@@ -170,14 +171,19 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
     match error {
         AuthError::NoLogin { .. } => (
             NOT_ALLOWED,
-            Some("give credentials with `medplum profile set NAME --client-id … --client-secret …`, or --access-token".into()),
+            Some("log in with `medplum login`, or give credentials with `medplum profile set NAME --client-id … --client-secret …`".into()),
+        ),
+        AuthError::Incomplete { auth_type: AuthType::AuthorizationCode, .. } => (
+            USAGE,
+            Some("give the id that the server registered for you with --client-id; a Medplum server of your own may know `medplum-cli`".into()),
         ),
         AuthError::Incomplete { .. } => (USAGE, Some("add them with `medplum profile set NAME --update …`".into())),
         AuthError::Withheld { .. } => (
             NOT_ALLOWED,
             Some("name server and credentials in one place: a profile (-p), flags, or the same environment".into()),
         ),
-        AuthError::Expired { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
+        AuthError::Browser(error) => of_browser(error),
+        AuthError::Expired { .. } | AuthError::LoginOver { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
         AuthError::Refused(refusal) => match (refusal.status.as_u16(), &refusal.signed) {
             (500.., _) => (FAILED, None),
             (404 | 405, _) => (NOT_ALLOWED, Some("check --token-url".into())),
@@ -192,7 +198,7 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
             _ => (NOT_ALLOWED, Some("check client id, client secret, scope and --token-url".into())),
         },
         AuthError::Key(error) => of_key(error),
-        AuthError::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url".into())),
+        AuthError::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url or --authorize-url".into())),
         AuthError::NotStored(error) | AuthError::Profile(error) => of_profile(error),
         AuthError::Http(error) => of_http(error),
     }
@@ -217,6 +223,41 @@ fn of_key(error: &KeyError) -> (u8, Option<String>) {
         _ => None,
     };
     (USAGE, hint)
+}
+
+fn of_browser(error: &BrowserError) -> (u8, Option<String>) {
+    let (code, hint) = match error {
+        BrowserError::NoAuthorizeUrl { .. } => (USAGE, "name it with --authorize-url"),
+        BrowserError::PortInUse { .. } => (
+            USAGE,
+            "end the program there (another login?), or name another port with --callback-url http://localhost:PORT, \
+             as registered with the server; port 0 takes any free one",
+        ),
+        BrowserError::NoListener { .. } => (
+            USAGE,
+            "name a callback that this user may listen on with --callback-url, as registered with the server",
+        ),
+        BrowserError::NoWayBack { .. } => (
+            USAGE,
+            "paste the address that the browser ended at, or register a callback such as http://localhost:9615",
+        ),
+        BrowserError::TooLate(_) => (
+            NETWORK,
+            "run it again; allow more time with --login-timeout, or sign in on another machine with --no-browser",
+        ),
+        BrowserError::Denied { code, .. } if code == "access_denied" => {
+            (NOT_ALLOWED, "run `medplum login` again to sign in")
+        }
+        BrowserError::Denied { code, .. } if code == "invalid_scope" => {
+            (NOT_ALLOWED, "ask for what the server knows with --scope")
+        }
+        BrowserError::Denied { .. } => (
+            NOT_ALLOWED,
+            "check --client-id, --scope and --callback-url against what is registered with the server",
+        ),
+        BrowserError::BadAnswer(_) | BrowserError::IdToken(_) => return (NOT_ALLOWED, None),
+    };
+    (code, Some(hint.to_owned()))
 }
 
 fn of_http(error: &HttpError) -> (u8, Option<String>) {

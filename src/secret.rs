@@ -171,6 +171,7 @@ fn is_sensitive_parameter(name: &str) -> bool {
             name.as_str(),
             "sig"
                 | "state"
+                | "nonce"
                 | "code_verifier"
                 | "code_challenge"
                 | "awsaccesskeyid"

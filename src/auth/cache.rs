@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Token;
 use crate::files::Lock;
 use crate::profile::store::{ACTIVE_LOGIN, LOGINS, ProfileFile, Store, TOKENS};
-use crate::profile::{Profile, ProfileError};
+use crate::profile::{AuthType, Profile, ProfileError};
 use crate::secret::Secret;
 
 /// Tokens of more clients than this in one profile push the oldest out.
@@ -58,11 +58,54 @@ impl Cache {
         let Some(file) = self.store.read(&self.name)? else {
             return Ok(None);
         };
-        let bound = bound_token(&file, &binding(profile));
-        if bound.is_some() || !login {
-            return Ok(bound);
+        Ok(if login {
+            stored_login(&file).filter(|_| login_is_of(&file, profile))
+        } else {
+            bound_token(&file, &binding(profile))
+        })
+    }
+
+    /// Every token in the file that was got from this server for this client, the login first.
+    ///
+    /// # Errors
+    /// The file is broken or cannot be read.
+    pub fn all_of(&self, profile: &Profile) -> Result<Vec<Token>, ProfileError> {
+        let Some(file) = self.store.read(&self.name)? else {
+            return Ok(Vec::new());
+        };
+        let login = self.read(profile, true)?.filter(|_| profile.may_use_login);
+        let binding = binding(profile);
+        let is_same = |entry: &Map<String, Value>, key| entry.get(key) == binding.get(key);
+        let others = token_entries(&file)
+            .iter()
+            .filter(|entry| is_same(entry, "server") && is_same(entry, "clientId"))
+            .filter_map(from_entry)
+            .collect::<Vec<_>>();
+        let is_login = |token: &Token| {
+            login
+                .as_ref()
+                .is_some_and(|login| login.access_token == token.access_token)
+        };
+        let others: Vec<Token> = others
+            .into_iter()
+            .filter(|token| !is_login(token))
+            .collect();
+        Ok(login.into_iter().chain(others).collect())
+    }
+
+    /// Takes every token and login out of the file; whether there were any.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn clear(&self) -> Result<bool, ProfileError> {
+        if self.store.read(&self.name)?.is_none() {
+            return Ok(false);
         }
-        Ok(stored_login(&file))
+        self.store.update(&self.name, |file| {
+            let before = file.clone();
+            file.drop_tokens();
+            Ok(before != *file)
+        })
     }
 
     /// Stores a token beside the others; a login is left as it is.
@@ -76,13 +119,23 @@ impl Cache {
         })
     }
 
-    /// Stores a token and makes it the login that the Medplum CLI sees too.
+    /// Puts a renewed token in the place of the login it renews. When another login stands there meanwhile, or none,
+    /// the file stays as it is.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write_login(&self, profile: &Profile, token: &Token) -> Result<(), ProfileError> {
+    pub fn renew_login(
+        &self,
+        profile: &Profile,
+        before: &Token,
+        token: &Token,
+    ) -> Result<(), ProfileError> {
         self.store.update(&self.name, |file| {
-            put_login(file, profile, token);
+            let still_there =
+                stored_login(file).is_some_and(|login| login.access_token == before.access_token);
+            if still_there {
+                put_login(file, profile, token);
+            }
             Ok(())
         })
     }
@@ -111,7 +164,7 @@ fn binding(profile: &Profile) -> Map<String, Value> {
     binding.insert("audience".into(), text(profile.audience.as_deref()));
     binding.insert(
         "authType".into(),
-        text(profile.auth_type.map(crate::profile::AuthType::name)),
+        text(profile.auth_type.map(AuthType::name)),
     );
     let mut hasher = DefaultHasher::new();
     // Another secret for the same client must not find the token of this one.
@@ -122,9 +175,11 @@ fn binding(profile: &Profile) -> Map<String, Value> {
         .hash(&mut hasher);
     profile.private_key_path.hash(&mut hasher);
     profile.key_id.hash(&mut hasher);
-    // With jwt-bearer these say whose token it is.
-    profile.issuer.hash(&mut hasher);
-    profile.subject.hash(&mut hasher);
+    if profile.auth_type == Some(AuthType::JwtBearer) {
+        // There these say whose token it is.
+        profile.issuer.hash(&mut hasher);
+        profile.subject.hash(&mut hasher);
+    }
     binding.insert(
         "credential".into(),
         format!("{:016x}", hasher.finish()).into(),
@@ -134,6 +189,12 @@ fn binding(profile: &Profile) -> Map<String, Value> {
 
 /// Puts a token into a file as its login, for this program and for the Medplum CLI.
 pub fn put_login(file: &mut ProfileFile, profile: &Profile, token: &Token) {
+    if let Some(before) = stored_login(file) {
+        // The login that this one replaces leaves no refresh token behind.
+        let mut entries = token_entries(file);
+        entries.retain(|entry| access_token_of(entry) != Some(before.access_token.expose()));
+        put_entries(file, entries);
+    }
     put_token(file, profile, token);
     let mut login = Map::new();
     login.insert("accessToken".into(), token.access_token.expose().into());
@@ -178,10 +239,18 @@ fn put_token(file: &mut ProfileFile, profile: &Profile, token: &Token) {
     entries.push(entry);
     let surplus = entries.len().saturating_sub(MOST_TOKENS);
     entries.drain(..surplus);
+    put_entries(file, entries);
+}
+
+fn put_entries(file: &mut ProfileFile, entries: Vec<Map<String, Value>>) {
     file.set_json(
         TOKENS,
         &Value::Array(entries.into_iter().map(Value::Object).collect()),
     );
+}
+
+fn access_token_of(entry: &Map<String, Value>) -> Option<&str> {
+    entry.get("accessToken").and_then(Value::as_str)
 }
 
 fn token_entries(file: &ProfileFile) -> Vec<Map<String, Value>> {
@@ -217,12 +286,28 @@ fn from_entry(entry: &Map<String, Value>) -> Option<Token> {
         access_token: Secret::new(text("accessToken")?),
         refresh_token: text("refreshToken").map(Secret::new),
         lifetime: time("issuedAt").zip(time("expiresAt")),
+        lifetime_is_stated: true,
+        id_token: None,
         scope: text("grantedScope").map(str::to_owned),
         context: match entry.get("context") {
             Some(Value::Object(context)) => context.clone(),
             _ => Map::new(),
         },
     })
+}
+
+/// Whether the stored login was got for the client that the profile names now. Of a login that the Medplum CLI stored,
+/// only the profile knows.
+fn login_is_of(file: &ProfileFile, profile: &Profile) -> bool {
+    let Some(login) = stored_login(file) else {
+        return false;
+    };
+    let entries = token_entries(file);
+    let client = entries
+        .iter()
+        .find(|entry| access_token_of(entry) == Some(login.access_token.expose()))
+        .and_then(|entry| entry.get("clientId")?.as_str());
+    client.is_none() || client == profile.login_client_id()
 }
 
 /// The login as the Medplum CLI stores it. When this program stored it too, the better known one.
@@ -234,7 +319,7 @@ fn stored_login(file: &ProfileFile) -> Option<Token> {
     let access_token = login.get("accessToken")?.as_str()?;
     let known = token_entries(file)
         .iter()
-        .find(|entry| entry.get("accessToken").and_then(Value::as_str) == Some(access_token))
+        .find(|entry| access_token_of(entry) == Some(access_token))
         .and_then(from_entry);
     known.or_else(|| {
         let mut token = Token::opaque(Secret::new(access_token));

@@ -8,7 +8,7 @@ use url::Url;
 use super::AuthError;
 use super::cache::Cache;
 use crate::http::{Http, HttpError, Request};
-use crate::profile::store::DISCOVERY;
+use crate::profile::store::{DISCOVERY, ProfileFile};
 use crate::profile::{Key, Profile, ProfileError, urls};
 use crate::secret;
 
@@ -22,6 +22,10 @@ const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefini
 pub struct Endpoints {
     pub token_url: Url,
     pub authorize_url: Option<Url>,
+    /// Where tokens are given back (RFC 7009).
+    pub revocation_url: Option<Url>,
+    /// Who signs id_tokens, to the letter.
+    pub issuer: Option<String>,
 }
 
 /// Finds the endpoints, from the profile's cache if they are known for this FHIR base.
@@ -36,31 +40,14 @@ pub async fn endpoints(
     if let Some(found) = cached(profile, cache)? {
         return Ok(found);
     }
-    let found = match from_smart_configuration(http, profile).await? {
-        Some(found) => Some(found),
-        None => from_capability_statement(http, profile).await?,
+    let Some(found) = look(http, profile).await? else {
+        return defaults(http, profile);
     };
-    let Some(found) = found else {
-        http.trace.line(
-            1,
-            "* discovery found nothing, so Medplum's default token URL is used",
-        );
-        return Ok(Endpoints {
-            token_url: urls::join(Key::TokenUrl, &profile.base_url, "oauth2/token")?,
-            authorize_url: Some(urls::join(
-                Key::AuthorizeUrl,
-                &profile.base_url,
-                "oauth2/authorize",
-            )?),
-        });
-    };
-    let entry = json!({
-        "fhirBase": profile.fhir_base.as_str(),
-        "tokenUrl": found.token_url.as_str(),
-        "authorizeUrl": found.authorize_url.as_ref().map(Url::as_str),
-    });
     let stored = cache.store().update(cache.name(), |file| {
-        file.set_json(DISCOVERY, &entry);
+        // A profile that is still to be made does not begin with this.
+        if *file != ProfileFile::default() {
+            put(file, profile, &found);
+        }
         Ok::<_, ProfileError>(())
     });
     if let Err(error) = stored {
@@ -70,6 +57,74 @@ pub async fn endpoints(
     Ok(found)
 }
 
+/// Keeps what was found in the profile file.
+pub fn put(file: &mut ProfileFile, profile: &Profile, found: &Endpoints) {
+    let entry = json!({
+        "fhirBase": profile.fhir_base.as_str(),
+        "tokenUrl": found.token_url.as_str(),
+        "authorizeUrl": found.authorize_url.as_ref().map(Url::as_str),
+        "revocationUrl": found.revocation_url.as_ref().map(Url::as_str),
+        "issuer": found.issuer,
+    });
+    file.set_json(DISCOVERY, &entry);
+}
+
+/// Where tokens are given back, from SMART or else from the issuer's own document (OpenID Connect Discovery §4).
+///
+/// # Errors
+/// The server cannot be reached.
+pub async fn revocation_url(
+    http: &Http,
+    profile: &Profile,
+    cache: &Cache,
+) -> Result<Option<Url>, AuthError> {
+    let found = endpoints(http, profile, cache).await?;
+    let (None, Some(issuer)) = (&found.revocation_url, &found.issuer) else {
+        return Ok(found.revocation_url);
+    };
+    let Some(url) = Url::parse(issuer)
+        .ok()
+        .and_then(|url| urls::below(&url, ".well-known/openid-configuration").ok())
+    else {
+        return Ok(None);
+    };
+    let document = get_json(http, url, "application/json").await?;
+    Ok(document.and_then(|document| {
+        let is_the_issuers = document.get("issuer").and_then(Value::as_str) == Some(issuer);
+        is_the_issuers.then_some(())?;
+        url_of(profile, Key::TokenUrl, document.get("revocation_endpoint"))
+    }))
+}
+
+/// Asks the server, keeps nothing: SMART first, then the CapabilityStatement.
+///
+/// # Errors
+/// The server cannot be reached.
+pub async fn look(http: &Http, profile: &Profile) -> Result<Option<Endpoints>, AuthError> {
+    match from_smart_configuration(http, profile).await? {
+        Some(found) => Ok(Some(found)),
+        None => from_capability_statement(http, profile).await,
+    }
+}
+
+/// Where Medplum has its endpoints.
+///
+/// # Errors
+/// The base URL takes no path.
+pub fn defaults(http: &Http, profile: &Profile) -> Result<Endpoints, AuthError> {
+    http.trace.line(
+        1,
+        "* discovery found nothing, so Medplum's default URLs are used",
+    );
+    let url = |key, path| urls::join(key, &profile.base_url, path);
+    Ok(Endpoints {
+        token_url: url(Key::TokenUrl, "oauth2/token")?,
+        authorize_url: Some(url(Key::AuthorizeUrl, "oauth2/authorize")?),
+        revocation_url: None,
+        issuer: None,
+    })
+}
+
 fn cached(profile: &Profile, cache: &Cache) -> Result<Option<Endpoints>, ProfileError> {
     let entry = cache
         .store()
@@ -77,7 +132,8 @@ fn cached(profile: &Profile, cache: &Cache) -> Result<Option<Endpoints>, Profile
         .and_then(|file| file.json(DISCOVERY));
     Ok(entry.and_then(|entry| {
         (entry.get("fhirBase")?.as_str()? == profile.fhir_base.as_str()).then_some(())?;
-        from_json(profile, entry.get("tokenUrl"), entry.get("authorizeUrl"))
+        let names = ["tokenUrl", "authorizeUrl", "revocationUrl", "issuer"];
+        from_json(profile, names.map(|name| entry.get(name)))
     }))
 }
 
@@ -86,19 +142,16 @@ async fn from_smart_configuration(
     http: &Http,
     profile: &Profile,
 ) -> Result<Option<Endpoints>, AuthError> {
-    let document = get_json(
-        http,
-        profile,
-        ".well-known/smart-configuration",
-        "application/json",
-    )
-    .await?;
+    let url = below_fhir_base(profile, ".well-known/smart-configuration")?;
+    let document = get_json(http, url, "application/json").await?;
     Ok(document.and_then(|document| {
-        from_json(
-            profile,
-            document.get("token_endpoint"),
-            document.get("authorization_endpoint"),
-        )
+        let names = [
+            "token_endpoint",
+            "authorization_endpoint",
+            "revocation_endpoint",
+            "issuer",
+        ];
+        from_json(profile, names.map(|name| document.get(name)))
     }))
 }
 
@@ -106,7 +159,8 @@ async fn from_capability_statement(
     http: &Http,
     profile: &Profile,
 ) -> Result<Option<Endpoints>, AuthError> {
-    let document = get_json(http, profile, "metadata", "application/fhir+json").await?;
+    let url = below_fhir_base(profile, "metadata")?;
+    let document = get_json(http, url, "application/fhir+json").await?;
     Ok(document.and_then(|document| {
         let extensions = document.pointer("/rest/0/security/extension")?.as_array()?;
         let uris = extensions
@@ -119,23 +173,35 @@ async fn from_capability_statement(
                 .find(|uri| uri.get("url").and_then(Value::as_str) == Some(name))
                 .and_then(|uri| uri.get("valueUri"))
         };
-        from_json(profile, uri("token"), uri("authorize"))
+        from_json(
+            profile,
+            [uri("token"), uri("authorize"), uri("revoke"), None],
+        )
     }))
 }
 
-/// Relative URLs are resolved against the FHIR base, although they should not occur.
-fn from_json(
-    profile: &Profile,
-    token: Option<&Value>,
-    authorize: Option<&Value>,
-) -> Option<Endpoints> {
-    let read = |key, value: Option<&Value>| {
-        let text = value?.as_str().filter(|text| !text.is_empty())?;
-        urls::join(key, &profile.fhir_base, text).ok()
-    };
+/// The endpoints for tokens, authorization and revocation, and the issuer.
+fn from_json(profile: &Profile, values: [Option<&Value>; 4]) -> Option<Endpoints> {
+    let [token, authorize, revoke, issuer] = values;
     Some(Endpoints {
-        token_url: read(Key::TokenUrl, token)?,
-        authorize_url: read(Key::AuthorizeUrl, authorize),
+        token_url: url_of(profile, Key::TokenUrl, token)?,
+        authorize_url: url_of(profile, Key::AuthorizeUrl, authorize),
+        revocation_url: url_of(profile, Key::TokenUrl, revoke),
+        issuer: issuer.and_then(Value::as_str).map(str::to_owned),
+    })
+}
+
+/// Relative URLs are resolved against the FHIR base, although they should not occur.
+fn url_of(profile: &Profile, key: Key, value: Option<&Value>) -> Option<Url> {
+    let text = value?.as_str().filter(|text| !text.is_empty())?;
+    urls::join(key, &profile.fhir_base, text).ok()
+}
+
+fn below_fhir_base(profile: &Profile, path: &str) -> Result<Url, ProfileError> {
+    urls::below(&profile.fhir_base, path).map_err(|error| ProfileError::BadSetting {
+        key: Key::BaseUrl,
+        value: profile.fhir_base.to_string(),
+        reason: error.to_string(),
     })
 }
 
@@ -143,16 +209,9 @@ fn from_json(
 /// on the same host is followed, since servers redirect to add or take away a slash.
 async fn get_json(
     http: &Http,
-    profile: &Profile,
-    path: &str,
+    mut url: Url,
     accept: &'static str,
 ) -> Result<Option<Value>, AuthError> {
-    let mut url =
-        urls::below(&profile.fhir_base, path).map_err(|error| ProfileError::BadSetting {
-            key: Key::BaseUrl,
-            value: profile.fhir_base.to_string(),
-            reason: error.to_string(),
-        })?;
     for _ in 0..2 {
         let request = Request::new(Method::GET, url.clone())
             .header(ACCEPT, HeaderValue::from_static(accept))

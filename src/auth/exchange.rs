@@ -35,6 +35,11 @@ impl TokenRequest {
         Self::default().with("grant_type", Some(grant_type))
     }
 
+    /// A request to an endpoint beside the token endpoint: no grant type.
+    pub fn form() -> Self {
+        Self::default()
+    }
+
     /// Adds a parameter that is not secret, when there is one.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: Option<&str>) -> Self {
@@ -81,7 +86,7 @@ impl TokenRequest {
         self.with_secret(name, assertion.text)
     }
 
-    fn into_http(self, url: &Url) -> Request {
+    pub(super) fn into_http(self, url: &Url) -> Request {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in &self.form {
             form.append_pair(name, value.expose());

@@ -1,11 +1,16 @@
 //! A token for a profile: which way to prove who we are, and when to ask again.
 
 mod assertion;
+pub mod browser;
 pub mod cache;
 pub mod discovery;
 pub mod exchange;
 pub mod grant;
+pub mod id_token;
 pub mod keys;
+pub mod revocation;
+pub mod scope;
+mod stored_login;
 mod token;
 
 use std::sync::Arc;
@@ -41,9 +46,16 @@ pub enum AuthError {
     Withheld { server: String, owner: String },
     #[error("the login of profile `{profile}` has expired and cannot be renewed")]
     Expired { profile: String },
+    #[error("the login of profile `{profile}` is over: {refusal}")]
+    LoginOver {
+        profile: String,
+        refusal: Box<TokenRefusal>,
+    },
+    #[error(transparent)]
+    Browser(#[from] browser::BrowserError),
     #[error(transparent)]
     Refused(Box<TokenRefusal>),
-    #[error("the token URL {url} is not https although the FHIR server is")]
+    #[error("{url} is not https although the FHIR server is")]
     Insecure { url: String },
     #[error("the new refresh token could not be stored: {0}")]
     NotStored(ProfileError),
@@ -66,6 +78,8 @@ enum Method {
     Fixed(Secret),
     /// A login stored in the profile file.
     Login,
+    /// A login is wanted, and none is stored.
+    LoggedOut,
     /// A token from the token endpoint.
     Grant(Grant),
 }
@@ -130,6 +144,7 @@ impl TokenSource {
             _ => match (Grant::of(profile), &profile.withheld_for) {
                 (Some(grant), _) if grant.missing(profile).is_none() => Method::Grant(grant),
                 _ if login => Method::Login,
+                _ if profile.auth_type == Some(AuthType::AuthorizationCode) => Method::LoggedOut,
                 (Some(grant), _) => {
                     let missing = grant.missing(profile).unwrap_or_default();
                     return Err(incomplete(grant.auth_type(), missing));
@@ -143,16 +158,20 @@ impl TokenSource {
                 (None, None) => Method::Anonymous,
             },
         };
+        let mut profile = profile.clone();
+        if matches!(method, Method::Login) && profile.client_id.is_none() {
+            profile.client_id = profile.login_client_id().map(str::to_owned);
+        }
         Ok(Self {
             method,
-            profile: profile.clone(),
-            http: http.clone(),
-            cache,
             passphrase: Passphrase {
                 file: profile.key_passphrase_file.clone(),
                 value: profile.key_passphrase.clone(),
                 prompt: None,
             },
+            profile,
+            http: http.clone(),
+            cache,
             prepared: OnceCell::new(),
             held: Mutex::new(None),
         })
@@ -177,6 +196,7 @@ impl TokenSource {
             Method::Basic(_) => "basic",
             Method::Fixed(_) => "access token",
             Method::Login => "stored login",
+            Method::LoggedOut => AuthType::AuthorizationCode.name(),
             Method::Grant(grant) => grant.auth_type().name(),
         }
     }
@@ -196,7 +216,7 @@ impl TokenSource {
                 header: header("Bearer", token)?,
                 renewable: None,
             })),
-            Method::Login | Method::Grant(_) => {
+            Method::Login | Method::LoggedOut | Method::Grant(_) => {
                 let token = self.token().await?;
                 Ok(Some(Authorization {
                     header: header("Bearer", &token.access_token)?,
@@ -232,20 +252,17 @@ impl TokenSource {
     pub async fn token(&self) -> Result<Token, AuthError> {
         match &self.method {
             Method::Fixed(token) => return Ok(Token::opaque(token.clone())),
-            Method::Anonymous | Method::Basic(_) => {
-                return Err(AuthError::NoLogin {
-                    profile: self.profile.name.clone(),
-                    server: self.profile.base_url.to_string(),
-                });
+            Method::Anonymous | Method::Basic(_) | Method::LoggedOut => {
+                return Err(self.no_login());
             }
             Method::Login | Method::Grant(_) => {}
         }
         let mut held = self.held.lock().await;
-        if let Some(token) = held.as_ref().filter(|token| token.is_fresh()) {
+        if let Some(token) = held.as_ref().filter(|token| self.is_good(token)) {
             return Ok(token.clone());
         }
         let token = match self.cache.read(&self.profile, self.is_login())? {
-            Some(token) if token.is_fresh() => token,
+            Some(token) if self.is_good(&token) => token,
             _ => self.obtain(None).await?,
         };
         *held = Some(token.clone());
@@ -269,8 +286,14 @@ impl TokenSource {
         matches!(self.method, Method::Login | Method::Grant(_))
     }
 
-    fn is_login(&self) -> bool {
+    /// Whether a login is stored for this server.
+    pub fn is_login(&self) -> bool {
         matches!(self.method, Method::Login)
+    }
+
+    /// Whether a token serves another request. A login that cannot be renewed serves to its last moment.
+    fn is_good(&self, token: &Token) -> bool {
+        token.is_fresh() || self.is_login() && token.refresh_token.is_none() && !token.has_expired()
     }
 
     /// A new token, asked for by one process at a time; the others find it in the cache.
@@ -278,14 +301,11 @@ impl TokenSource {
         let _lock = self.cache.lock_tokens().await;
         let cached = self.cache.read(&self.profile, self.is_login())?;
         if let Some(token) = &cached
-            && token.is_fresh()
+            && self.is_good(token)
             && Some(&token.access_token) != refused
         {
             return Ok(token.clone());
         }
-        let expired = || AuthError::Expired {
-            profile: self.profile.name.clone(),
-        };
         match &self.method {
             Method::Grant(grant) => {
                 let token = self.request(*grant).await?;
@@ -298,24 +318,19 @@ impl TokenSource {
                 Ok(token)
             }
             Method::Login => {
-                let login = cached.ok_or_else(expired)?;
-                let refresh_token = login.refresh_token.clone().ok_or_else(expired)?;
-                let request = grant::refresh::request(&self.profile, &refresh_token);
-                let mut token =
-                    exchange::exchange(
-                        &self.http,
-                        &self.token_url().await?,
-                        || Ok(request.clone()),
-                    )
-                    .await?;
-                token.keep_from(&login);
-                // The old refresh token may be void already: losing the new one loses the login.
-                self.cache
-                    .write_login(&self.profile, &token)
-                    .map_err(AuthError::NotStored)?;
-                Ok(token)
+                let login = cached.ok_or_else(|| self.no_login())?;
+                let token_url = self.token_url().await?;
+                stored_login::renew(&self.http, &self.profile, &self.cache, &token_url, &login)
+                    .await
             }
-            _ => Err(expired()),
+            _ => Err(self.no_login()),
+        }
+    }
+
+    fn no_login(&self) -> AuthError {
+        AuthError::NoLogin {
+            profile: self.profile.name.clone(),
+            server: self.profile.base_url.to_string(),
         }
     }
 

@@ -25,10 +25,14 @@ pub struct Token {
     pub refresh_token: Option<Secret>,
     /// When it was issued and until when it is good; `None` when only the server knows.
     pub lifetime: Option<(Timestamp, Timestamp)>,
+    /// Whether the answer said how long it is good; else `lifetime` is a guess.
+    pub lifetime_is_stated: bool,
     /// The scope granted, when the server said.
     pub scope: Option<String>,
     /// What else the answer held: `project`, `profile`, `patient`, `encounter` and the like.
     pub context: Map<String, Value>,
+    /// Who signed in, as the server states it to this client alone; checked once and not kept.
+    pub id_token: Option<Secret>,
 }
 
 impl Token {
@@ -38,8 +42,10 @@ impl Token {
             access_token,
             refresh_token: None,
             lifetime: None,
+            lifetime_is_stated: false,
             scope: None,
             context: Map::new(),
+            id_token: None,
         }
     }
 
@@ -57,14 +63,16 @@ impl Token {
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         });
-        let lifetime = seconds
+        let stated = seconds
             .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
-            .and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok())
-            .unwrap_or(UNKNOWN_LIFETIME);
+            .and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok());
+        let lifetime = stated.unwrap_or(UNKNOWN_LIFETIME);
         Some(Self {
             access_token: Secret::new(text("access_token")?),
             refresh_token: text("refresh_token").map(Secret::new),
             lifetime: now.checked_add(lifetime).ok().map(|until| (now, until)),
+            lifetime_is_stated: stated.is_some(),
+            id_token: text("id_token").map(Secret::new),
             scope: text("scope").map(str::to_owned),
             context: answer
                 .iter()
@@ -77,6 +85,12 @@ impl Token {
     /// Whether it is good for another request: a tenth of its life, at most 30 s, is left to the journey.
     pub fn is_fresh(&self) -> bool {
         self.is_fresh_at(Timestamp::now())
+    }
+
+    /// Whether its time is over, as far as is known.
+    pub fn has_expired(&self) -> bool {
+        self.lifetime
+            .is_some_and(|(_, until)| until <= Timestamp::now())
     }
 
     fn is_fresh_at(&self, now: Timestamp) -> bool {

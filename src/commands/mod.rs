@@ -1,10 +1,12 @@
 //! One file per command: its arguments, which are its help, and what it does.
 
+pub mod auth_help;
 pub mod bulk;
 pub mod completions;
 pub mod demo;
 pub mod keys;
 pub mod login;
+pub mod logout;
 pub mod profile;
 pub mod rest;
 pub mod sandbox;

@@ -4,7 +4,8 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde_json::{Map, Value};
 
-use crate::auth::{AuthError, Token};
+use crate::auth::grant::authorization_code::DEFAULT_SCOPE;
+use crate::auth::{AuthError, Token, id_token, scope};
 use crate::context::Context;
 use crate::fhir::Client;
 use crate::output::Format;
@@ -50,49 +51,90 @@ pub async fn run(context: &Context, _args: WhoamiArgs) -> anyhow::Result<()> {
 /// Medplum's own lines first, on a Medplum login; then what is true of any server.
 fn facts(client: &Client, token: Option<&Token>) -> Vec<(&'static str, String)> {
     let profile = &client.profile;
+    let is_login = client.tokens.is_login();
     let mut facts = vec![("Server", profile.base_url.to_string())];
-    let context = token.map(|token| &token.context);
-    let named = |key: &str| {
-        let value = context?.get(key)?;
-        let text = |field: &str| value.get(field).and_then(Value::as_str);
-        let name = text("display")
-            .or_else(|| text("reference"))
-            .or_else(|| value.as_str())?;
-        Some(match text("reference") {
-            Some(reference) if reference != name => format!("{name} ({reference})"),
-            _ => name.to_owned(),
-        })
-    };
-    if let Some(project) = named("project") {
-        facts.push(("Profile", named("profile").unwrap_or_default()));
-        facts.push(("Project", project));
+    let project = token.and_then(|token| named(token, "project"));
+    if let (Some(token), Some(project)) = (token, &project) {
+        facts.push(("Profile", named(token, "profile").unwrap_or_default()));
+        facts.push(("Project", project.clone()));
     }
     facts.push(("FHIR", profile.fhir_base.to_string()));
     facts.push(("Auth", client.tokens.describe().to_owned()));
-    if let Some(id) = &profile.client_id {
-        facts.push(("Client", id.clone()));
+    let client_id = match &profile.client_id {
+        None if is_login => profile.login_client_id(),
+        id => id.as_deref(),
+    };
+    if let Some(id) = client_id {
+        facts.push(("Client", id.to_owned()));
     }
-    if let Some(asked) = &profile.scope {
-        facts.push(("Asked", asked.clone()));
+    let asked = match &profile.scope {
+        None if is_login => Some(DEFAULT_SCOPE),
+        scope => scope.as_deref(),
+    };
+    if let Some(asked) = asked {
+        facts.push(("Asked", asked.to_owned()));
     }
-    if let Some(granted) = token.and_then(|token| token.scope.clone()) {
-        facts.push(("Granted", granted));
+    let Some(token) = token else { return facts };
+    if let Some(granted) = &token.scope {
+        facts.push(("Granted", granted.clone()));
+    }
+    let missing = asked.map(|asked| scope::missing(asked, token));
+    if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
+        facts.push(("Missing", missing.join(" ")));
+    }
+    if let Some(user) = user(token, project.is_some()) {
+        facts.push(("User", user));
     }
     for (key, name) in [("patient", "Patient"), ("encounter", "Encounter")] {
-        if let Some(value) = named(key) {
+        if let Some(value) = named(token, key) {
             facts.push((name, value));
         }
     }
-    if let Some((_, until)) = token.and_then(|token| token.lifetime) {
-        facts.push(("Expires", expiry(until)));
+    if let Some((_, until)) = token.lifetime {
+        facts.push(("Expires", expiry(until, token.refresh_token.is_some())));
     }
     facts
 }
 
-fn expiry(until: Timestamp) -> String {
+/// A reference or a plain value of the token answer.
+fn named(token: &Token, key: &str) -> Option<String> {
+    let value = token.context.get(key)?;
+    let text = |field: &str| value.get(field).and_then(Value::as_str);
+    let name = text("display")
+        .or_else(|| text("reference"))
+        .or_else(|| value.as_str())?;
+    Some(match text("reference") {
+        Some(reference) if reference != name => format!("{name} ({reference})"),
+        _ => name.to_owned(),
+    })
+}
+
+/// Who signed in: as the id_token says it, else as the token answer does.
+fn user(token: &Token, is_medplum: bool) -> Option<String> {
+    let identity = token.context.get(id_token::IDENTITY);
+    let claim = |name: &str| {
+        identity?
+            .get(name)?
+            .as_str()
+            .filter(|text| !text.is_empty())
+    };
+    let name = claim("name")
+        .or(claim("preferred_username"))
+        .or(claim("email"));
+    let reference = claim("fhirUser").or(claim("profile")).or(claim("sub"));
+    match (name, reference) {
+        (Some(name), Some(reference)) => Some(format!("{name} ({reference})")),
+        (Some(only), None) | (None, Some(only)) => Some(only.to_owned()),
+        (None, None) if is_medplum => None,
+        (None, None) => named(token, "fhirUser").or_else(|| named(token, "profile")),
+    }
+}
+
+fn expiry(until: Timestamp, is_renewable: bool) -> String {
     let left = until
         .duration_since(Timestamp::now())
         .max(SignedDuration::ZERO);
     let until = until.round(Unit::Second).unwrap_or(until);
-    format!("{until} (in {} s)", left.as_secs())
+    let then = if is_renewable { ", then renewed" } else { "" };
+    format!("{until} (in {} s{then})", left.as_secs())
 }

@@ -61,9 +61,8 @@ pub struct Client {
 impl Client {
     /// A client for a resolved profile.
     pub fn new(http: Http, profile: Profile, tokens: TokenSource, headers: HeaderMap) -> Self {
-        let host = profile.fhir_base.host_str().unwrap_or_default();
         Self {
-            is_medplum: host == "medplum.com" || host.ends_with(".medplum.com"),
+            is_medplum: urls::is_medplum(&profile.fhir_base),
             http,
             profile: Arc::new(profile),
             tokens: Arc::new(tokens),

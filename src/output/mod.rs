@@ -113,6 +113,12 @@ impl Output {
         }
     }
 
+    /// A link for a person to open, on a line of its own. It is shown as it is, since a masked link leads nowhere:
+    /// the state in the link of a sign-in is good for that one sign-in only.
+    pub fn link(&self, url: &url::Url) {
+        self.write(url.as_str());
+    }
+
     /// Something that may be wrong; shown even with `--quiet`.
     pub fn warn(&self, text: &str) {
         self.say(&format!("{} {text}", self.paint("33", "Warning:")));
@@ -147,8 +153,11 @@ impl Output {
 
     /// stderr, every known secret masked and control characters of a server's words made harmless.
     fn say(&self, text: &str) {
-        let text = secret::mask(text);
-        let text = printable(&text, self.color);
+        self.write(&secret::mask(text));
+    }
+
+    fn write(&self, text: &str) {
+        let text = printable(text, self.color);
         self.progress.suspend(|| {
             let mut stderr = io::stderr().lock();
             let _ = writeln!(stderr, "{text}");

@@ -18,6 +18,9 @@ pub use algorithm::Algorithm;
 /// The profile used when none is named.
 pub const DEFAULT_NAME: &str = "default";
 
+/// The public client that every Medplum server of medplum.com knows.
+const MEDPLUM_CLIENT_ID: &str = "medplum-cli";
+
 /// Everything that can be set for a server. The order is the one in which settings are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
@@ -201,15 +204,17 @@ impl Settings {
 pub enum AuthType {
     Basic,
     ClientCredentials,
+    AuthorizationCode,
     JwtBearer,
     JwtAssertion,
 }
 
 impl AuthType {
     /// All types, as they are spelled on the command line.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 5] = [
         ("basic", Self::Basic),
         ("client-credentials", Self::ClientCredentials),
+        ("authorization-code", Self::AuthorizationCode),
         ("jwt-bearer", Self::JwtBearer),
         ("jwt-assertion", Self::JwtAssertion),
     ];
@@ -324,6 +329,25 @@ pub struct Profile {
     pub may_use_login: bool,
     /// The server that credentials were held back for, when some were.
     pub withheld_for: Option<String>,
+}
+
+impl Profile {
+    /// Whether `login` sends a person to the browser: asked for, or nothing else to sign in with.
+    pub fn signs_in_by_browser(&self) -> bool {
+        let has_other_way = self.access_token.is_some()
+            || self.private_key_path.is_some()
+            || self.client_id.is_some() && self.client_secret.is_some();
+        match self.auth_type {
+            Some(auth_type) => auth_type == AuthType::AuthorizationCode,
+            None => !has_other_way,
+        }
+    }
+
+    /// The client of a login by browser: the profile's, or on Medplum's own servers the one that all users share.
+    pub fn login_client_id(&self) -> Option<&str> {
+        let shared = urls::is_medplum(&self.base_url).then_some(MEDPLUM_CLIENT_ID);
+        self.client_id.as_deref().or(shared)
+    }
 }
 
 /// What can be wrong with a profile or its settings.

@@ -47,15 +47,6 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
     let fhir_path = (!urls::is_absolute(&fhir_url_path)).then_some(fhir_url_path);
 
     let credentials = resolver.credentials()?;
-    let endpoint = |key| {
-        resolver
-            .endpoint(key, credentials.from)
-            .map(|text| urls::join(key, &base_url, text))
-            .transpose()
-    };
-    let token_url = endpoint(Key::TokenUrl)?;
-    let authorize_url = endpoint(Key::AuthorizeUrl)?;
-
     let auth_type = match resolver.value(Key::AuthType) {
         // An access token typed for this command stands above a stored way to get one.
         Some((layer, _))
@@ -68,6 +59,18 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         Some((_, text)) => Some(text.parse::<AuthType>()?),
         None => None,
     };
+    let endpoint = |key| {
+        resolver
+            .endpoint(key, &credentials, auth_type)
+            .map(|text| urls::join(key, &base_url, text))
+            .transpose()
+    };
+    let token_url = endpoint(Key::TokenUrl)?;
+    let authorize_url = endpoint(Key::AuthorizeUrl)?;
+    let token_url_is_from_env_file = token_url.is_some()
+        && resolver
+            .value(Key::TokenUrl)
+            .is_some_and(|(layer, _)| layer == Layer::EnvFile);
     // A cloned repository's `.env` must not say who may have a token.
     let trust_origins = resolver
         .value(Key::TrustOrigin)
@@ -105,7 +108,9 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         callback_url: value(Key::CallbackUrl),
         trust_origins,
         credential_from: credentials.from,
+        // The refresh token of a login goes to no URL that a `.env` file names.
         may_use_login: profile_server_is_this_one
+            && !token_url_is_from_env_file
             && resolver.names_default_or_profile(&layers.profile),
         withheld_for: credentials.withheld_for,
         base_url,
@@ -127,6 +132,15 @@ struct Credentials {
     private_key_path: Option<PathBuf>,
     from: Option<Layer>,
     withheld_for: Option<String>,
+}
+
+impl Credentials {
+    /// Whether they get a token without a person.
+    fn are_complete(&self) -> bool {
+        self.access_token.is_some()
+            || self.private_key_path.is_some()
+            || self.client_id.is_some() && self.client_secret.is_some()
+    }
 }
 
 impl<'a> Resolver<'a> {
@@ -198,13 +212,21 @@ impl<'a> Resolver<'a> {
             || matches!(self.base_from, Layer::Default | Layer::Environment)
     }
 
-    /// A token or authorize URL: never from a `.env` file when the credential is not from there too.
-    fn endpoint(&self, key: Key, credential_from: Option<Layer>) -> Option<&'a str> {
+    /// A token or authorize URL: from a `.env` file only if the server or the credential is from there too. A login by
+    /// browser has no credential of a file, so its code and its refresh token go to no URL that only a `.env` names.
+    fn endpoint(
+        &self,
+        key: Key,
+        credentials: &Credentials,
+        auth_type: Option<AuthType>,
+    ) -> Option<&'a str> {
         let (layer, text) = self.value(key)?;
-        let from_env_file_alone = layer == Layer::EnvFile
-            && self.base_from != Layer::EnvFile
-            && credential_from.is_some_and(|from| from != Layer::EnvFile);
-        (!from_env_file_alone).then_some(text)
+        let is_for_file_credential = credentials.from == Some(Layer::EnvFile)
+            && credentials.are_complete()
+            && auth_type != Some(AuthType::AuthorizationCode);
+        let may_name_it =
+            layer != Layer::EnvFile || self.base_from == Layer::EnvFile || is_for_file_credential;
+        may_name_it.then_some(text)
     }
 
     fn credentials(&self) -> Result<Credentials, ProfileError> {
@@ -376,11 +398,20 @@ mod tests {
             ..Layers::default()
         };
         assert_eq!(secret(&resolve("x", &by_flag).unwrap()), None);
+        let mut login = named.clone();
+        login.set(Key::ClientSecret, Some(String::new()));
         let token_url_from_env_file = Layers {
             profile: named,
             env_file: settings(&[(Key::TokenUrl, "https://b.example/token")]),
             ..Layers::default()
         };
+        // Nor does the refresh token of a login, which is no credential of a layer.
+        let with_login = Layers {
+            profile: login,
+            ..token_url_from_env_file.clone()
+        };
+        let profile = resolve("x", &with_login).unwrap();
+        assert!(profile.may_use_login && profile.token_url.is_none());
         assert!(
             resolve("x", &token_url_from_env_file)
                 .unwrap()

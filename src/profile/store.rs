@@ -82,10 +82,10 @@ impl Store {
     ) -> Result<T, E> {
         let path = self.path(name)?;
         let _lock = self.lock(name)?;
-        let before = read_file(&path)?;
-        let mut file = before.clone().unwrap_or_default();
+        let before = read_file(&path)?.unwrap_or_default();
+        let mut file = before.clone();
         let result = change(&mut file)?;
-        if before.as_ref() != Some(&file) {
+        if before != file {
             let text = serde_json::to_string_pretty(&file.keys).unwrap_or_default();
             files::replace(&path, text.as_bytes()).map_err(|source| ProfileError::File {
                 action: "write",

@@ -100,6 +100,12 @@ pub fn same_origin(one: &Url, other: &Url) -> bool {
     one.origin() == other.origin()
 }
 
+/// Whether a server is one of Medplum's own.
+pub fn is_medplum(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    host == "medplum.com" || host.ends_with(".medplum.com")
+}
+
 /// Whether two base URLs are the same but for slashes at the end.
 pub fn same_base(one: &Url, other: &Url) -> bool {
     one.as_str().trim_end_matches('/') == other.as_str().trim_end_matches('/')

@@ -1,5 +1,6 @@
 //! One file per auth type: what it puts into a token request.
 
+pub mod authorization_code;
 pub mod client_credentials;
 pub mod jwt_assertion;
 pub mod jwt_bearer;
@@ -36,7 +37,7 @@ impl Grant {
             Some(AuthType::ClientCredentials) => Some(Self::ClientCredentials),
             Some(AuthType::JwtBearer) => Some(Self::JwtBearer),
             Some(AuthType::JwtAssertion) => Some(Self::JwtAssertion),
-            Some(AuthType::Basic) => None,
+            Some(AuthType::Basic | AuthType::AuthorizationCode) => None,
             None if profile.private_key_path.is_some() => Some(Self::JwtAssertion),
             None => {
                 let pair = profile

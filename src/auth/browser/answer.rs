@@ -1,0 +1,148 @@
+//! What comes back from the authorize endpoint (RFC 6749 §4.1.2), by the browser or pasted.
+
+use url::form_urlencoded;
+
+use crate::secret::Secret;
+
+/// The one answer that is waited for.
+#[derive(Clone, Debug)]
+pub(super) struct Awaited {
+    pub(super) state: Secret,
+    /// The issuer, when discovery named one: an answer that names another is no answer (RFC 9207).
+    pub(super) issuer: Option<String>,
+}
+
+/// The answer to this login.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Code(Secret),
+    Denied { code: String, words: Option<String> },
+    Bad(String),
+}
+
+impl Awaited {
+    /// Reads the query of a redirect.
+    ///
+    /// # Errors
+    /// It belongs to no login or to another one, and why; the wait goes on.
+    pub(super) fn read(&self, query: &str) -> Result<Answer, &'static str> {
+        let all = |name: &str| -> Vec<String> {
+            form_urlencoded::parse(query.as_bytes())
+                .filter(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+                .collect()
+        };
+        match all("state").as_slice() {
+            [] => return Err("it has no state"),
+            [state] if state == self.state.expose() => {}
+            _ => return Err("its state is not the one of this login"),
+        }
+        let one = |name: &str| {
+            let mut values = all(name);
+            let value = values.pop().filter(|value| !value.is_empty());
+            if values.is_empty() {
+                Ok(value)
+            } else {
+                Err(format!("`{name}` came twice"))
+            }
+        };
+        Ok(self.answer(one).unwrap_or_else(Answer::Bad))
+    }
+
+    fn answer(
+        &self,
+        one: impl Fn(&str) -> Result<Option<String>, String>,
+    ) -> Result<Answer, String> {
+        if let (Some(issuer), Some(expected)) = (one("iss")?, &self.issuer)
+            && issuer != *expected
+        {
+            return Err(format!("it comes from {issuer}, not from {expected}"));
+        }
+        if let Some(code) = one("error")? {
+            let words = one("error_description")?.or(one("error_uri")?);
+            return Ok(Answer::Denied { code, words });
+        }
+        match one("code")? {
+            Some(code) => Ok(Answer::Code(Secret::new(code))),
+            None => Err("it holds neither a code nor an error".into()),
+        }
+    }
+}
+
+/// The query in a line that a person pasted: a whole redirect URL, or what stands after its `?`.
+pub(super) fn pasted_query(line: &str) -> Option<&str> {
+    let line = line.trim().trim_matches(['"', '\'', '<', '>']);
+    let line = line.split('#').next().unwrap_or_default();
+    let query = line.split_once('?').map_or(line, |(_, query)| query);
+    query.contains('=').then_some(query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> String {
+        let awaited = Awaited {
+            state: Secret::public("s-1"),
+            issuer: Some("https://i.example".into()),
+        };
+        match awaited.read(query) {
+            Err(reason) => format!("not ours: {reason}"),
+            Ok(Answer::Code(code)) => format!("code {}", code.expose()),
+            Ok(Answer::Denied { code, words }) => {
+                format!("denied {code} {}", words.unwrap_or_default())
+            }
+            Ok(Answer::Bad(reason)) => format!("bad: {reason}"),
+        }
+    }
+
+    #[test]
+    fn only_the_right_state_ends_the_wait() {
+        for query in [
+            "",
+            "code=c",
+            "code=c&state=",
+            "code=c&state=s-2",
+            "code=c&state=s-1&state=s-1",
+            "code=c&State=s-1",
+            "error=access_denied",
+            "error=access_denied&state=x",
+        ] {
+            assert!(
+                read(query).starts_with("not ours"),
+                "{query}: {}",
+                read(query)
+            );
+        }
+        assert_eq!(read("state=s-1&code=a%2Bb"), "code a+b");
+        assert_eq!(
+            read("state=s-1&code=c&iss=https%3A%2F%2Fi.example"),
+            "code c"
+        );
+        assert_eq!(
+            read("error=access_denied&error_description=No+thanks&state=s-1"),
+            "denied access_denied No thanks"
+        );
+        for query in [
+            "state=s-1",
+            "state=s-1&code=a&code=b",
+            "state=s-1&code=c&iss=x",
+        ] {
+            assert!(read(query).starts_with("bad: "), "{query}: {}", read(query));
+        }
+    }
+
+    #[test]
+    fn a_pasted_line_may_be_the_whole_address_or_its_end() {
+        let query = Some("code=c&state=s");
+        for line in [
+            "http://localhost:9615/?code=c&state=s",
+            " 'http://localhost:9615?code=c&state=s#_=_' \r",
+            "code=c&state=s",
+            "?code=c&state=s",
+        ] {
+            assert_eq!(pasted_query(line), query, "{line}");
+        }
+        assert_eq!(pasted_query("yes"), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! A stored login renewed. Servers that rotate refresh tokens take the old one back with the answer, so the new one is
+//! on disk before anything else happens.
+
+use url::Url;
+
+use super::cache::Cache;
+use super::{AuthError, Token, TokenRefusal, exchange, grant};
+use crate::http::Http;
+use crate::profile::Profile;
+
+/// Renews a login; the caller holds the lock on the profile's tokens.
+///
+/// # Errors
+/// [`AuthError::Expired`] without a refresh token, [`AuthError::LoginOver`] when the server takes it no more.
+pub(super) async fn renew(
+    http: &Http,
+    profile: &Profile,
+    cache: &Cache,
+    token_url: &Url,
+    login: &Token,
+) -> Result<Token, AuthError> {
+    let Some(refresh_token) = &login.refresh_token else {
+        return Err(AuthError::Expired {
+            profile: profile.name.clone(),
+        });
+    };
+    let request = grant::refresh::request(profile, refresh_token);
+    match exchange::exchange(http, token_url, || Ok(request.clone())).await {
+        Ok(mut token) => {
+            token.keep_from(login);
+            cache
+                .renew_login(profile, login, &token)
+                .map_err(AuthError::NotStored)?;
+            Ok(token)
+        }
+        Err(AuthError::Refused(refusal)) if is_about_the_login(&refusal) => {
+            // Where there are no locks, another process may have renewed it in the meantime.
+            match cache.read(profile, true)? {
+                Some(other) if other.access_token != login.access_token && other.is_fresh() => {
+                    Ok(other)
+                }
+                _ => Err(AuthError::LoginOver {
+                    profile: profile.name.clone(),
+                    refusal,
+                }),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a refusal means that the refresh token is good no more. The RFC's word is `invalid_grant` (RFC 6749 §5.2);
+/// Medplum's server says `invalid_request`, others nothing.
+fn is_about_the_login(refusal: &TokenRefusal) -> bool {
+    let is_about_the_client = matches!(
+        refusal.code.as_deref(),
+        Some("invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope")
+    );
+    matches!(refusal.status.as_u16(), 400 | 401) && !is_about_the_client
+}

@@ -1,0 +1,46 @@
+//! `medplum logout`
+
+use clap::Args;
+
+use crate::auth::cache::Cache;
+use crate::auth::revocation::{self, Revoked};
+use crate::context::Context;
+
+/// Give the tokens of a profile back to the server and forget them; the settings stay
+#[derive(Args, Debug)]
+pub struct LogoutArgs {}
+
+pub async fn run(context: &Context, _args: LogoutArgs) -> anyhow::Result<()> {
+    let (mut profile, _) = context.resolve(false)?;
+    profile.client_id = profile.login_client_id().map(str::to_owned);
+    let name = profile.name.clone();
+    let cache = Cache::new(context.store.clone(), &name);
+    // A renewal that runs just now would bring the login back.
+    let _lock = cache.lock_tokens().await;
+    let tokens = cache.all_of(&profile)?;
+    let revoked = if tokens.is_empty() {
+        Revoked::Yes
+    } else {
+        revocation::revoke(&context.http()?, &profile, &cache, &tokens).await
+    };
+    let output = &context.output;
+    if !cache.clear()? {
+        output.note(&format!("Profile {name} has no login"));
+        return Ok(());
+    }
+    match revoked {
+        Revoked::Yes => {}
+        Revoked::NotOffered => output.note(&format!(
+            "{} takes no tokens back; they end by themselves",
+            profile.base_url
+        )),
+        Revoked::Failed(reason) => output.warn(&format!(
+            "The server did not take all tokens back ({reason}); they are good until they end by themselves."
+        )),
+    }
+    output.note(&format!(
+        "Logged out of {} (profile {name})",
+        profile.base_url
+    ));
+    Ok(())
+}
