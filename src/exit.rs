@@ -121,6 +121,10 @@ fn of_bulk(error: &BulkError) -> (u8, Option<String>) {
             USAGE,
             Some("move it away and run the same command again, which goes on; or choose another folder with -d".into()),
         ),
+        BulkError::Async(error @ (AsyncError::Failed(_) | AsyncError::Gone(_))) => (
+            of_async(error).0,
+            Some("start a new export with the same command and --restart".into()),
+        ),
         BulkError::Async(error) => of_async(error),
         BulkError::Fhir(FhirError::Refused(refusal)) if refusal.status.as_u16() == 405 => (
             FAILED,

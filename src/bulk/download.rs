@@ -129,11 +129,10 @@ impl Download {
         let file = landing::temporary_for(&self.path).map_err(Failure::Disk)?;
         let mut sink = Sink::new(gzip, Target::new(file, self));
         let mut wire_bytes = 0_u64;
-        while let Some(chunk) = body
-            .chunk()
-            .await
-            .map_err(|error| Failure::Passing(error.to_string(), None))?
-        {
+        while let Some(chunk) = body.chunk().await.map_err(|error| match error {
+            HttpError::Encoding { .. } => Failure::Lasting(error.to_string()),
+            _ => Failure::Passing(error.to_string(), None),
+        })? {
             wire_bytes += chunk.len() as u64;
             sink.write(&chunk)
                 .map_err(|error| Self::write_failure(error, sink.get_mut()))?;

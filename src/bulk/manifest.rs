@@ -41,6 +41,8 @@ pub enum ManifestError {
     NotAManifest { url: String, found: String },
     #[error("the manifest at {url} lists a file without a usable URL: {found}")]
     BadFile { url: String, found: String },
+    #[error("the manifest at {url} names a next page that is no URL: {found}")]
+    BadNext { url: String, found: String },
     #[error("the manifest's pages lead in a circle at {url}")]
     Loop { url: String },
 }
@@ -102,7 +104,7 @@ pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, Man
             else {
                 let found = item.get("url").cloned().unwrap_or(Value::Null);
                 return Err(ManifestError::BadFile {
-                    url: shown,
+                    url: shown.clone(),
                     found: words::shortened(&found.to_string()),
                 });
             };
@@ -115,7 +117,18 @@ pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, Man
             });
         }
     }
-    manifest.next = next_link(&json).and_then(|link| url.join(link).ok());
+    if let Some(link) = next_link(&json) {
+        // Passing over it would hide the files of all later pages.
+        let next = url
+            .join(link)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"));
+        let bad_link = || ManifestError::BadNext {
+            url: shown.clone(),
+            found: words::shortened(link),
+        };
+        manifest.next = Some(next.ok_or_else(bad_link)?);
+    }
     Ok(manifest)
 }
 

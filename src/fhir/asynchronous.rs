@@ -8,8 +8,8 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 
-use super::{Answer, Client, FhirError, LARGEST_ANSWER, Refusal, TokenRule};
-use crate::http::{HttpError, Request, Response, retry};
+use super::{Answer, Client, FhirError, Refusal, TokenRule};
+use crate::http::{HttpError, Request, retry};
 use crate::secret;
 
 /// Server's answers that ask for no wait get this one; BCDA says `Retry-After: 0`.
@@ -125,67 +125,22 @@ pub async fn wait(
 ) -> Result<Finished, AsyncError> {
     let started = Instant::now();
     let mut backoff = SHORTEST_WAIT;
-    let mut failures = 0;
-    let mut bare_errors = 0;
+    let mut stumbles = Stumbles::default();
     if let Some(wait) = first_wait {
         tokio::time::sleep(wait.min(patience.max_retry_after)).await;
     }
     loop {
-        let request = Request::new(Method::GET, status_url.clone())
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
-        // Retries are this loop's business: it knows how long the server wants to be left alone.
-        let answer = client.send_with(request, TokenRule::OwnOrigins, 0).await;
-        let (words, asked, failed) = match answer {
-            Ok(answer) => {
-                let asked = retry::retry_after(&answer.headers, SystemTime::now());
-                let progress = answer.header("x-progress").map(str::to_owned);
-                match job_status(&answer) {
-                    status if status == StatusCode::ACCEPTED => {
-                        failures = 0;
-                        bare_errors = 0;
-                        (progress, asked, false)
-                    }
-                    status if status.is_success() => return finish(answer).await,
-                    status => {
-                        let refusal = Refusal::read(Method::GET, answer).await;
-                        bare_errors += 1;
-                        let bare =
-                            status == StatusCode::INTERNAL_SERVER_ERROR && !refusal.is_outcome;
-                        let again = retry::is_passing(status)
-                            || refusal.is_transient
-                            || bare && bare_errors < MOST_BARE_ERRORS;
-                        if !again {
-                            let gone = matches!(status.as_u16(), 404 | 410);
-                            return Err(match status.as_u16() {
-                                401 | 403 => {
-                                    AsyncError::Fhir(FhirError::Refused(Box::new(refusal)))
-                                }
-                                _ if gone => AsyncError::Gone(Box::new(refusal)),
-                                _ => AsyncError::Failed(Box::new(refusal)),
-                            });
-                        }
-                        // Being told to slow down is no failure.
-                        if status != StatusCode::TOO_MANY_REQUESTS {
-                            failures += 1;
-                        }
-                        let words = refusal.to_string();
-                        if failures >= MOST_FAILURES {
-                            return Err(AsyncError::OutOfReach(Box::new(FhirError::Refused(
-                                Box::new(refusal),
-                            ))));
-                        }
-                        (Some(words), asked, true)
-                    }
-                }
+        let (words, asked, failed) = match look(client, status_url).await? {
+            Look::Finished(finished) => return Ok(finished),
+            Look::Running { words, asked } => {
+                stumbles = Stumbles::default();
+                (words, asked, false)
             }
-            Err(FhirError::Http(error)) if !matches!(error, HttpError::Setup { .. }) => {
-                failures += 1;
-                if failures >= MOST_FAILURES {
-                    return Err(AsyncError::OutOfReach(Box::new(error.into())));
-                }
-                (Some(error.to_string()), None, true)
+            Look::Stumbled { error, asked } => {
+                let words = error.to_string();
+                stumbles.count(error)?;
+                (Some(words), asked, true)
             }
-            Err(error) => return Err(error.into()),
         };
         let wait = match asked {
             Some(asked) => asked.clamp(SHORTEST_WAIT, patience.max_retry_after.max(SHORTEST_WAIT)),
@@ -212,8 +167,95 @@ pub async fn wait(
     }
 }
 
+/// What one look at the status found.
+enum Look {
+    Finished(Finished),
+    Running {
+        words: Option<String>,
+        asked: Option<Duration>,
+    },
+    /// The look failed, which says nothing of the job.
+    Stumbled {
+        error: FhirError,
+        asked: Option<Duration>,
+    },
+}
+
+/// Looks at the status once. Retries are the caller's business: it knows how long the server wants to be left alone.
+async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError> {
+    let request = Request::new(Method::GET, status_url.clone())
+        .header(ACCEPT, HeaderValue::from_static("application/json"));
+    let answer = match client.read_once(request, TokenRule::OwnOrigins).await {
+        Ok(answer) => answer,
+        Err(FhirError::Http(error)) if !matches!(error, HttpError::Setup { .. }) => {
+            return Ok(Look::Stumbled {
+                error: error.into(),
+                asked: None,
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let asked = retry::retry_after(&answer.headers, SystemTime::now());
+    let status = job_status(&answer);
+    if status == StatusCode::ACCEPTED {
+        let words = answer.header("x-progress").map(str::to_owned);
+        return Ok(Look::Running { words, asked });
+    }
+    if status.is_success() {
+        return Ok(Look::Finished(Finished {
+            url: answer.url,
+            status: answer.status,
+            headers: answer.headers,
+            body: answer.body,
+        }));
+    }
+    let refusal = Box::new(Refusal::of_answer(answer));
+    let is_bare_error = status == StatusCode::INTERNAL_SERVER_ERROR && !refusal.is_outcome;
+    match status.as_u16() {
+        _ if retry::is_passing(status) || refusal.is_transient || is_bare_error => {
+            Ok(Look::Stumbled {
+                error: FhirError::Refused(refusal),
+                asked,
+            })
+        }
+        401 | 403 => Err(AsyncError::Fhir(FhirError::Refused(refusal))),
+        404 | 410 => Err(AsyncError::Gone(refusal)),
+        _ => Err(AsyncError::Failed(refusal)),
+    }
+}
+
+/// Failed looks in a row.
+#[derive(Debug, Default)]
+struct Stumbles {
+    all: u32,
+    /// 500s without an outcome.
+    bare: u32,
+}
+
+impl Stumbles {
+    /// Counts a failed look, and says when it was one too many.
+    fn count(&mut self, error: FhirError) -> Result<(), AsyncError> {
+        match &error {
+            // Being told to slow down is no failure.
+            FhirError::Refused(refusal) if refusal.status == StatusCode::TOO_MANY_REQUESTS => {}
+            FhirError::Refused(refusal) if refusal.status == StatusCode::INTERNAL_SERVER_ERROR => {
+                self.all += 1;
+                self.bare += u32::from(!refusal.is_transient);
+            }
+            _ => self.all += 1,
+        }
+        match error {
+            FhirError::Refused(refusal) if self.bare >= MOST_BARE_ERRORS => {
+                Err(AsyncError::Failed(refusal))
+            }
+            error if self.all >= MOST_FAILURES => Err(AsyncError::OutOfReach(Box::new(error))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The job's status: the HTTP one, unless the server says it apart (Bulk Data 3.0, `separate-export-status`).
-fn job_status(answer: &Response) -> StatusCode {
+fn job_status(answer: &Answer) -> StatusCode {
     let separate = answer
         .header("x-export-status")
         .and_then(|text| text.split_whitespace().next()?.parse::<u16>().ok())
@@ -221,21 +263,6 @@ fn job_status(answer: &Response) -> StatusCode {
     separate
         .filter(|_| answer.status.is_success())
         .unwrap_or(answer.status)
-}
-
-async fn finish(answer: Response) -> Result<Finished, AsyncError> {
-    let (url, status, headers) = (answer.url.clone(), answer.status, answer.headers.clone());
-    let body = answer
-        .body
-        .bytes(LARGEST_ANSWER)
-        .await
-        .map_err(FhirError::from)?;
-    Ok(Finished {
-        url,
-        status,
-        headers,
-        body,
-    })
 }
 
 /// Tells the server that the job's files are not needed any more, or to stop it. 404 is fine: it is gone already.

@@ -17,25 +17,30 @@ pub struct Body {
     url: Url,
     read_timeout: Duration,
     gzip: bool,
+    /// An encoding that was not offered; the bytes mean nothing then.
+    unknown_encoding: Option<String>,
 }
 
 impl Body {
     pub(super) fn new(answer: reqwest::Response, url: Url, read_timeout: Duration) -> Self {
-        let gzip = answer
+        let encoding = answer
             .headers()
             .get(CONTENT_ENCODING)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| {
-                matches!(
-                    value.trim().to_ascii_lowercase().as_str(),
-                    "gzip" | "x-gzip"
-                )
-            });
+            .map(|value| {
+                String::from_utf8_lossy(value.as_bytes())
+                    .trim()
+                    .to_ascii_lowercase()
+            })
+            .filter(|encoding| !encoding.is_empty() && encoding != "identity");
+        let gzip = encoding
+            .as_deref()
+            .is_some_and(|encoding| matches!(encoding, "gzip" | "x-gzip"));
         Self {
             answer,
             url,
             read_timeout,
             gzip,
+            unknown_encoding: encoding.filter(|_| !gzip),
         }
     }
 
@@ -59,8 +64,14 @@ impl Body {
     /// The next bytes as they are on the wire; `None` at the end of a complete body.
     ///
     /// # Errors
-    /// The connection broke, stood still too long, or ended before the promised length.
+    /// The connection broke, stood still too long, or ended before the promised length; an encoding not offered.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        if let Some(encoding) = &self.unknown_encoding {
+            return Err(HttpError::Encoding {
+                url: Box::new(self.url.clone()),
+                reason: format!("it is encoded as {encoding}, which was not asked for"),
+            });
+        }
         self.answer.chunk().await.map_err(|error| {
             if error.is_timeout() {
                 return HttpError::Timeout {

@@ -9,6 +9,13 @@ mod support;
 
 mod cli;
 mod docs_page;
+mod export;
+mod export_docs;
+mod export_faults;
+mod export_files;
+mod export_manifest;
+mod export_reports;
+mod export_tokens;
 mod layers;
 mod many;
 mod profile;

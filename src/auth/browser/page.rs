@@ -1,5 +1,7 @@
 //! The pages that a browser shows after a sign-in: plain HTML that loads nothing.
 
+use std::fmt::Write as _;
+
 use oauth2::CsrfToken;
 
 const STYLE: &str = "\
@@ -106,16 +108,13 @@ impl Page {
 
     fn html(&self, nonce: &str) -> String {
         let class = if self.good { "yes" } else { "no" };
-        let lines: String = self
-            .lines
-            .iter()
-            .enumerate()
-            .map(|(at, line)| {
-                let class = if at == 0 { "" } else { " class=\"small\"" };
-                // The server's words may repeat what it was told.
-                format!("<p{class}>{}</p>\n", escaped(&crate::secret::mask(line)))
-            })
-            .collect();
+        let mut lines = String::new();
+        for (at, line) in self.lines.iter().enumerate() {
+            let class = if at == 0 { "" } else { " class=\"small\"" };
+            // The server's words may repeat what it was told.
+            let words = escaped(&crate::secret::mask(line));
+            let _ = writeln!(lines, "<p{class}>{words}</p>");
+        }
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title} - medplum</title>\n\

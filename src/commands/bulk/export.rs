@@ -17,7 +17,7 @@ use crate::bulk::names::NameStyle;
 use crate::bulk::{BulkError, Observer, Summary};
 use crate::context::Context;
 use crate::exit::{self, Failure};
-use crate::fhir::asynchronous::Patience;
+use crate::fhir::asynchronous::{AsyncError, Patience};
 use crate::output::Format;
 
 /// Export NDJSON files in bulk, each complete and checked
@@ -273,7 +273,12 @@ fn report_file_size_limit_as_an_error() {
 
 /// An export that was stopped goes on where it is; its job runs on at the server meanwhile.
 fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
+    let dead = matches!(
+        error,
+        BulkError::Async(AsyncError::Failed(_) | AsyncError::Gone(_))
+    );
     match bars.status_url() {
+        Some(_) if dead => {}
         Some(url) => context.output.warn(&format!(
             "The export is not complete. Run the same command again to go on.\n  Status URL: {url}"
         )),

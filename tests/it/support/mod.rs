@@ -2,6 +2,7 @@
 //! Plain threads and `std::net`, so that the servers share no code with the client they test.
 
 pub mod answer;
+pub mod bulk;
 pub mod fhir;
 pub mod medplum;
 pub mod oauth;
@@ -11,6 +12,7 @@ pub mod run;
 pub mod server;
 
 pub use answer::Answer;
+pub use bulk::Bulk;
 pub use fhir::Site;
 pub use medplum::Medplum;
 pub use oauth::TokenEndpoint;

@@ -1,0 +1,239 @@
+//! The manifest of `bulk export`: every published shape and what servers make of them, its pages, and what is none.
+
+use serde_json::json;
+
+use crate::support::bulk::{PATIENTS, STATUS, ndjson, pending};
+use crate::support::{Answer, Bulk};
+
+const THREE: [&str; 3] = [
+    "Condition_files_c.ndjson",
+    "Observation_files_o.ndjson",
+    "Patient_files_p.ndjson",
+];
+
+/// B11: a manifest whose Content-Type is not JSON led to exit 0 and no file.
+#[test]
+fn a_manifest_is_read_in_every_shape_that_servers_make() {
+    type Change = fn(&mut serde_json::Value);
+    let changes: [(&str, Change); 8] = [
+        ("the string true (Epic)", |m| {
+            m["requiresAccessToken"] = json!("true");
+        }),
+        ("no deleted, no error", |m| {
+            m.as_object_mut()
+                .unwrap()
+                .retain(|key, _| key != "deleted" && key != "error");
+        }),
+        ("null lists", |m| {
+            (m["deleted"], m["error"]) = (json!(null), json!(null));
+        }),
+        ("no request, no time", |m| {
+            m.as_object_mut()
+                .unwrap()
+                .retain(|key, _| key != "request" && key != "transactionTime");
+        }),
+        ("fields nobody knows (HAPI, BCDA)", |m| {
+            (m["message"], m["JobID"], m["output"][0]["x"]) = (json!("done"), json!(7), json!({}));
+        }),
+        ("extension as object and as array (AB2D)", |m| {
+            m["extension"] = json!({"https://example.com/x": 1});
+            m["output"][0]["extension"] =
+                json!([{"url": "https://example.com/y", "valueDecimal": 2}]);
+        }),
+        ("counts, one of them a string", |m| {
+            (m["output"][0]["count"], m["output"][1]["count"]) = (json!(2), json!("2"));
+        }),
+        ("relative URLs", |m| {
+            (m["output"][0]["url"], m["output"][1]["url"]) =
+                (json!("/files/p"), json!("../../../files/o"));
+        }),
+    ];
+    for (name, change) in changes {
+        let bulk = Bulk::with_three_files();
+        bulk.manifest(change);
+        let run = bulk.export(&[]);
+        assert_eq!(
+            (run.code, bulk.names()),
+            (0, THREE.map(str::to_owned).to_vec()),
+            "{name}\n{run}"
+        );
+    }
+    for content_type in [
+        "text/plain",
+        "application/octet-stream",
+        "application/fhir+json",
+        "text/html",
+        "",
+    ] {
+        let bulk = Bulk::with_three_files();
+        bulk.status([Answer::new(200, content_type, bulk.manifest_text())]);
+        let run = bulk.export(&[]);
+        assert_eq!(
+            (run.code, bulk.names()),
+            (0, THREE.map(str::to_owned).to_vec()),
+            "{content_type}\n{run}"
+        );
+    }
+    for answer in [
+        |text: &str| Answer::new(200, "application/json", format!("\u{feff}{text}\r\n")),
+        |text: &str| Answer::new(200, "application/json", text).gzip(),
+        |text: &str| Answer::new(200, "application/json", text).chunked(),
+    ] {
+        let bulk = Bulk::with_three_files();
+        bulk.status([answer(&bulk.manifest_text())]);
+        let _ = bulk.export(&[]).ok();
+        assert_eq!(bulk.names(), THREE);
+    }
+}
+
+/// B10: `error` was ignored; the 4.0 ballot calls it `outcome` and has no `request`.
+#[test]
+fn the_outcome_list_of_bulk_data_4_is_the_error_list() {
+    let bulk = Bulk::open();
+    bulk.manifest(|manifest| {
+        *manifest = json!({
+            "manifestType": "http://hl7.org/fhir/uv/bulkdata/ManifestType/bulk-export",
+            "transactionTime": "2026-01-31T10:00:00Z", "requiresAccessToken": true,
+            "outputFormat": "application/fhir+ndjson", "output": [], "outcome": [], "extension": [],
+        });
+    });
+    let line = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}"#;
+    bulk.file("output", "Patient", "/files/p", ndjson(PATIENTS));
+    bulk.file("outcome", "OperationOutcome", "/files/e", ndjson(line));
+    let _ = bulk.export(&[]).ok();
+    assert_eq!(
+        bulk.names(),
+        [
+            "Patient_files_p.ndjson",
+            "errors/OperationOutcome_files_e.ndjson"
+        ]
+    );
+}
+
+/// B10: `link` was ignored, so that an export of several pages looked complete after the first.
+#[test]
+fn all_pages_of_a_manifest_are_fetched_and_waited_for() {
+    let bulk = Bulk::with_three_files();
+    bulk.manifest(|manifest| manifest["link"] = json!([{"relation": "next", "url": "1?page=2"}]));
+    let page = |target: &str, link: &str| {
+        let next = if link.is_empty() {
+            json!([])
+        } else {
+            json!([{"relation": "next", "url": link}])
+        };
+        let page = json!({
+            "transactionTime": "2026-01-31T10:00:00Z", "requiresAccessToken": true, "link": next,
+            "output": [{"type": "Patient", "url": bulk.server.url(target)}], "error": [],
+        });
+        bulk.server.on("GET", target, ndjson(PATIENTS));
+        Answer::new(200, "application/json", page.to_string())
+    };
+    let second = page(
+        "/files/p2",
+        &bulk.server.url("/fhir/R4/bulkstatus/1?page=3"),
+    );
+    let third = page("/files/p3", "");
+    bulk.server
+        .on_sequence("GET", "/fhir/R4/bulkstatus/1?page=2", [pending(), second]);
+    bulk.server.on("GET", "/fhir/R4/bulkstatus/1?page=3", third);
+    let run = bulk.export(&[]).ok();
+    let two_more = ["Patient_files_p2.ndjson", "Patient_files_p3.ndjson"];
+    assert_eq!(bulk.names(), [&THREE[..], &two_more].concat(), "{run}");
+    assert_eq!(run.stdout.lines().count(), 5);
+    // The job is deleted where it was started, not at its last page.
+    let last = bulk.server.requests().pop().unwrap();
+    assert_eq!(last.line(), format!("DELETE {STATUS}"));
+}
+
+#[test]
+fn pages_that_lead_in_a_circle_fail() {
+    let bulk = Bulk::with_three_files();
+    bulk.manifest(|manifest| manifest["link"] = json!([{"relation": "next", "url": STATUS}]));
+    let _ = bulk.export(&[]).fails(1).says("circle").prints("");
+    assert_eq!(bulk.names(), [""; 0]);
+}
+
+/// A page that is not there must not make an export look complete (B10).
+#[test]
+fn a_page_that_cannot_be_had_fails_the_export() {
+    for (link, answer) in [
+        (
+            "1?page=2",
+            Answer::outcome(404, "not-found", "the page has expired"),
+        ),
+        (
+            "1?page=2",
+            Answer::new(200, "text/html", "<title>Sign in</title>"),
+        ),
+        ("http://[", Answer::empty(200)),
+        ("s3://bucket/page-2", Answer::empty(200)),
+    ] {
+        let bulk = Bulk::with_three_files();
+        bulk.manifest(|manifest| manifest["link"] = json!([{"relation": "next", "url": link}]));
+        bulk.server
+            .on("GET", "/fhir/R4/bulkstatus/1?page=2", answer);
+        let run = bulk.export(&[]);
+        assert_ne!(run.code, 0, "{link}\n{run}");
+        assert_eq!(bulk.deletes(), 0, "{link}");
+    }
+}
+
+#[test]
+fn what_is_no_manifest_fails() {
+    for (answer, words) in [
+        (
+            Answer::new(200, "text/html", "<html><title>Sign in</title></html>"),
+            "Sign in",
+        ),
+        (
+            Answer::outcome(200, "processing", "it went wrong"),
+            "OperationOutcome",
+        ),
+        (Answer::new(200, "application/json", ""), "empty"),
+        (Answer::new(200, "application/json", "[]"), "not a manifest"),
+        (
+            Answer::new(200, "application/json", r#"{"output":{}}"#),
+            "output",
+        ),
+        (
+            Answer::new(
+                200,
+                "application/json",
+                r#"{"output":[{"type":"Patient"}]}"#,
+            ),
+            "URL",
+        ),
+        (
+            Answer::new(
+                200,
+                "application/json",
+                r#"{"output":[{"type":"Patient","url":"s3://b/p"}]}"#,
+            ),
+            "s3://b/p",
+        ),
+        (Answer::empty(204), "204"),
+    ] {
+        let bulk = Bulk::with_three_files();
+        bulk.status([answer]);
+        let _ = bulk
+            .export(&[])
+            .fails(1)
+            .says(words)
+            .says(STATUS)
+            .prints("");
+        assert_eq!(bulk.names(), [""; 0], "{words}");
+        assert_eq!(bulk.deletes(), 0, "{words}");
+    }
+}
+
+#[test]
+fn an_export_without_files_is_complete() {
+    let bulk = Bulk::open();
+    let _ = bulk
+        .export(&[])
+        .ok()
+        .prints("")
+        .says("0 resources in 0 files");
+    assert_eq!(bulk.names(), [""; 0]);
+    assert_eq!(bulk.deletes(), 1);
+}
