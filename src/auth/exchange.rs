@@ -35,6 +35,15 @@ impl TokenRequest {
         Self::default().with("grant_type", Some(grant_type))
     }
 
+    /// Whether the request may be sent again when its answer was lost. A code or a refresh token is good for one use
+    /// only; the client's own credentials just bring another token.
+    fn is_repeatable(&self) -> bool {
+        let grant_type = self.form.iter().find(|(name, _)| *name == "grant_type");
+        grant_type.is_some_and(|(_, value)| {
+            !matches!(value.expose(), "authorization_code" | "refresh_token")
+        })
+    }
+
     /// A request to an endpoint beside the token endpoint: no grant type.
     pub fn form() -> Self {
         Self::default()
@@ -166,9 +175,10 @@ pub async fn exchange(
         if let Some(signed) = &signed {
             http.trace.line(1, &format!("* assertion: {signed}"));
         }
+        let repeatable = request.is_repeatable();
         let answer = match http.send(request.into_http(url)).await {
             Ok(answer) => answer,
-            Err(error) if error.was_not_sent() => match retry.wait(None) {
+            Err(error) if repeatable || error.was_not_sent() => match retry.wait(None) {
                 Some(wait) => {
                     tokio::time::sleep(wait).await;
                     continue;

@@ -207,7 +207,7 @@ fn check(fault: Fault) {
         }
         Always(answer) => bulk.server.on(method, path, answer),
     }
-    let run = bulk.export(&["--read-timeout", "1s"]);
+    let run = bulk.export(&["--read-timeout", "2s"]);
     assert_eq!(run.code, code, "{name}: exit code\n{run}");
     assert!(
         run.stderr.contains(words),

@@ -351,6 +351,9 @@ fn one_file_at_a_time_comes_in_the_order_of_the_manifest() {
         .filter(|line| line.contains("/files/"))
         .collect();
     assert_eq!(files, ["GET /files/p", "GET /files/o", "GET /files/c"]);
+    // HAPI wraps what is asked for in another way into a Binary; AB2D refuses it.
+    let accept = bulk.server.request_to("/files/p");
+    assert_eq!(accept.header("Accept"), Some("application/fhir+ndjson"));
 }
 
 #[test]

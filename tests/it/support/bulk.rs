@@ -31,6 +31,7 @@ pub struct Bulk {
     state: Arc<Mutex<State>>,
 }
 
+#[derive(Default)]
 struct State {
     manifest: Value,
     status: VecDeque<Answer>,
@@ -65,45 +66,29 @@ impl Bulk {
         let manifest = json!({
             "transactionTime": "2026-01-31T10:00:00.000Z",
             "request": site.server.url(&format!("{base}/$export")),
-            "requiresAccessToken": true,
-            "output": [], "deleted": [], "error": [],
+            "requiresAccessToken": true, "output": [], "deleted": [], "error": [],
         });
-        let state = Arc::new(Mutex::new(State {
-            manifest,
-            status: VecDeque::new(),
-            deleted: false,
-        }));
+        let state = Arc::new(Mutex::new(State::default()));
+        state.lock().unwrap().manifest = manifest;
         let status_url = site.server.url(status);
         site.server.handler(move |request| {
             let level = request.path().strip_prefix(base)?.strip_suffix("$export")?;
-            matches!(level, "/" | "/Patient/" | "/Group/all/")
-                .then(|| kick_off(request, &status_url))
+            let is_known = matches!(level, "/" | "/Patient/" | "/Group/all/");
+            is_known.then(|| kick_off(request, &status_url))
         });
         let job = Arc::clone(&state);
         site.server.handler(move |request| {
             (request.path() == status).then(|| job.lock().unwrap().answer(request))
         });
-        let bulk = Self { site, state };
-        bulk.guard_files(&bulk.server);
-        bulk
+        guard_files(&site.server, &state, &site.tokens);
+        Self { site, state }
     }
 
     /// Another host for files.
     pub fn file_host(&self) -> Server {
         let host = Server::start();
-        self.guard_files(&host);
+        guard_files(&host, &self.state, &self.tokens);
         host
-    }
-
-    /// Files want a token exactly when the manifest says so: a signed URL fails with one, as at S3.
-    fn guard_files(&self, server: &Server) {
-        let (state, tokens) = (Arc::clone(&self.state), self.tokens.clone());
-        server.guard(move |request| {
-            request.path().strip_prefix("/files/")?;
-            let required = &state.lock().unwrap().manifest["requiresAccessToken"];
-            let required = required == true || required == "true";
-            check_file(request, required, &tokens)
-        });
     }
 
     /// Changes the manifest.
@@ -118,8 +103,8 @@ impl Bulk {
 
     /// Puts a file of this server into a list of the manifest.
     pub fn file(&self, list: &str, resource_type: &str, target: &str, answer: Answer) {
-        let url = self.server.url(target);
-        self.entry(list, json!({"type": resource_type, "url": url}));
+        let entry = json!({"type": resource_type, "url": self.server.url(target)});
+        self.entry(list, entry);
         self.server.on("GET", target, answer);
     }
 
@@ -178,11 +163,8 @@ impl Bulk {
 
     /// How often the job was deleted.
     pub fn deletes(&self) -> usize {
-        let lines = self.server.lines();
-        lines
-            .iter()
-            .filter(|line| line.starts_with("DELETE"))
-            .count()
+        let requests = self.server.requests();
+        requests.iter().filter(|r| r.method == "DELETE").count()
     }
 }
 
@@ -207,38 +189,37 @@ impl State {
 
 /// The answer to a kick-off. Headers are compared whole, as DPC does.
 fn kick_off(request: &Request, status_url: &str) -> Answer {
-    let refuse = |words: &str| Answer::outcome(400, "invalid", words);
-    if request.header("Accept") != Some("application/fhir+json") {
-        return refuse("The Accept header must be application/fhir+json");
-    }
-    if request.header("Prefer") != Some("respond-async") {
-        return refuse("The Prefer header must be respond-async");
-    }
     let content_type = request.header("Content-Type");
-    let by_the_book = match request.method.as_str() {
+    let is_good = match request.method.as_str() {
         "GET" => request.body.is_empty() && content_type.is_none(),
-        "POST" if content_type == Some("application/fhir+json") => {
-            request.json()["resourceType"] == "Parameters"
-        }
+        "POST" if content_type != Some("application/fhir+json") => false,
+        "POST" => request.json()["resourceType"] == "Parameters",
         _ => false,
     };
-    if !by_the_book {
-        return refuse("a kick-off is a GET without a body, or a POST with Parameters");
+    if !is_good
+        || request.header("Accept") != Some("application/fhir+json")
+        || request.header("Prefer") != Some("respond-async")
+    {
+        return Answer::outcome(400, "invalid", "that is no kick-off");
     }
     Answer::empty(202).header("Content-Location", status_url)
 }
 
-fn check_file(request: &Request, required: bool, tokens: &TokenEndpoint) -> Option<Answer> {
-    let authorization = request.header("Authorization");
-    if required && !tokens.accepts(authorization) {
-        return Some(Answer::outcome(401, "login", "a good token is needed"));
-    }
-    if !required && authorization.is_some() {
-        let words = "<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>";
-        return Some(Answer::new(400, "application/xml", words));
-    }
-    (request.header("Accept") != Some("application/fhir+ndjson"))
-        .then(|| Answer::outcome(406, "not-supported", "files are application/fhir+ndjson"))
+/// Files want a token exactly when the manifest says so: a signed URL fails with one, as at S3.
+fn guard_files(server: &Server, state: &Arc<Mutex<State>>, tokens: &TokenEndpoint) {
+    let (state, tokens) = (Arc::clone(state), tokens.clone());
+    server.guard(move |request| {
+        request.path().strip_prefix("/files/")?;
+        let required = &state.lock().unwrap().manifest["requiresAccessToken"];
+        let authorization = request.header("Authorization");
+        if required == true || required == "true" {
+            let refusal = || Answer::outcome(401, "login", "a good token is needed");
+            (!tokens.accepts(authorization)).then(refusal)
+        } else {
+            let words = "<Error><Message>Only one auth mechanism allowed</Message></Error>";
+            authorization.map(|_| Answer::new(400, "application/xml", words))
+        }
+    });
 }
 
 /// A file of an export.
@@ -250,8 +231,7 @@ pub fn ndjson(body: impl AsRef<[u8]>) -> Answer {
 pub fn outcome(severity: &str) -> String {
     let words = format!("some {severity}");
     let issue = json!({"severity": severity, "code": "processing", "diagnostics": words});
-    let outcome = json!({"resourceType": "OperationOutcome", "issue": [issue]});
-    format!("{outcome}\n")
+    json!({"resourceType": "OperationOutcome", "issue": [issue]}).to_string() + "\n"
 }
 
 /// A job that is not done yet.
