@@ -154,3 +154,39 @@ fn jws(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
         Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Settings;
+    use crate::profile::resolve::{Layers, resolve};
+
+    #[test]
+    fn the_audience_is_the_token_url_a_path_below_the_base_or_an_absolute_uri_word_for_word() {
+        let token_url = Url::parse("https://sso.example/token").unwrap();
+        for (set, audience) in [
+            (None, "https://sso.example/token"),
+            (
+                Some("/oauth2/token"),
+                "https://api.example/ctx/oauth2/token",
+            ),
+            (Some("oauth2/token"), "https://api.example/ctx/oauth2/token"),
+            (Some("https://other.example"), "https://other.example"),
+            (
+                Some("https://other.example:443/t/"),
+                "https://other.example:443/t/",
+            ),
+            (Some("urn:example:server"), "urn:example:server"),
+        ] {
+            let mut flags = Settings::default();
+            flags.set(Key::BaseUrl, Some("https://api.example/ctx/".into()));
+            flags.set(Key::Audience, set.map(str::to_owned));
+            let layers = Layers {
+                flags,
+                ..Layers::default()
+            };
+            let profile = resolve("x", &layers).unwrap();
+            assert_eq!(super::audience(&profile, &token_url).unwrap(), audience);
+        }
+    }
+}

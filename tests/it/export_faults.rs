@@ -134,7 +134,7 @@ fn faults_of_a_file() -> Vec<Fault> {
         ("cut, without a length", File, once(file().until_close().cut_body_at(half)), 0, ALL, ""),
         ("cut, without a length, for ever", File, Always(file().until_close().cut_body_at(half)), 5, OTHERS, "line 1"),
         ("stalls in the body", File, once(file().stall_at(half)), 0, ALL, ""),
-        ("stalls for ever", File, Always(file().stall_at(half)), 5, OTHERS, "no byte for 1 s"),
+        ("stalls for ever", File, Always(file().stall_at(half)), 5, OTHERS, "no byte for 2 s"),
         ("silent", File, once(Answer::silence()), 0, ALL, ""),
         ("500", File, once(refused(500)), 0, ALL, ""),
         ("502", File, once(refused(502)), 0, ALL, ""),

@@ -225,3 +225,102 @@ fn unusable(path: &Path, reason: &str) -> KeyError {
         reason: reason.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7517 appendix A.2: an EC key for encryption and an RSA key for RS256.
+    const SET: &str = r#"{"keys": [
+        {"kty":"EC", "crv":"P-256", "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+         "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+         "d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE", "use":"enc", "kid":"1"},
+        {"kty":"RSA", "n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+         "e":"AQAB",
+         "d":"X4cTteJY_gn4FYPsXB8rdXix5vwsg1FLN5E3EaG6RJoVH-HLLKD9M7dx5oo7GURknchnrRweUkC7hT5fJLM0WbFAKNLWY2vv7B6NqXSzUvxT0_YSfqijwp3RTzlBaCxWp4doFk5N2o8Gy_nHNKroADIkJ46pRUohsXywbReAdYaMwFs9tv8d_cPVY3i07a3t8MN6TNwm0dSawm9v47UiCl3Sk5ZiG7xojPLu4sbg1U2jx4IBTNBznbJSzFHK66jT8bgkuqsk0GjskDJk19Z4qwjwbsnn4j2WBii3RL-Us2lGVkY8fkFzme1z0HbIkfz0Y6mqnOYtqc0X4jfcKoAC8Q",
+         "p":"83i-7IvMGXoMXCskv73TKr8637FiO7Z27zv8oj6pbWUQyLPQBQxtPVnwD20R-60eTDmD2ujnMt5PoqMrm8RfmNhVWDtjjMmCMjOpSXicFHj7XOuVIYQyqVWlWEh6dN36GVZYk93N8Bc9vY41xy8B9RzzOGVQzXvNEvn7O0nVbfs",
+         "q":"3dfOR9cuYq-0S-mkFLzgItgMEfFzB2q3hWehMuG0oCuqnb3vobLyumqjVZQO1dIrdwgTnCdpYzBcOfW5r370AFXjiWft_NGEiovonizhKpo9VVS78TzFgxkIdrecRezsZ-1kYd_s1qDbxtkDEgfAITAG9LUnADun4vIcb6yelxk",
+         "dp":"G4sPXkc6Ya9y8oJW9_ILj4xuppu0lzi_H7VTkS8xj5SdX3coE0oimYwxIi2emTAue0UOa5dpgFGyBJ4c8tQ2VF402XRugKDTP8akYhFo5tAA77Qe_NmtuYZc3C3m3I24G2GvR5sSDxUyAN2zq8Lfn9EUms6rY3Ob8YeiKkTiBj0",
+         "dq":"s9lAH9fggBsoFR8Oac2R_E2gw282rT2kGOAhvIllETE1efrA6huUUvMfBcMpn8lqeW6vzznYY5SSQF7pMdC_agI3nG8Ibp1BUb0JUiraRNqUfLhcQb_d9GF4Dh7e74WbRsobRonujTYN1xCaP6TO61jvWrX-L18txXw494Q_cgk",
+         "qi":"GyM_p6JrXySiz1toFgKbWV-JdI3jQ4ypu9rbMWx3rQJBfmt0FoYzgUIZEVFEcOqwemRN81zoDAaa-Bk0KWNGDjJHZDdDmFhW3AN7lI-puxk_mHZGJ11rxyR8O55XLSe3SPmRfKwZI6yU24ZxvQKFYItdldUKGzO6Ia6zTKhAVRU",
+         "alg":"RS256", "kid":"2011-04-29"},
+        {"kty":"of the future"}]}"#;
+
+    fn json(text: &str) -> Result<Vec<Key>, KeyError> {
+        read(Path::new("set.json"), text)
+    }
+
+    fn members(text: &str) -> Map<String, Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn entry(at: usize) -> Map<String, Value> {
+        members(SET)["keys"][at].as_object().unwrap().clone()
+    }
+
+    fn with(at: usize, name: &str, value: Value) -> String {
+        let mut jwk = entry(at);
+        jwk.insert(name.into(), value);
+        Value::Object(jwk).to_string()
+    }
+
+    #[test]
+    fn of_the_set_in_rfc_7517_the_signing_key_is_taken_with_its_id_and_algorithm() {
+        let keys = json(SET).unwrap();
+        assert_eq!(keys.len(), 1);
+        assert_eq!(
+            (keys[0].kid().as_str(), keys[0].algorithm()),
+            ("2011-04-29", Algorithm::Rs256)
+        );
+        assert!(keys[0].is_private());
+        let again = Value::Object(private(&keys[0]).unwrap()).to_string();
+        let mut expected = entry(1);
+        expected.insert("use".into(), "sig".into());
+        assert_eq!(members(&again), expected);
+    }
+
+    #[test]
+    fn an_ec_key_comes_back_as_it_was_and_its_public_jwk_has_no_d() {
+        let key = json(&with(0, "use", "sig".into())).unwrap().remove(0);
+        let again = private(&key).unwrap();
+        assert_eq!(again["d"], entry(0)["d"]);
+        let names: Vec<String> = key.public_jwk(None).keys().cloned().collect();
+        assert_eq!(names, ["kty", "crv", "x", "y", "kid", "use", "alg"]);
+    }
+
+    #[test]
+    fn what_cannot_sign_is_refused_with_the_reason_and_without_the_key() {
+        let d = entry(1)["d"].clone();
+        for (text, reason) in [
+            (Value::Object(entry(0)).to_string(), "use enc"),
+            (
+                with(1, "key_ops", Value::Array(vec!["decrypt".into()])),
+                "key_ops",
+            ),
+            (with(1, "alg", "RSA-OAEP".into()), "RSA-OAEP"),
+            (with(1, "kty", "oct".into()), "symmetric"),
+            (with(1, "kty", "OKP".into()), "OKP"),
+            (with(1, "p", Value::Null), "no `p`"),
+            (with(1, "p", "!".into()), "`p` is not base64url"),
+            (with(1, "p", entry(1)["q"].clone()), "refused"),
+            (
+                with(1, "oth", Value::Array(Vec::new())),
+                "more than two primes",
+            ),
+            (r#"{"keys": []}"#.to_owned(), "empty"),
+            (r#"{"keys": 1}"#.to_owned(), "no list"),
+            (r#"{"kty": "EC", "crv": "P-521"}"#.to_owned(), "P-521"),
+            ("{".to_owned(), "line 1"),
+        ] {
+            let error = json(&text).unwrap_err().to_string();
+            assert!(
+                error.contains(reason) && error.contains("set.json"),
+                "{error}"
+            );
+            assert!(!error.contains(d.as_str().unwrap()), "{error}");
+        }
+        let foreign = with(0, "d", "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAF".into());
+        let foreign = foreign.replace(r#""use":"enc","#, "");
+        assert!(json(&foreign).is_err());
+    }
+}

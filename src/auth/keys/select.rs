@@ -77,3 +77,75 @@ fn fitting(
     }
     Ok(fitting)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::keys::generate::{Kind, NewKey};
+
+    fn ec(kid: Option<&str>) -> Key {
+        NewKey::generate(Kind::Es384, Path::new("none/new"))
+            .unwrap()
+            .key
+            .with_kid(kid)
+    }
+
+    fn public(key: &Key) -> Key {
+        let mut key = key.clone();
+        key.private = None;
+        key
+    }
+
+    fn chosen(keys: &[Key], kid: Option<&str>) -> Result<String, String> {
+        select(Path::new("set"), keys.to_vec(), kid, None)
+            .map(|(key, _)| key.kid())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_key_that_stands_alone_goes_by_the_id_it_is_given() {
+        let key = ec(Some("its own"));
+        assert_eq!(chosen(std::slice::from_ref(&key), None).unwrap(), "its own");
+        assert_eq!(chosen(&[key], Some("another")).unwrap(), "another");
+        let key = ec(None);
+        let thumbprint = key.public.thumbprint();
+        assert_eq!(chosen(&[key], None).unwrap(), thumbprint);
+    }
+
+    #[test]
+    fn of_several_keys_the_id_chooses_else_the_only_private_one() {
+        let (one, two) = (ec(Some("one")), ec(Some("two")));
+        let both = [one.clone(), two.clone()];
+        assert_eq!(chosen(&both, Some("two")).unwrap(), "two");
+        let error = chosen(&both, None).unwrap_err();
+        assert!(
+            error.contains("one, two") && error.contains("set"),
+            "{error}"
+        );
+        assert!(
+            chosen(&both, Some("three"))
+                .unwrap_err()
+                .contains("no key `three`")
+        );
+        let half = [public(&one), two.clone()];
+        assert_eq!(chosen(&half, None).unwrap(), "two");
+        assert!(
+            chosen(&half, Some("one"))
+                .unwrap_err()
+                .contains("public key only")
+        );
+        assert!(chosen(&[public(&one), public(&two)], None).is_err());
+        assert_eq!(
+            chosen(&[public(&one), ec(None)], Some("new")).unwrap(),
+            "new"
+        );
+    }
+
+    #[test]
+    fn an_algorithm_of_another_kind_of_key_is_refused() {
+        for algorithm in [Algorithm::Rs384, Algorithm::Es256, Algorithm::Hs256] {
+            let error = select(Path::new("k"), vec![ec(None)], None, Some(algorithm)).unwrap_err();
+            assert!(error.to_string().contains("it can with ES384"), "{error}");
+        }
+    }
+}

@@ -36,7 +36,8 @@ impl Site {
     pub fn with_token_endpoint(path: &str) -> Self {
         let server = Server::start();
         let tokens = TokenEndpoint::on(&server, path);
-        protect(&server, &tokens, "/fhir/R4");
+        let accepting = tokens.clone();
+        protect(&server, "/fhir/R4", move |header| accepting.accepts(header));
         server.on("GET", "/fhir/R4/Patient/1", Answer::json(200, PATIENT));
         Self {
             server,
@@ -68,13 +69,17 @@ impl Site {
 }
 
 /// Asks for a good token below a path, but for what SMART and FHIR leave open.
-pub fn protect(server: &Server, tokens: &TokenEndpoint, base: &str) {
-    let (tokens, base) = (tokens.clone(), format!("{base}/"));
+pub fn protect(
+    server: &Server,
+    base: &str,
+    accepts: impl Fn(Option<&str>) -> bool + Send + Sync + 'static,
+) {
+    let base = format!("{base}/");
     server.guard(move |request| {
         let inside = request.path().strip_prefix(&base)?;
         if inside.starts_with(".well-known/")
             || inside == "metadata"
-            || tokens.accepts(request.header("Authorization"))
+            || accepts(request.header("Authorization"))
         {
             return None;
         }

@@ -3,9 +3,14 @@
 
 pub mod answer;
 pub mod bulk;
+pub mod assertions;
+pub mod backend;
 pub mod fhir;
+pub mod jwt;
+pub mod keys;
 pub mod medplum;
 pub mod oauth;
+pub mod peer;
 pub mod profile_file;
 pub mod request;
 pub mod run;
@@ -13,9 +18,12 @@ pub mod server;
 
 pub use answer::Answer;
 pub use bulk::Bulk;
+pub use assertions::Assertions;
+pub use backend::Backend;
 pub use fhir::Site;
 pub use medplum::Medplum;
 pub use oauth::TokenEndpoint;
+pub use peer::Peer;
 pub use request::Request;
 pub use run::Run;
 pub use server::Server;
