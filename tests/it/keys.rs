@@ -162,11 +162,11 @@ fn a_made_key_is_private_is_never_overwritten_and_signs_in() {
         );
         let text = medplum.read(file);
         assert!(text.starts_with(start), "{file}");
-        let mode = fs::metadata(medplum.path(file))
+        let rights = fs::metadata(medplum.path(file))
             .unwrap()
             .permissions()
             .mode();
-        assert_eq!(mode & 0o777, 0o600, "{file}");
+        assert_eq!(rights & 0o777, 0o600, "{file}");
 
         let again = medplum.run([&["keys", "generate", "--out", file], flags].concat());
         let _ = again.fails(2).says("never overwritten").says(file);

@@ -23,6 +23,8 @@ mod keys;
 mod layers;
 mod many;
 mod profile;
+mod real;
+mod recipes;
 mod rest;
 mod rest_errors;
 mod resume;

@@ -87,6 +87,8 @@ function settings() {
     // SMART asks for RS384 and ES384; the provider leaves them out by default.
     enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'RS384', 'ES256', 'ES384', 'HS256'] },
     cookies: { keys: ['a key of the tests'] },
+    // The JWKS URLs of the tests are on loopback, which the provider's own dispatcher refuses to reach.
+    fetch: (url, { dispatcher: _, ...options }) => globalThis.fetch(url, options),
     ...config.provider,
   };
 }

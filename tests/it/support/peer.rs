@@ -12,37 +12,40 @@ use serde_json::Value;
 pub struct Peer {
     child: Child,
     origin: String,
-    _folder: Option<tempfile::TempDir>,
 }
 
 impl Peer {
     /// oidc-provider with more settings than its own (the top of `oidc.mjs` says which).
     #[track_caller]
-    pub fn oidc(config: &Value, args: &[&str]) -> Self {
+    pub fn oidc(config: &Value) -> Self {
         installed("node_modules/oidc-provider");
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.json");
-        fs::write(&path, config.to_string()).unwrap();
         let mut command = Command::new("node");
-        command.arg("oidc.mjs").arg("--config").arg(path).args(args);
-        let mut peer = Self::start(command);
-        peer._folder = Some(folder);
-        peer
+        command.arg("oidc.mjs");
+        Self::configured(command, config)
     }
 
-    /// A Python script of the peers' folder that needs a package.
+    /// Authlib's jwt-bearer grant.
     #[track_caller]
-    pub fn python(script: &str, package: &str, args: &[&str]) -> Self {
+    pub fn jwt_bearer(config: &Value) -> Self {
         let python = installed(".venv/bin/python");
         let found = Command::new(&python)
-            .args(["-c", &format!("import {package}")])
+            .args(["-c", "import authlib, flask"])
             .output();
         assert!(
             found.is_ok_and(|output| output.status.success()),
-            "the Python package {package} is not installed in tests/peers; run tests/run once"
+            "Authlib is not installed in tests/peers; run tests/run once"
         );
         let mut command = Command::new(python);
-        command.arg(script).args(args);
+        command.arg("jwt_bearer.py");
+        Self::configured(command, config)
+    }
+
+    #[track_caller]
+    fn configured(mut command: Command, config: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        fs::write(&path, config.to_string()).unwrap();
+        command.arg("--config").arg(path);
         Self::start(command)
     }
 
@@ -68,11 +71,7 @@ impl Peer {
         // Nobody reads on; a peer that says much must not stand still.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Self {
-            child,
-            origin,
-            _folder: None,
-        }
+        Self { child, origin }
     }
 
     /// A URL on the peer.
