@@ -283,7 +283,10 @@ impl TokenSource {
 
     /// Whether the way in has tokens at all.
     pub fn has_tokens(&self) -> bool {
-        matches!(self.method, Method::Login | Method::Grant(_))
+        matches!(
+            self.method,
+            Method::Login | Method::LoggedOut | Method::Grant(_)
+        )
     }
 
     /// Whether a login is stored for this server.

@@ -18,7 +18,12 @@ pub async fn run(context: &Context, _args: WhoamiArgs) -> anyhow::Result<()> {
     let client = context.fhir()?;
     let token = match client.tokens.token().await {
         Ok(token) => Some(token),
-        Err(AuthError::NoLogin { .. }) if !client.tokens.is_anonymous() => None,
+        // Basic credentials are no login, and no token either.
+        Err(AuthError::NoLogin { .. })
+            if !client.tokens.is_anonymous() && !client.tokens.has_tokens() =>
+        {
+            None
+        }
         Err(error) => {
             if matches!(error, AuthError::NoLogin { .. } | AuthError::Expired { .. }) {
                 context.output.line("Not logged in")?;

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod browser_login;
 mod cli;
 mod docs_page;
 mod export;
@@ -21,10 +22,12 @@ mod jwt;
 mod jwt_secrets;
 mod keys;
 mod layers;
+mod logout;
 mod many;
 mod profile;
 mod real;
 mod recipes;
+mod refresh;
 mod rest;
 mod rest_errors;
 mod resume;

@@ -116,6 +116,7 @@ impl Medplum {
             words,
             env: Vec::new(),
             stdin: Vec::new(),
+            keyboard: false,
         }
     }
 
@@ -128,6 +129,7 @@ impl Medplum {
             words,
             env: Vec::new(),
             stdin: Vec::new(),
+            keyboard: false,
         }
         .run()
     }
@@ -140,6 +142,7 @@ pub struct Invocation<'a> {
     words: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     stdin: Vec<u8>,
+    keyboard: bool,
 }
 
 impl Invocation<'_> {
@@ -152,6 +155,12 @@ impl Invocation<'_> {
     /// What the command can read from stdin.
     pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.stdin = bytes.as_ref().to_vec();
+        self
+    }
+
+    /// stdin stays open, for `Running::types`.
+    pub fn keyboard(mut self) -> Self {
+        self.keyboard = true;
         self
     }
 
@@ -212,16 +221,18 @@ impl Invocation<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut pipe = child.stdin.take().unwrap();
-        let stdin = self.stdin;
-        // A command that does not read its stdin must not hold up the test.
-        thread::spawn(move || pipe.write_all(&stdin));
+        let mut pipe = child.stdin.take();
+        if !self.keyboard {
+            let (mut pipe, stdin) = (pipe.take().unwrap(), self.stdin);
+            // A command that does not read its stdin must not hold up the test.
+            thread::spawn(move || pipe.write_all(&stdin));
+        }
         let shown = self
             .words
             .iter()
             .map(|word| word.to_string_lossy())
             .collect::<Vec<_>>();
-        Running::watch(child, shown.join(" "))
+        Running::watch(child, shown.join(" "), pipe)
     }
 }
 

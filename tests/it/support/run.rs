@@ -1,7 +1,7 @@
 //! One run of the binary: its streams while it runs, and what it left when it ended.
 
-use std::io::Read;
-use std::process::{Child, Command};
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -92,11 +92,12 @@ pub struct Running {
     stderr: Stream,
     deadline: Instant,
     command: String,
+    keyboard: Option<ChildStdin>,
 }
 
 impl Running {
     /// Watches a child whose stdout and stderr are pipes.
-    pub(super) fn watch(mut child: Child, command: String) -> Self {
+    pub(super) fn watch(mut child: Child, command: String, keyboard: Option<ChildStdin>) -> Self {
         let stdout = Stream::read(child.stdout.take().unwrap());
         let stderr = Stream::read(child.stderr.take().unwrap());
         Self {
@@ -105,7 +106,25 @@ impl Running {
             stderr,
             deadline: Instant::now() + TIME_LIMIT,
             command,
+            keyboard,
         }
+    }
+
+    /// Types a line; stdin must have been left open.
+    #[track_caller]
+    pub fn types(&self, line: &str) {
+        let mut keyboard = self.keyboard.as_ref().unwrap();
+        keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// What it has said so far.
+    pub fn so_far(&self) -> String {
+        format!(
+            "$ {}\n--- stdout\n{}\n--- stderr\n{}\n---",
+            self.command,
+            self.stdout.text(),
+            self.stderr.text()
+        )
     }
 
     /// The first line of stderr with this text, waiting for it.
@@ -122,14 +141,9 @@ impl Running {
 
     #[track_caller]
     fn line(&self, stream: &Stream, text: &str) -> String {
-        stream.line(text, self.deadline).unwrap_or_else(|| {
-            panic!(
-                "no line with {text:?} came\n$ {}\n--- stdout\n{}\n--- stderr\n{}\n---",
-                self.command,
-                self.stdout.text(),
-                self.stderr.text()
-            )
-        })
+        stream
+            .line(text, self.deadline)
+            .unwrap_or_else(|| panic!("no line with {text:?} came\n{}", self.so_far()))
     }
 
     /// Ctrl-C.
