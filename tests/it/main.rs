@@ -21,6 +21,7 @@ mod docs_page_jwt;
 mod jwt;
 mod jwt_secrets;
 mod keys;
+mod docs_page_login;
 mod layers;
 mod logout;
 mod many;

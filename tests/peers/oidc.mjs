@@ -7,7 +7,7 @@
 // secret was is in `GET /_requests`, as `secret_in`. `--ttl` is the lifetime of access tokens. `--config` is JSON, added to what is here:
 //   { "clients": [client metadata: jwks, jwks_uri, redirect_uris, ...], "scopes": ["..."], "ttl": {"RefreshToken": 60},
 //     "features": {"deviceFlow": {"enabled": true}}, "provider": {other settings of oidc-provider that are plain data},
-//     "refreshTokens": "always", "login": "forms" }
+//     "refreshTokens": "always", "login": "forms", "pkce": "always" }
 // `"refreshTokens": "always"` issues them without the scope `offline_access`. `"login": "forms"` keeps oidc-provider's own
 // pages, for a browser; without it every authorization request is granted at once to the account `practitioner-1`.
 // The provider takes printable ASCII only in a secret (RFC 6749 VSCHAR), so no `é` here.
@@ -68,6 +68,8 @@ function settings() {
     ...(config.refreshTokens === 'always' && {
       issueRefreshToken: async (_context, client) => client.grantTypeAllowed('refresh_token'),
     }),
+    // The provider itself asks it of public clients only.
+    ...(config.pkce === 'always' && { pkce: { required: () => true } }),
     findAccount: (_context, id) => ({
       accountId: id,
       claims: () => ({ sub: id, fhirUser: `Practitioner/${id}` }),

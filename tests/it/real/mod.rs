@@ -1,3 +1,5 @@
-//! Beside servers that others wrote. `tests/run` installs them; without them these tests fail and say so.
+//! Beside programs that others wrote. `tests/run` installs them; a test that misses one fails and says so.
 
 mod jwt_peers;
+mod oidc_login;
+mod oidc_provider;
