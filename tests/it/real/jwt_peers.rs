@@ -76,7 +76,7 @@ fn client(id: &str, keys: &Value) -> Value {
 }
 
 fn provider(clients: &[Value]) -> Peer {
-    Peer::oidc(&json!({
+    Peer::oidc_with(&json!({
         "clients": clients,
         "provider": {"enabledJWA": {"clientAuthSigningAlgValues": ALGORITHMS}},
     }))

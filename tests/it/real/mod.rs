@@ -3,3 +3,6 @@
 mod jwt_peers;
 mod oidc_login;
 mod oidc_provider;
+mod router;
+mod router_synthea;
+mod sekmet;

@@ -111,27 +111,27 @@ impl Medplum {
     pub fn command<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(&self, args: I) -> Invocation<'_> {
         let mut words = vec![self.root.path().join("bin/medplum").into_os_string()];
         words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
-        Invocation {
-            medplum: self,
-            words,
-            env: Vec::new(),
-            stdin: Vec::new(),
-            keyboard: false,
-        }
+        self.program(words)
     }
 
     /// Runs a line of shell as a user would paste it, with `medplum` on the path.
     #[track_caller]
     pub fn shell(&self, line: &str) -> Run {
-        let words = ["bash", "-c", line].map(OsString::from).to_vec();
+        self.program(["bash", "-c", line]).run()
+    }
+
+    /// Prepares another program than `medplum` on this machine.
+    pub fn program<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(&self, words: I) -> Invocation<'_> {
         Invocation {
             medplum: self,
-            words,
+            words: words
+                .into_iter()
+                .map(|word| word.as_ref().to_owned())
+                .collect(),
             env: Vec::new(),
             stdin: Vec::new(),
             keyboard: false,
         }
-        .run()
     }
 }
 

@@ -2,11 +2,11 @@
 //! Plain threads and `std::net`, so that the servers share no code with the client they test.
 
 pub mod answer;
-pub mod bulk;
 pub mod assertions;
-pub mod backend;
 pub mod authorization;
+pub mod backend;
 pub mod browser;
+pub mod bulk;
 pub mod clinic;
 pub mod fhir;
 pub mod jwt;
@@ -14,16 +14,17 @@ pub mod keys;
 pub mod medplum;
 pub mod oauth;
 pub mod peer;
+pub mod plain_http;
 pub mod profile_file;
 pub mod request;
 pub mod run;
 pub mod server;
+pub mod synthea;
 
 pub use answer::Answer;
-pub use bulk::Bulk;
-pub use assertions::Assertions;
-pub use backend::Backend;
 pub use authorization::AuthorizationServer;
+pub use backend::Backend;
+pub use bulk::Bulk;
 pub use clinic::Clinic;
 pub use fhir::Site;
 pub use medplum::Medplum;

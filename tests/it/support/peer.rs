@@ -1,104 +1,157 @@
-//! Servers that others wrote, from `tests/peers`: started for a test, ended with it.
+//! Peers: servers and clients that others wrote, as `tests/peers/NOTES.md` tells of them. `tests/run` installs them.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A running peer. It ends when its stdin closes, which is when this is dropped.
+use super::medplum::Invocation;
+use super::run::Stream;
+use super::{Medplum, plain_http};
+
+/// A peer that is not ready by then is none. The one that loads all of the data set needs a quarter of it.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A server that runs until it is dropped, or until the tests end: it ends when its stdin does.
 #[derive(Debug)]
 pub struct Peer {
-    child: Child,
     origin: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
 }
 
 impl Peer {
-    /// oidc-provider with more settings than its own (the top of `oidc.mjs` says which).
-    #[track_caller]
-    pub fn oidc(config: &Value) -> Self {
-        installed("node_modules/oidc-provider");
-        let mut command = Command::new("node");
-        command.arg("oidc.mjs");
-        Self::configured(command, config)
+    /// Medplum's FHIR router; its base is `/fhir/R4`.
+    pub fn router(args: &[&str]) -> Self {
+        Self::start(node("fhir-router.mjs"), args)
+    }
+
+    /// `oidc-provider` with a small SMART server behind it; its base is `/fhir/R4`.
+    pub fn oidc(args: &[&str]) -> Self {
+        Self::start(node("oidc.mjs"), args)
+    }
+
+    /// `oidc-provider` with more settings than its own (the top of `oidc.mjs` says which).
+    pub fn oidc_with(config: &Value) -> Self {
+        Self::configured(node("oidc.mjs"), config)
     }
 
     /// Authlib's jwt-bearer grant.
-    #[track_caller]
     pub fn jwt_bearer(config: &Value) -> Self {
-        let python = installed(".venv/bin/python");
-        let found = Command::new(&python)
-            .args(["-c", "import authlib, flask"])
-            .output();
-        assert!(
-            found.is_ok_and(|output| output.status.success()),
-            "Authlib is not installed in tests/peers; run tests/run once"
-        );
-        let mut command = Command::new(python);
-        command.arg("jwt_bearer.py");
-        Self::configured(command, config)
+        let words = [python("python"), folder().join("jwt_bearer.py")];
+        Self::configured(words.map(PathBuf::into_os_string).to_vec(), config)
     }
 
-    #[track_caller]
-    fn configured(mut command: Command, config: &Value) -> Self {
+    fn configured(words: Vec<OsString>, config: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
-        fs::write(&path, config.to_string()).unwrap();
-        command.arg("--config").arg(path);
-        Self::start(command)
+        std::fs::write(&path, config.to_string()).unwrap();
+        // It has read the file when it says that it listens.
+        Self::start(words, &["--config", &path.display().to_string()])
     }
 
-    #[track_caller]
-    fn start(mut command: Command) -> Self {
-        let mut child = command
-            .current_dir(peers())
+    /// `sekmet-fhir`, which exports in bulk; its base is `/fhir`.
+    pub fn sekmet(args: &[&str]) -> Self {
+        let words = [python("python"), folder().join("sekmet-server.py")];
+        Self::start(words.map(PathBuf::into_os_string).to_vec(), args)
+    }
+
+    fn start(words: Vec<OsString>, args: &[&str]) -> Self {
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
+            .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}; run tests/run once"));
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let Some(origin) = line.trim().strip_prefix("listening ").map(str::to_owned) else {
-            let _ = child.kill();
-            let mut said = String::new();
-            let _ = stderr.read_to_string(&mut said);
-            panic!("{command:?} did not start: {line}{said}");
+            .unwrap_or_else(|error| panic!("cannot start {words:?}: {error}"));
+        let stdin = child.stdin.take();
+        let stdout = Stream::read(child.stdout.take().unwrap());
+        let stderr = Stream::read(child.stderr.take().unwrap());
+        let mut peer = Self {
+            origin: String::new(),
+            child,
+            stdin,
         };
-        // Nobody reads on; a peer that says much must not stand still.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Self { child, origin }
+        let line = stdout.line("listening http", Instant::now() + PATIENCE);
+        let line = line.unwrap_or_else(|| panic!("{words:?} is not ready:\n{}", stderr.text()));
+        peer.origin = line.trim_start_matches("listening ").to_owned();
+        peer
     }
 
-    /// A URL on the peer.
+    /// An absolute URL on this peer.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
+    }
+
+    /// The requests that a Node peer had.
+    pub fn requests(&self) -> Vec<Value> {
+        let reply = plain_http::ask("GET", &self.url("/_requests"), &[], "");
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    /// Makes a Node peer forget the requests so far.
+    pub fn forget(&self) {
+        let _ = plain_http::ask("DELETE", &self.url("/_requests"), &[], "");
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        drop(self.child.stdin.take());
+        self.stdin = None;
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn peers() -> PathBuf {
+impl Medplum {
+    /// Prepares the Medplum CLI with these arguments, on the machine and with the profiles of this user.
+    pub fn medplum_cli<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(
+        &self,
+        args: I,
+    ) -> Invocation<'_> {
+        let mut words = node("node_modules/@medplum/cli/dist/cjs/index.cjs");
+        words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.program(words)
+    }
+
+    /// Prepares smart-fetch with these arguments.
+    pub fn smart_fetch<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(
+        &self,
+        args: I,
+    ) -> Invocation<'_> {
+        let mut words = vec![python("smart-fetch").into_os_string()];
+        words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.program(words)
+    }
+}
+
+fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers")
 }
 
-/// What `tests/run` installs.
-#[track_caller]
-fn installed(path: &str) -> PathBuf {
-    let path = peers().join(path);
+fn node(script: &str) -> Vec<OsString> {
+    let _ = installed("node_modules/.installed");
+    vec!["node".into(), folder().join(script).into_os_string()]
+}
+
+fn python(program: &str) -> PathBuf {
+    let _ = installed(".venv/.installed");
+    folder().join(".venv/bin").join(program)
+}
+
+fn installed(stamp: &str) -> PathBuf {
+    let path = folder().join(stamp);
     assert!(
-        path.exists(),
-        "the peers of the tests are not installed ({} is missing); run tests/run once",
+        path.is_file(),
+        "{} is missing: the peers of the tests are not installed. Run tests/run, which installs them",
         path.display()
     );
     path

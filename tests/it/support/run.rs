@@ -200,7 +200,7 @@ fn exit_code(status: std::process::ExitStatus) -> i32 {
 
 /// What has come through a pipe so far.
 #[derive(Clone, Debug, Default)]
-struct Stream(Arc<(Mutex<Received>, Condvar)>);
+pub(super) struct Stream(Arc<(Mutex<Received>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct Received {
@@ -209,7 +209,7 @@ struct Received {
 }
 
 impl Stream {
-    fn read(mut pipe: impl Read + Send + 'static) -> Self {
+    pub(super) fn read(mut pipe: impl Read + Send + 'static) -> Self {
         let stream = Self::default();
         let shared = stream.clone();
         thread::spawn(move || {
@@ -233,7 +233,7 @@ impl Stream {
         self.0.0.lock().unwrap().bytes.clone()
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 
@@ -258,7 +258,7 @@ impl Stream {
             .is_some()
     }
 
-    fn line(&self, text: &str, deadline: Instant) -> Option<String> {
+    pub(super) fn line(&self, text: &str, deadline: Instant) -> Option<String> {
         self.wait(deadline, |received| {
             let so_far = String::from_utf8_lossy(&received.bytes).into_owned();
             let whole = so_far.rfind('\n').map_or("", |end| &so_far[..end]);
