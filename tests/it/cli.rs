@@ -44,6 +44,7 @@ fn every_command_has_help_and_what_comes_later_does_not_exist() {
     tree(&medplum, &[], &mut found);
     for name in [
         "login",
+        "logout",
         "whoami",
         "token",
         "get",
@@ -73,6 +74,29 @@ fn every_command_has_help_and_what_comes_later_does_not_exist() {
             "{later} is a stub"
         );
     }
+}
+
+#[test]
+fn help_auth_has_a_recipe_for_each_kind_of_server() {
+    let medplum = Medplum::new();
+    let text = medplum.run(["help", "auth"]).ok().stdout;
+    for name in [
+        "Epic",
+        "Oracle Health",
+        "eClinicalWorks",
+        "Health Gorilla",
+        "BCDA",
+        "Medplum",
+        "authorization-code",
+    ] {
+        assert!(text.contains(name), "{name}\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100));
+    for same in [&["auth"][..], &["auth", "--help"]] {
+        assert_eq!(medplum.run(same).ok().stdout.trim(), text.trim());
+    }
+    let login = medplum.run(["login", "--help"]).ok().stdout;
+    assert!(login.contains("medplum help auth"), "{login}");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod support;
 
 mod browser_login;
+mod browser_security;
 mod cli;
 mod docs_page;
 mod docs_page_jwt;

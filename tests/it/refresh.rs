@@ -1,9 +1,10 @@
 //! A stored login renewed: rotation, many processes at once, processes that die, tokens of seconds.
 
+use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::medplum::ReadOnly;
 use crate::support::run::Running;
@@ -326,20 +327,14 @@ fn export(server: &Server, clinic: &Clinic) {
         server.url("/fhir/R4/status/1"),
         server.url("/fhir/R4/files/1.ndjson"),
     );
-    let ages: std::sync::Mutex<Vec<(String, Instant)>> = std::sync::Mutex::default();
+    let ages: std::sync::Mutex<HashMap<String, Instant>> = std::sync::Mutex::default();
     server.handler(move |request| {
         let path = request.path().strip_prefix("/fhir/R4/")?;
         let known = ["$export", "status/1", "files/1.ndjson"].contains(&path);
         known.then_some(())?;
         let token = request.header("Authorization").unwrap_or_default().to_owned();
         let mut ages = ages.lock().unwrap();
-        let born = match ages.iter().find(|(known, _)| *known == token) {
-            Some((_, born)) => *born,
-            None => {
-                ages.push((token.clone(), Instant::now()));
-                Instant::now()
-            }
-        };
+        let born = *ages.entry(token.clone()).or_insert_with(Instant::now);
         if !tokens.accepts(Some(&token)) || born.elapsed() > Duration::from_millis(1500) {
             return Some(Answer::outcome(401, "expired", "the token is over"));
         }
@@ -408,14 +403,10 @@ fn a_kill_at_any_moment_of_a_renewal_leaves_a_whole_file() {
             let _ = run.ok();
         }
     }
-    println!(
-        "{renewed} of {ROUNDS} were renewed before the kill, {over} logins were lost with their process"
-    );
     assert!(
         renewed > 0 && renewed < ROUNDS,
-        "the kills fell all on one side: {renewed}"
+        "the kills fell all on one side: {renewed} renewed before, {over} logins lost with their process"
     );
     let names = clinic.medplum.run(["profile", "list"]).ok().json();
     assert_eq!(names.as_array().map(Vec::len), Some(1), "{names}");
-    assert_ne!(names, Value::Null);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 /// A browser that fails does so within this time; one that runs on has the URL.
-const LONGEST_WATCH: Duration = Duration::from_millis(300);
+const LONGEST_WATCH: Duration = Duration::from_secs(1);
 
 /// Opens a URL: with `$BROWSER` if it is set, else as the desktop does.
 ///

@@ -121,6 +121,7 @@ fn chromium_signs_in_and_the_login_is_renewed() {
     // Many at once when the token is over: one renewal, and the provider takes each refresh token once.
     thread::sleep(Duration::from_secs(TOKEN_SECONDS.into()));
     let before = provider.grants("refresh_token").len();
+    let started = Instant::now();
     let running: Vec<Running> = (0..50).map(|_| medplum.spawn(patient)).collect();
     for run in running {
         let _ = run.finish().ok();
@@ -131,10 +132,9 @@ fn chromium_signs_in_and_the_login_is_renewed() {
         "{renewals:#?}"
     );
     // Fifty processes on a small machine can take longer than one token lives.
-    assert!(
-        (1..=3).contains(&(renewals.len() - before)),
-        "{renewals:#?}"
-    );
+    let most = 1 + started.elapsed().as_secs() / u64::from(TOKEN_SECONDS - 1);
+    let count = (renewals.len() - before) as u64;
+    assert!((1..=most).contains(&count), "{renewals:#?}");
 
     let _ = medplum
         .run(["logout", "-p", "clinic"])
