@@ -211,21 +211,6 @@ fn the_key_is_not_read_while_a_token_is_good() {
 }
 
 #[test]
-fn many_commands_at_once_ask_for_one_token() {
-    let site = Backend::smart();
-    site.set_key(&key("rsa-pkcs8.pem"), &[]);
-    let _ = site.get().ok();
-    site.medplum.age_tokens("site", 300);
-    let running: Vec<_> = (0..20)
-        .map(|_| site.medplum.spawn(["get", "-p", "site", "Patient/1"]))
-        .collect();
-    for command in running {
-        let _ = command.finish().ok();
-    }
-    assert_eq!(site.tokens.assertions().len(), 2);
-}
-
-#[test]
 fn the_subject_is_stored_and_left_out_with_a_notice() {
     let site = Backend::smart();
     site.set_key(&key("rsa-pkcs1.pem"), &["--subject", "john_doe"]);

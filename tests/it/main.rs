@@ -21,6 +21,7 @@ mod export_manifest;
 mod export_reports;
 mod export_tokens;
 mod jwt;
+mod jwt_renewal;
 mod jwt_secrets;
 mod keys;
 mod layers;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -45,7 +46,8 @@ struct State {
     failures: Vec<Answer>,
     reasons: Vec<String>,
     issued: usize,
-    valid: Vec<String>,
+    lifetime: Duration,
+    valid: Vec<(String, Instant)>,
 }
 
 impl Assertions {
@@ -62,6 +64,7 @@ impl Assertions {
             failures: Vec::new(),
             reasons: Vec::new(),
             issued: 0,
+            lifetime: Duration::from_secs(300),
             valid: Vec::new(),
         };
         let endpoint = Self(Arc::new(Mutex::new(state)));
@@ -70,6 +73,11 @@ impl Assertions {
             (request.path() == path).then(|| state.lock().unwrap().answer(request))
         });
         endpoint
+    }
+
+    /// Tokens are good for this many seconds from now on, and no longer.
+    pub fn lifetime(&self, seconds: u64) {
+        self.0.lock().unwrap().lifetime = Duration::from_secs(seconds);
     }
 
     /// Answers the next requests with these, after looking at the assertions.
@@ -104,7 +112,10 @@ impl Assertions {
     pub fn accepts(&self, authorization: Option<&str>) -> bool {
         let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
         let state = self.0.lock().unwrap();
-        token.is_some_and(|token| state.valid.iter().any(|valid| valid == token))
+        let is_good = |(valid, until): &(String, Instant)| {
+            Some(valid.as_str()) == token && *until > Instant::now()
+        };
+        state.valid.iter().any(is_good)
     }
 }
 
@@ -118,9 +129,9 @@ impl State {
             Ok(()) => {
                 self.issued += 1;
                 let token = format!("token-{}", self.issued);
-                self.valid.push(token.clone());
-                let body =
-                    json!({"access_token": token, "token_type": "bearer", "expires_in": 300});
+                let until = Instant::now() + self.lifetime;
+                self.valid.push((token.clone(), until));
+                let body = json!({"access_token": token, "token_type": "bearer", "expires_in": self.lifetime.as_secs()});
                 Answer::new(200, "application/json", body.to_string())
             }
             Err((error, reason)) => {
