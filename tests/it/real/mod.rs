@@ -3,6 +3,9 @@
 mod jwt_peers;
 mod oidc_login;
 mod oidc_provider;
+mod medplum_cli;
+mod oidc;
 mod router;
 mod router_synthea;
 mod sekmet;
+mod sides;
