@@ -112,7 +112,17 @@ impl Sides {
         for place in places {
             match (their_requests.get(place), our_requests.get(place)) {
                 (Some(theirs), Some(ours)) => {
+                    compare(
+                        &format!("{place}: method"),
+                        theirs.method.clone(),
+                        ours.method.clone(),
+                    );
                     compare(&format!("{place}: query"), query(theirs), query(ours));
+                    compare(
+                        &format!("{place}: path"),
+                        theirs.path().to_owned(),
+                        ours.path().to_owned(),
+                    );
                     compare(&format!("{place}: body"), body(theirs), body(ours));
                     for (name, [theirs, ours]) in headers(theirs, ours) {
                         compare(&format!("{place}: {name}"), theirs, ours);
@@ -142,7 +152,7 @@ pub fn all_at_once(medplum: &Medplum, commands: &[&[&str]]) -> Vec<Run> {
 /// stdout without the names of temporary folders and the order of what is done in parallel.
 fn shown(medplum: &Medplum, run: &Run) -> String {
     let work = medplum.path("").display().to_string();
-    let text = run.stdout.replace(&work, "");
+    let text = with_plain_uuids(&run.stdout.replace(&work, ""));
     if !text.contains(" is created") {
         return text;
     }
@@ -151,16 +161,40 @@ fn shown(medplum: &Medplum, run: &Run) -> String {
     lines.join("\n")
 }
 
-/// Requests by method and path, with a number from the second one on.
+/// Names that are made by chance, by the order in which they come.
+fn with_plain_uuids(text: &str) -> String {
+    const PREFIX: &str = "urn:uuid:";
+    let mut seen: Vec<&str> = Vec::new();
+    let mut plain = text.to_owned();
+    for (at, _) in text.match_indices(PREFIX) {
+        let Some(uuid) = text.get(at..at + PREFIX.len() + 36) else {
+            continue;
+        };
+        if !seen.contains(&uuid) {
+            seen.push(uuid);
+            plain = plain.replace(uuid, &format!("{PREFIX}{}", seen.len()));
+        }
+    }
+    plain
+}
+
+/// Requests by what they are for, with a number from the second one on.
 fn by_place(requests: &[Request]) -> BTreeMap<String, Request> {
     let mut places = BTreeMap::new();
     for request in requests {
-        let place = format!("{} {}", request.method, request.path());
-        let mut name = place.clone();
+        let place = match request.path() {
+            "/oauth2/token" => "token request",
+            "/fhir/R4/job" if request.method == "DELETE" => "deletion of the job",
+            "/fhir/R4/job" => "status",
+            path if path.ends_with("$export") => "kick-off",
+            path if path.starts_with("/files/") => "file",
+            _ => "request",
+        };
+        let mut name = place.to_owned();
         let mut number = 1;
         while places.contains_key(&name) {
             number += 1;
-            name = format!("{place} #{number}");
+            name = format!("{place} {number}");
         }
         places.insert(name, request.clone());
     }
