@@ -89,6 +89,8 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<()> {
                 "Group/all",
                 "-d",
                 "export",
+                "--file-names",
+                "numbered",
             ]),
         ),
     ];

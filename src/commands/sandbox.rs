@@ -35,14 +35,17 @@ pub async fn run(context: &Context, args: SandboxArgs) -> anyhow::Result<()> {
         crate::exit::Failure::usage(format!("cannot listen on 127.0.0.1:{}: {error}", args.port))
             .hint("choose another port with --port, or any free one with --port 0")
     })?;
-    if context.output.format == Some(Format::Json) {
+    if let Some(format @ (Format::Json | Format::Ndjson)) = context.output.format {
         let facts = json!({
             "baseUrl": server.base_url(),
             "fhirUrlPath": server.fhir_url_path(),
             "clientId": server.client_id(),
             "clientSecret": server.client_secret(),
         });
-        context.output.json(&facts.to_string())?;
+        match format {
+            Format::Ndjson => context.output.line(&facts.to_string())?,
+            _ => context.output.json(&facts.to_string())?,
+        }
     } else {
         context.output.line(&format!(
             "A FHIR server with {} patients is at {}\n\nSet it up in another terminal:\n\n  medplum {}\n\nThen try:\n\n  medplum get -p sandbox 'Patient?_count=3'\n  medplum bulk export -p sandbox -e Group/all -d export\n\nCtrl-C ends it.",

@@ -283,6 +283,27 @@ fn retry_after_is_read_as_seconds_and_as_a_date() {
     }
 }
 
+/// Oracle Health asks for hours. The cap is the user's.
+#[test]
+fn a_wait_that_the_server_asks_for_is_capped() {
+    let bulk = Bulk::with_three_files();
+    bulk.status([Answer::empty(202).header("Retry-After", "36000")]);
+    let _ = bulk.export(&["--max-retry-after", "1s"]).ok();
+    assert_eq!(bulk.names(), THREE);
+}
+
+/// The kick-off's own Retry-After is part of the wait.
+#[test]
+fn the_longest_wait_counts_from_the_kick_off() {
+    let bulk = Bulk::with_three_files();
+    let answer = Answer::empty(202).header("Content-Location", &bulk.server.url(STATUS));
+    bulk.server
+        .on("GET", KICK_OFF, answer.header("Retry-After", "3600"));
+    let args = ["--max-wait", "1s", "--max-retry-after", "2s"];
+    let _ = bulk.export(&args).fails(6).says(&bulk.server.url(STATUS));
+    assert_eq!(bulk.names(), [""; 0]);
+}
+
 /// B8: progress was shown to nobody.
 #[test]
 fn the_servers_words_of_progress_are_shown() {

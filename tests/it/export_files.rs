@@ -333,7 +333,7 @@ fn memory_does_not_grow_with_the_file() {
     bulk.file("output", "Patient", "/files/p", ndjson(&body));
     let run = bulk
         .medplum
-        .shell("ulimit -d 65536 && exec medplum bulk export -p site -d out");
+        .shell("ulimit -d 65536 && TOKIO_WORKER_THREADS=2 exec medplum bulk export -p site -d out");
     let _ = run.ok();
     let file = fs::metadata(bulk.medplum.path("out/Patient_files_p.ndjson")).unwrap();
     assert_eq!(file.len(), body.len() as u64);

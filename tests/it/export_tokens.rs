@@ -168,3 +168,65 @@ fn a_token_that_cannot_be_renewed_stops_the_export() {
         .prints("");
     assert_eq!((bulk.names().len(), bulk.deletes()), (0, 0));
 }
+
+/// A manifest that a foreign host made up must not name the hosts that get the token.
+#[test]
+fn a_manifest_from_another_origin_sends_the_token_nowhere_else() {
+    for by in ["status URL", "redirect", "next page"] {
+        let bulk = Bulk::with_three_files();
+        let foreign = Server::start();
+        let line = r#"{"resourceType":"Patient","id":"3"}"#;
+        let manifest = json!({"requiresAccessToken": true, "output": [
+            {"type": "Patient", "url": foreign.url("/file")},
+            {"type": "Patient", "url": bulk.server.url("/files/p")},
+        ]});
+        let manifest = Answer::new(200, "application/json", manifest.to_string());
+        foreign.on("GET", "/job", manifest);
+        foreign.on("GET", "/file", ndjson(line));
+        foreign.on("DELETE", "/job", Answer::empty(202));
+        match by {
+            "status URL" => {
+                let answer = Answer::empty(202).header("Content-Location", &foreign.url("/job"));
+                bulk.server.on("GET", "/fhir/R4/$export", answer);
+            }
+            "redirect" => bulk.status([Answer::redirect(302, &foreign.url("/job"))]),
+            _ => bulk.manifest(|manifest| {
+                manifest["link"] = json!([{"relation": "next", "url": foreign.url("/job")}]);
+            }),
+        }
+        let run = bulk.export(&[]);
+        assert!(foreign.lines().contains(&"GET /file".to_owned()), "{run}");
+        for request in foreign.requests() {
+            let sent = request.header("Authorization");
+            assert_eq!(sent, None, "{by}: {}\n{run}", request.line());
+        }
+    }
+}
+
+/// A signed URL is a credential: neither the trace nor an error shows what signs it.
+#[test]
+fn what_signs_a_url_is_not_printed() {
+    let bulk = Bulk::with_three_files();
+    let bucket = Server::start();
+    let signed = "/files/x?X-Amz-Signature=SIGNED-BY-ME&X-Amz-Expires=60";
+    bucket.on(
+        "GET",
+        "/files/x",
+        Answer::new(403, "application/xml", "<Error/>"),
+    );
+    bulk.entry(
+        "output",
+        json!({"type": "Patient", "url": bucket.url(signed)}),
+    );
+    bulk.server.on(
+        "GET",
+        "/files/o",
+        Answer::redirect(307, &bucket.url(signed)),
+    );
+    bulk.manifest(|manifest| manifest["requiresAccessToken"] = json!(false));
+    for args in [&["-vv"][..], &["-o", "json"]] {
+        let run = bulk.export(args).fails(5);
+        assert!(!run.everything().contains("SIGNED-BY-ME"), "{run}");
+    }
+    assert_eq!(bulk.kick_offs(), 1);
+}

@@ -2,7 +2,7 @@
 //! The helpers use Unix rights, signals and `bash`, so elsewhere only the unit tests run.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, unreachable_pub)]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
 mod support;
@@ -10,6 +10,7 @@ mod support;
 mod browser_login;
 mod browser_security;
 mod cli;
+mod demo;
 mod docs_page;
 mod docs_page_jwt;
 mod docs_page_login;

@@ -9,3 +9,4 @@ mod router;
 mod router_synthea;
 mod sekmet;
 mod sides;
+mod smart_fetch;

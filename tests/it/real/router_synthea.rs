@@ -21,7 +21,11 @@ fn resources_of_the_data_set_come_back_as_they_were() {
     let Some(folder) = synthea::folder() else {
         return;
     };
-    let lines: Vec<String> = synthea::lines(&folder).into_iter().step_by(PART).collect();
+    let lines: Vec<String> = synthea::files(&folder)
+        .iter()
+        .flat_map(|path| synthea::lines(path))
+        .step_by(PART)
+        .collect();
     assert!(lines.len() > 3800, "{}", lines.len());
     let router = Peer::router(&[]);
     let medplum = Medplum::new().env("MEDPLUM_BASE_URL", router.url("/"));

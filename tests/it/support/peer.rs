@@ -26,26 +26,26 @@ pub struct Peer {
 impl Peer {
     /// Medplum's FHIR router; its base is `/fhir/R4`.
     pub fn router(args: &[&str]) -> Self {
-        Self::start(node("fhir-router.mjs"), args)
+        Self::start(&node("fhir-router.mjs"), args)
     }
 
     /// `oidc-provider` with a small SMART server behind it; its base is `/fhir/R4`.
     pub fn oidc(args: &[&str]) -> Self {
-        Self::start(node("oidc.mjs"), args)
+        Self::start(&node("oidc.mjs"), args)
     }
 
     /// `oidc-provider` with more settings than its own (the top of `oidc.mjs` says which).
     pub fn oidc_with(config: &Value) -> Self {
-        Self::configured(node("oidc.mjs"), config)
+        Self::configured(&node("oidc.mjs"), config)
     }
 
     /// Authlib's jwt-bearer grant.
     pub fn jwt_bearer(config: &Value) -> Self {
         let words = [python("python"), folder().join("jwt_bearer.py")];
-        Self::configured(words.map(PathBuf::into_os_string).to_vec(), config)
+        Self::configured(&words.map(PathBuf::into_os_string), config)
     }
 
-    fn configured(words: Vec<OsString>, config: &Value) -> Self {
+    fn configured(words: &[OsString], config: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         std::fs::write(&path, config.to_string()).unwrap();
@@ -56,10 +56,10 @@ impl Peer {
     /// `sekmet-fhir`, which exports in bulk; its base is `/fhir`.
     pub fn sekmet(args: &[&str]) -> Self {
         let words = [python("python"), folder().join("sekmet-server.py")];
-        Self::start(words.map(PathBuf::into_os_string).to_vec(), args)
+        Self::start(&words.map(PathBuf::into_os_string), args)
     }
 
-    fn start(words: Vec<OsString>, args: &[&str]) -> Self {
+    fn start(words: &[OsString], args: &[&str]) -> Self {
         let mut child = Command::new(&words[0])
             .args(&words[1..])
             .args(args)
@@ -78,7 +78,8 @@ impl Peer {
         };
         let line = stdout.line("listening http", Instant::now() + PATIENCE);
         let line = line.unwrap_or_else(|| panic!("{words:?} is not ready:\n{}", stderr.text()));
-        peer.origin = line.trim_start_matches("listening ").to_owned();
+        line.trim_start_matches("listening ")
+            .clone_into(&mut peer.origin);
         peer
     }
 

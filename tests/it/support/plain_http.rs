@@ -1,5 +1,6 @@
 //! One HTTP/1.1 request over a plain socket: what a server says when the client is nobody's code.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -52,10 +53,10 @@ pub fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Rep
         if path.is_empty() { "/" } else { path }
     );
     for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
+        let _ = write!(request, "{name}: {value}\r\n");
     }
     if !body.is_empty() {
-        request += &format!("Content-Length: {}\r\n", body.len());
+        let _ = write!(request, "Content-Length: {}\r\n", body.len());
     }
     request += "\r\n";
     let mut stream = TcpStream::connect(host).unwrap();
