@@ -127,7 +127,14 @@ pub async fn wait(
     let mut backoff = SHORTEST_WAIT;
     let mut stumbles = Stumbles::default();
     if let Some(wait) = first_wait {
-        tokio::time::sleep(wait.min(patience.max_retry_after)).await;
+        let wait = wait.min(patience.max_retry_after);
+        if patience.max_wait.is_some_and(|longest| wait > longest) {
+            return Err(AsyncError::TooLong {
+                waited: started.elapsed(),
+                status_url: secret::url_for_people(status_url),
+            });
+        }
+        tokio::time::sleep(wait).await;
     }
     loop {
         let (words, asked, failed) = match look(client, status_url).await? {
