@@ -87,7 +87,8 @@ impl Context {
     ) -> Result<(Profile, Option<ProfileFile>), ProfileError> {
         let name = self.profile_name();
         let file = self.store.read(&name)?;
-        if file.is_none() && name != DEFAULT_NAME && !may_be_new {
+        let exists = file.as_ref().is_some_and(ProfileFile::has_options);
+        if !exists && name != DEFAULT_NAME && !may_be_new {
             return Err(ProfileError::Unknown(name));
         }
         let layers = Layers {

@@ -216,6 +216,11 @@ fn broken(path: &Path, reason: &str) -> ProfileError {
 }
 
 impl ProfileFile {
+    /// Whether there is a profile in the file: `profile remove` of the Medplum CLI leaves the file with its tokens.
+    pub fn has_options(&self) -> bool {
+        self.keys.contains_key(OPTIONS)
+    }
+
     /// The settings of this program and of the Medplum CLI in the file.
     pub fn settings(&self) -> Settings {
         let options = self.options().unwrap_or_default();

@@ -22,6 +22,7 @@ pub(super) fn run(context: &Context, args: &DescribeArgs) -> anyhow::Result<()> 
     let file: ProfileFile = context
         .store
         .read(&args.name)?
+        .filter(ProfileFile::has_options)
         .ok_or_else(|| ProfileError::Unknown(args.name.clone()))?;
     let object = super::shown(&args.name, &file.settings(), args.show_secrets);
     if context.output.format_for_lists() != Format::Table {

@@ -18,10 +18,10 @@ pub(super) fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
     let mut profiles = Vec::new();
     for name in context.store.names()? {
         match context.store.read(&name) {
-            Ok(Some(file)) => {
+            Ok(Some(file)) if file.has_options() => {
                 profiles.push(super::shown(&name, &file.settings(), args.show_secrets));
             }
-            Ok(None) => {}
+            Ok(_) => {}
             // One broken file must not hide the others.
             Err(error) => context.output.warn(&error.to_string()),
         }
