@@ -2,6 +2,9 @@
 
 mod jwt_peers;
 mod medplum_cli;
+mod medplum_cli_defects;
+mod medplum_cli_defects_bulk;
+mod medplum_cli_profiles;
 mod oidc;
 mod oidc_login;
 mod oidc_provider;
