@@ -140,15 +140,6 @@ impl Sides {
     }
 }
 
-/// Starts the Medplum CLI for each of these argument lists, all at the same time.
-pub fn all_at_once(medplum: &Medplum, commands: &[&[&str]]) -> Vec<Run> {
-    let running: Vec<Running> = commands
-        .iter()
-        .map(|args| medplum.medplum_cli(*args).spawn())
-        .collect();
-    running.into_iter().map(Running::finish).collect()
-}
-
 /// stdout without the names of temporary folders and the order of what is done in parallel.
 fn shown(medplum: &Medplum, run: &Run) -> String {
     let work = medplum.path("").display().to_string();

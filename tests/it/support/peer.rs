@@ -93,11 +93,6 @@ impl Peer {
         let reply = plain_http::ask("GET", &self.url("/_requests"), &[], "");
         serde_json::from_slice(&reply.body).unwrap()
     }
-
-    /// Makes a Node peer forget the requests so far.
-    pub fn forget(&self) {
-        let _ = plain_http::ask("DELETE", &self.url("/_requests"), &[], "");
-    }
 }
 
 impl Drop for Peer {
