@@ -6,7 +6,6 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::medplum::tree;
-use crate::support::run::Running;
 use crate::support::{Answer, Medplum, Request, Run, Server};
 
 /// What both clients use on these servers.

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use serde_json::Value;
-
 /// An answer with its body out of its framing.
 #[derive(Clone, Debug)]
 pub struct Reply {
