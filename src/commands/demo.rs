@@ -26,21 +26,10 @@ pub struct DemoArgs {
 }
 
 pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<()> {
+    let folder = folder(args.target_directory.as_deref())?;
     let server = sandbox::start(Options::default())
         .await
         .context("cannot start the FHIR server of the demo")?;
-    let folder = match &args.target_directory {
-        Some(folder) => {
-            crate::files::create_private_dir(folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
-            std::path::absolute(folder)?
-        }
-        None => tempfile::Builder::new()
-            .prefix("medplum-demo-")
-            .tempdir()
-            .context("cannot create a folder")?
-            .keep(),
-    };
     let say = |text: &str| context.output.line(text);
     say(&format!(
         "A FHIR server with generated patients runs inside this program, at {}",
@@ -123,6 +112,21 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<()> {
     say(
         "\nRun `medplum sandbox` to keep such a server running, and see `medplum --help` for all commands.",
     )
+}
+
+/// The folder of the tour: a new one, or one that holds no export yet.
+fn folder(asked_for: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let Some(folder) = asked_for else {
+        let folder = tempfile::Builder::new().prefix("medplum-demo-").tempdir();
+        return Ok(folder.context("cannot create a folder")?.keep());
+    };
+    if folder.join("export").exists() {
+        let failure = Failure::usage(format!("{} holds an export already", folder.display()));
+        return Err(failure.hint("choose another folder with -d").into());
+    }
+    crate::files::create_private_dir(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(std::path::absolute(folder)?)
 }
 
 /// Runs this program with a profile folder of the demo's own, and gives all it says, in its order. The environment's
