@@ -35,6 +35,7 @@ mod refresh;
 mod rest;
 mod rest_errors;
 mod resume;
+mod sandbox;
 mod secrets;
 mod settings;
 mod signin;

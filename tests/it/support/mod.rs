@@ -18,6 +18,7 @@ pub mod plain_http;
 pub mod profile_file;
 pub mod request;
 pub mod run;
+pub mod sandbox;
 pub mod server;
 pub mod synthea;
 

@@ -146,6 +146,11 @@ impl Running {
             .unwrap_or_else(|| panic!("no line with {text:?} came\n{}", self.so_far()))
     }
 
+    /// What has come on stdout so far.
+    pub fn stdout_so_far(&self) -> String {
+        self.stdout.text()
+    }
+
     /// Ctrl-C.
     pub fn interrupt(&self) {
         self.signal("-INT");
