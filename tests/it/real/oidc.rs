@@ -66,13 +66,17 @@ fn secrets_with_odd_characters_work_in_the_header_and_in_the_body() {
             (&["--client-auth", "post"], "body"),
         ] {
             let medplum = user((client, secret), flags);
+            // Other tests ask for tokens of the same clients meanwhile, so what is counted is what came of it.
+            let issued = || {
+                let requests = token_requests(client).into_iter();
+                requests
+                    .filter(|asked| asked["secret_in"] == place && asked["token"] == "issued")
+                    .count()
+            };
+            let before = issued();
             let run = medplum.run(["get", "-vv", "Patient/1"]).ok();
             assert_eq!(run.json()["name"][0]["family"], "Chalmers");
-            let last = token_requests(client).pop().unwrap();
-            assert_eq!(
-                (&last["secret_in"], &last["token"]),
-                (&json!(place), &json!("issued"))
-            );
+            assert!(issued() > before, "{run}");
             assert!(!run.everything().contains(secret), "{run}");
             let basic = STANDARD.encode(format!("{client}:{secret}"));
             assert!(!run.everything().contains(&basic), "{run}");
