@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::fhir::object::Object;
+use crate::output::json::compact;
 
 /// One version of a resource.
 #[derive(Clone, Debug)]
@@ -39,7 +40,8 @@ impl Store {
         resource.set("id", serde_json::Value::from(id).to_string());
         resource.set("meta", meta.to_string());
         let stored = Stored {
-            text: resource.to_string(),
+            // One line: it becomes a line of NDJSON.
+            text: compact(&resource.to_string()),
             version,
             updated: updated.to_owned(),
             deleted: false,
@@ -89,4 +91,22 @@ impl Store {
 pub(super) fn now() -> String {
     let now = jiff::Timestamp::now();
     format!("{:.3}", now.round(jiff::Unit::Millisecond).unwrap_or(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_sent_in_lines_is_kept_as_one_with_its_digits() {
+        let text = "{\n  \"resourceType\": \"Basic\",\n  \"x\": 1.00\n}";
+        let stored = Store::default()
+            .put("Basic", "1", text, "2026-01-01T00:00:00.000Z")
+            .unwrap();
+        assert!(
+            !stored.text.contains('\n') && stored.text.contains("1.00"),
+            "{}",
+            stored.text
+        );
+    }
 }

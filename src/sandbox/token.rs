@@ -30,7 +30,7 @@ pub(super) fn issue(shared: &Shared, asked: &Asked, bare: bool) -> Response {
         .cloned()
         .zip(form.get("client_secret").cloned());
     let client = match (header, in_body) {
-        (Some(_), Some(_)) => {
+        (Some(_), _) if form.contains_key("client_secret") => {
             return error(
                 400,
                 "invalid_request",
@@ -38,7 +38,7 @@ pub(super) fn issue(shared: &Shared, asked: &Asked, bare: bool) -> Response {
             );
         }
         // Each half is form-encoded before base64.
-        (Some((id, secret)), None) => Some((form_decoded(&id), form_decoded(&secret))),
+        (Some((id, secret)), _) => Some((form_decoded(&id), form_decoded(&secret))),
         (None, in_body) => in_body,
     };
     let Some((id, secret)) = client else {
