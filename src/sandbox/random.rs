@@ -9,6 +9,12 @@ impl Random {
         Self(seed)
     }
 
+    /// A generator of its own for one of many things, so that there can be more of them without changing the others.
+    pub(super) fn of(seed: u64, number: usize) -> Self {
+        let start = Self::new(seed).next();
+        Self::new(start ^ Self::new(number as u64).next())
+    }
+
     pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -20,6 +26,11 @@ impl Random {
     /// A number from `low` to `high`, both included.
     pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
+    }
+
+    /// Whether something happens that happens so often.
+    pub(super) fn percent(&mut self, often: u64) -> bool {
+        self.next() % 100 < often
     }
 
     pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
@@ -53,6 +64,8 @@ mod tests {
             [random.next(), random.next()],
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]
         );
-        assert_eq!(Random::new(1).uuid().len(), 36);
+        let id = Random::of(1, 0).uuid();
+        assert_eq!(id.len(), 36);
+        assert_ne!(id, Random::of(1, 1).uuid());
     }
 }
