@@ -33,7 +33,6 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Command {
     /// Store, show and remove the settings of servers
     #[command(subcommand)]

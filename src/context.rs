@@ -64,6 +64,12 @@ impl Context {
 
     /// The name of the profile: `-p`, then `MEDPLUM_PROFILE`, then `.env`, then `default`.
     pub fn profile_name(&self) -> String {
+        self.named_profile()
+            .unwrap_or_else(|| DEFAULT_NAME.to_owned())
+    }
+
+    /// The name of the profile, if one was named at all.
+    fn named_profile(&self) -> Option<String> {
         let variable = || {
             std::env::var("MEDPLUM_PROFILE")
                 .ok()
@@ -74,7 +80,6 @@ impl Context {
             .clone()
             .or_else(variable)
             .or_else(|| self.env_file.profile.clone())
-            .unwrap_or_else(|| DEFAULT_NAME.to_owned())
     }
 
     /// Resolves the profile. One that was named must exist, unless `may_be_new`.
@@ -85,11 +90,18 @@ impl Context {
         &self,
         may_be_new: bool,
     ) -> Result<(Profile, Option<ProfileFile>), ProfileError> {
-        let name = self.profile_name();
-        let file = self.store.read(&name)?;
+        self.resolve_named(&self.profile_name(), may_be_new)
+    }
+
+    fn resolve_named(
+        &self,
+        name: &str,
+        may_be_new: bool,
+    ) -> Result<(Profile, Option<ProfileFile>), ProfileError> {
+        let file = self.store.read(name)?;
         let exists = file.as_ref().is_some_and(ProfileFile::has_options);
         if !exists && name != DEFAULT_NAME && !may_be_new {
-            return Err(ProfileError::Unknown(name));
+            return Err(ProfileError::Unknown(name.to_owned()));
         }
         let layers = Layers {
             flags: self.globals.settings.clone(),
@@ -97,7 +109,7 @@ impl Context {
             environment: env::from_process(),
             env_file: self.env_file.settings.clone(),
         };
-        Ok((resolve::resolve(&name, &layers)?, file))
+        Ok((resolve::resolve(name, &layers)?, file))
     }
 
     /// Where passphrases come from for keys that no profile names.
@@ -136,6 +148,17 @@ impl Context {
     /// The profile cannot be resolved or used.
     pub fn fhir(&self) -> anyhow::Result<Client> {
         let (profile, file) = self.resolve(false)?;
+        self.client_for(profile, file.as_ref())
+    }
+
+    /// A client for the profile that something was begun with, unless another one is named now.
+    ///
+    /// # Errors
+    /// As [`Context::fhir`].
+    pub fn fhir_as_begun(&self, profile: Option<&str>) -> anyhow::Result<Client> {
+        let named = self.named_profile();
+        let name = named.as_deref().or(profile).unwrap_or(DEFAULT_NAME);
+        let (profile, file) = self.resolve_named(name, false)?;
         self.client_for(profile, file.as_ref())
     }
 

@@ -102,12 +102,27 @@ fn verdict(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Stri
 fn of_bulk(error: &BulkError) -> (u8, Option<String>) {
     match error {
         BulkError::Folder { .. } => (USAGE, Some("choose another folder with -d".into())),
+        BulkError::Disk { source, .. } if source.kind() == std::io::ErrorKind::NotFound => (
+            FAILED,
+            Some("the folder seems to be gone; leave it as it is while an export runs, and run the same command again".into()),
+        ),
         BulkError::Disk { .. } => (
             FAILED,
             Some("make room on the disk, then run the same command again".into()),
         ),
         BulkError::BadRequest(_) => (USAGE, None),
         BulkError::Busy { .. } => (USAGE, Some("wait for it, or choose another folder with -d".into())),
+        BulkError::Series { .. } => (USAGE, Some("go on with it by --since auto, or choose another folder with -d".into())),
+        BulkError::NoJob { .. } => (USAGE, Some("name the folder of an export, such as `medplum bulk status DIR`".into())),
+        BulkError::Vanished { .. } => (FAILED, Some("leave the folder as it is while an export runs, and run the same command again".into())),
+        BulkError::NoTransactionTime => (FAILED, Some("export without --since auto, into a folder of its own".into())),
+        BulkError::JobsRunning { jobs, .. } => (
+            FAILED,
+            Some(format!(
+                "the server runs a job already; fetch its result with {}",
+                jobs.iter().map(|url| format!("--status-url {url}")).collect::<Vec<_>>().join(" or ")
+            )),
+        ),
         BulkError::Finished { .. } => (USAGE, Some("choose another folder with -d, or replace it with --overwrite".into())),
         BulkError::OtherRequest { .. } => (
             USAGE,

@@ -1,30 +1,35 @@
-//! One file of a manifest: streamed to a temporary file, checked as it goes, tried again where that can help.
+//! One file of a manifest: streamed to its part, checked as it goes, gone on with or tried again where that can help.
 
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
-use tempfile::NamedTempFile;
+use serde::{Deserialize, Serialize};
 
+use super::file::ongoing::Ongoing;
+use super::file::part::Part;
+use super::file::target::{Care, Unfinished};
+use super::gate::Gate;
+use super::landing::Landing;
 use super::manifest::{Group, ManifestFile};
-use super::outcomes::Counter;
-use super::{BulkError, ExportedFile, FailedFile, Observer, Outcomes, landing};
+use super::{BulkError, ExportedFile, FailedFile, Observer, Outcomes};
 use crate::auth::AuthError;
-use crate::fhir::ndjson::Checker;
 use crate::fhir::{Client, FhirError, Refusal, TokenRule};
-use crate::http::body::Sink;
+use crate::http::range::BrokenOff;
 use crate::http::retry::{self, Retry};
 use crate::http::{HttpError, Request, Response};
 use crate::{secret, words};
 
-/// Tries after the first. AB2D allows a file six times in all.
-const RETRIES: u32 = 4;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A body that reads wrong is asked for once more: a connection may have been cut where nothing marks the end.
 const CONTENT_RETRIES: u32 = 1;
-const BUFFER: usize = 256 << 10;
+/// A server that says "not now" is asked this often more.
+const THROTTLED_RETRIES: u32 = 8;
+/// A try that brought this many bytes which the next one goes on behind does not count as a failed one.
+const PROGRESS: u64 = 1 << 20;
 
 /// A file to fetch.
 #[derive(Clone, Debug)]
@@ -32,13 +37,19 @@ pub struct Download {
     pub file: ManifestFile,
     /// Where it goes.
     pub path: PathBuf,
-    /// Whether lines and counts are checked.
+    /// Where its bytes are until it is complete.
+    pub part: Part,
+    /// Whether lines, counts, checksums and lengths are checked.
     pub verify: bool,
+    /// Whether it is written as gzip.
+    pub compress: bool,
     pub file_token: FileToken,
+    pub gate: Arc<Gate>,
 }
 
 /// Whether files get the token; servers state it wrongly at times.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FileToken {
     /// As the manifest says (`requiresAccessToken`).
     #[default]
@@ -48,16 +59,30 @@ pub enum FileToken {
 }
 
 /// What came of a file that did not stop the export.
-pub type Fetched = Result<ExportedFile, FailedFile>;
+#[derive(Debug)]
+pub enum Fetched {
+    /// Its bytes are in its part, complete and checked; they are durable once it has landed.
+    Complete(Box<(Landing, ExportedFile)>),
+    Failed {
+        failure: FailedFile,
+        /// Whether the manifest may hold a fresh link by now.
+        by_link: bool,
+    },
+}
 
 /// Why one try failed.
-enum Failure {
-    /// May work the next time; the server may have said when.
-    Passing(String, Option<Duration>),
+#[derive(Debug)]
+enum Failed {
+    /// May work the next time.
+    Passing(String),
+    /// Too much or too early; the server may have said when.
+    Throttled(String, Option<Duration>),
     /// The bytes came, but they are not what was promised.
     Content(String),
     /// Not there, which some servers say too early.
     NotFound(String),
+    /// The link is not good (any more).
+    Link(String),
     /// Will not work again.
     Lasting(String),
     /// The disk: no other file will fare better.
@@ -67,48 +92,74 @@ enum Failure {
 }
 
 impl Download {
-    /// Fetches the file and gives it its name.
+    /// Fetches the file.
     ///
     /// # Errors
     /// What stops the whole export: the disk, or no token.
-    pub async fn run(self, client: &Client, observer: &dyn Observer) -> Result<Fetched, BulkError> {
-        let mut retry = Retry::new(RETRIES, LONGEST_WAIT);
+    pub async fn run(
+        &self,
+        client: &Client,
+        observer: &dyn Observer,
+    ) -> Result<Fetched, BulkError> {
+        let retries = || Retry::new(client.http.network.retries.saturating_add(1), LONGEST_WAIT);
+        let mut retry = retries();
+        let mut throttled = Retry::new(THROTTLED_RETRIES, LONGEST_WAIT);
         let mut content_retries = CONTENT_RETRIES;
         let mut not_found_before = false;
+        let mut ongoing = Ongoing::left(&self.part, self.care());
         loop {
-            let failure = match self.attempt(client, observer).await {
-                Ok(done) => return Ok(Ok(done)),
-                Err(failure) => failure,
+            self.gate.open().await;
+            let before = ongoing.as_ref().map_or(0, Ongoing::received);
+            let failed = match self.attempt(client, observer, &mut ongoing).await {
+                Ok(complete) => {
+                    self.gate.went_well();
+                    return Ok(Fetched::Complete(Box::new(complete)));
+                }
+                Err(failed) => failed,
             };
-            let (reason, wait) = match failure {
-                Failure::Passing(reason, asked) => {
-                    let wait = retry.wait(asked);
+            if ongoing.as_ref().map_or(0, Ongoing::received) >= before + PROGRESS {
+                retry = retries();
+            }
+            let by_link = matches!(failed, Failed::NotFound(_) | Failed::Link(_));
+            let (reason, wait) = match failed {
+                Failed::Passing(reason) => (reason, retry.wait(None)),
+                Failed::Throttled(reason, asked) => {
+                    let wait = throttled.wait(asked);
+                    self.gate.slow_down(wait.unwrap_or_default());
                     (reason, wait)
                 }
-                Failure::Content(reason) => {
+                Failed::Content(reason) => {
+                    ongoing = None;
+                    self.part.remove();
                     let again = content_retries > 0;
                     content_retries = content_retries.saturating_sub(1);
-                    let wait = again.then(|| retry.wait(None)).flatten();
-                    (reason, wait)
+                    (reason, again.then(|| retry.wait(None)).flatten())
                 }
                 // BCDA answers 404 for files that are there a moment later.
-                Failure::NotFound(reason) if !not_found_before => {
+                Failed::NotFound(reason) if !not_found_before => {
                     not_found_before = true;
                     (reason, retry.wait(None))
                 }
-                Failure::NotFound(reason) | Failure::Lasting(reason) => (reason, None),
-                Failure::Disk(source) => return Err(BulkError::disk(&self.path, source)),
-                Failure::Auth(error) => return Err(BulkError::Fhir(error.into())),
+                Failed::NotFound(reason) | Failed::Link(reason) | Failed::Lasting(reason) => {
+                    (reason, None)
+                }
+                Failed::Disk(source) => return Err(self.disk(source)),
+                Failed::Auth(error) => return Err(BulkError::Fhir(error.into())),
             };
             let Some(wait) = wait else {
-                return Ok(Err(self.failed(reason)));
+                let failure = self.failure(reason);
+                return Ok(Fetched::Failed { failure, by_link });
             };
             observer.file_retried(&self.file.url, &reason, wait);
             tokio::time::sleep(wait).await;
         }
     }
 
-    fn failed(&self, reason: String) -> FailedFile {
+    fn disk(&self, source: io::Error) -> BulkError {
+        BulkError::disk(&self.path, source)
+    }
+
+    fn failure(&self, reason: String) -> FailedFile {
         FailedFile {
             url: secret::url_for_people(&self.file.url),
             group: self.file.group,
@@ -117,73 +168,151 @@ impl Download {
         }
     }
 
+    fn care(&self) -> Care<'_> {
+        Care {
+            check: self.verify.then(|| self.expected_type()),
+            outcomes: self.file.group == Group::Error,
+            hash: self.verify,
+            compress: self.compress,
+        }
+    }
+
     async fn attempt(
         &self,
         client: &Client,
         observer: &dyn Observer,
-    ) -> Result<ExportedFile, Failure> {
-        let answer = self.ask(client).await?;
-        let mut body = answer.body;
-        let wire_length = body.wire_length();
-        let gzip = body.is_gzip();
-        let file = landing::temporary_for(&self.path).map_err(Failure::Disk)?;
-        let mut sink = Sink::new(gzip, Target::new(file, self));
-        let mut wire_bytes = 0_u64;
-        while let Some(chunk) = body.chunk().await.map_err(|error| match error {
-            HttpError::Encoding { .. } => Failure::Lasting(error.to_string()),
-            _ => Failure::Passing(error.to_string(), None),
-        })? {
-            wire_bytes += chunk.len() as u64;
-            sink.write(&chunk)
-                .map_err(|error| Self::write_failure(error, sink.get_mut()))?;
-            observer.received(chunk.len() as u64);
+        ongoing: &mut Option<Ongoing>,
+    ) -> Result<(Landing, ExportedFile), Failed> {
+        let broken_off = ongoing.as_ref().and_then(Ongoing::broken_off);
+        let mut answer = self.ask(client, broken_off.as_ref()).await?;
+        if let Some(broken_off) = broken_off
+            && answer.status != StatusCode::OK
+            && !broken_off.continues(answer.status, &answer.headers)
+        {
+            // What came does not prove that it fits: the whole file again.
+            *ongoing = None;
+            answer = self.ask(client, None).await?;
         }
-        if let Some(promised) = wire_length.filter(|promised| *promised != wire_bytes) {
-            return Err(Failure::Passing(
-                format!("{wire_bytes} of {promised} bytes came"),
-                None,
-            ));
+        if answer.status != StatusCode::PARTIAL_CONTENT {
+            *ongoing = None;
         }
-        let target = sink
-            .finish()
-            .map_err(|error| Failure::Content(format!("the gzip data is not complete: {error}")))?;
-        self.complete(target).await
+        let under_way = if let Some(under_way) = ongoing {
+            under_way
+        } else {
+            let begun = Ongoing::begin(&self.part, self.care(), &answer);
+            ongoing.insert(begun.map_err(Failed::Disk)?)
+        };
+        if let Err(failed) = Self::stream(answer, under_way, observer).await {
+            if matches!(failed, Failed::Content(_)) {
+                under_way.spoil();
+            }
+            if under_way.broken_off().is_none() {
+                *ongoing = None;
+            }
+            return Err(failed);
+        }
+        match ongoing.take() {
+            Some(whole) => self.complete(whole),
+            None => Err(Failed::Passing("nothing came".into())),
+        }
     }
 
-    async fn ask(&self, client: &Client) -> Result<Response, Failure> {
-        let request = Request::new(Method::GET, self.file.url.clone())
+    /// Takes the bytes of an answer.
+    async fn stream(
+        answer: Response,
+        ongoing: &mut Ongoing,
+        observer: &dyn Observer,
+    ) -> Result<(), Failed> {
+        let mut body = answer.body;
+        let promised = body.wire_length();
+        let mut came = 0_u64;
+        while let Some(chunk) = body.chunk().await.map_err(|error| match error {
+            HttpError::Encoding { .. } => Failed::Lasting(error.to_string()),
+            _ => Failed::Passing(error.to_string()),
+        })? {
+            came += chunk.len() as u64;
+            ongoing
+                .write(&chunk)
+                .map_err(|error| match ongoing.target().complaint.take() {
+                    Some(complaint) => Failed::Content(complaint),
+                    None if matches!(
+                        error.kind(),
+                        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+                    ) =>
+                    {
+                        Failed::Content(format!("the data on the wire is broken: {error}"))
+                    }
+                    None => Failed::Disk(error),
+                })?;
+            observer.received(chunk.len() as u64);
+        }
+        match promised {
+            Some(promised) if promised != came => {
+                Err(Failed::Passing(format!("{came} of {promised} bytes came")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn ask(
+        &self,
+        client: &Client,
+        broken_off: Option<&BrokenOff>,
+    ) -> Result<Response, Failed> {
+        let mut request = Request::new(Method::GET, self.file.url.clone())
             .header(ACCEPT, HeaderValue::from_static("application/fhir+ndjson"));
+        if let Some(broken_off) = broken_off
+            && let Some(if_range) = broken_off.validator.if_range()
+        {
+            let range = format!("bytes={}-", broken_off.received);
+            request.headers.insert(IF_RANGE, if_range);
+            if let Ok(range) = HeaderValue::from_str(&range) {
+                request.headers.insert(RANGE, range);
+            }
+        }
+        let is_part = request.headers.contains_key(RANGE);
         let answer = client
             .send_with(request, self.token_rule(client), 0)
             .await
             .map_err(|error| match error {
-                FhirError::Auth(AuthError::Http(error)) => {
-                    Failure::Passing(error.to_string(), None)
-                }
-                FhirError::Auth(error) => Failure::Auth(error),
+                FhirError::Auth(AuthError::Http(error)) => Failed::Passing(error.to_string()),
+                FhirError::Auth(error) => Failed::Auth(error),
                 FhirError::Http(error @ HttpError::Setup { .. }) => {
-                    Failure::Lasting(error.to_string())
+                    Failed::Lasting(error.to_string())
                 }
-                FhirError::Http(error) => Failure::Passing(error.to_string(), None),
-                error => Failure::Lasting(error.to_string()),
+                FhirError::Http(error) => Failed::Passing(error.to_string()),
+                error => Failed::Lasting(error.to_string()),
             })?;
-        if !matches!(answer.status, StatusCode::OK | StatusCode::NO_CONTENT) {
-            let asked = retry::retry_after(&answer.headers, SystemTime::now());
-            let refusal = Refusal::read(Method::GET, answer).await;
-            let reason = refusal.to_string();
-            return Err(match refusal.status.as_u16() {
-                404 => Failure::NotFound(reason),
-                500 | 502 | 503 | 504 | 429 => Failure::Passing(reason, asked),
-                _ if refusal.is_transient => Failure::Passing(reason, asked),
-                _ => Failure::Lasting(reason),
-            });
+        let is_wanted = match answer.status {
+            StatusCode::OK | StatusCode::NO_CONTENT => true,
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => is_part,
+            _ => false,
+        };
+        if !is_wanted {
+            return Err(Self::refused(answer).await);
         }
         let content_type = answer.header(CONTENT_TYPE).unwrap_or_default();
         if words::is_html(content_type, "") {
             let refusal = Refusal::read(Method::GET, answer).await;
-            return Err(Failure::Lasting(format!("it is not NDJSON: {refusal}")));
+            return Err(Failed::Lasting(format!("it is not NDJSON: {refusal}")));
         }
         Ok(answer)
+    }
+
+    async fn refused(answer: Response) -> Failed {
+        let asked = retry::retry_after(&answer.headers, SystemTime::now());
+        let refusal = Refusal::read(Method::GET, answer).await;
+        let reason = refusal.to_string();
+        match refusal.status.as_u16() {
+            404 => Failed::NotFound(reason),
+            429 => Failed::Throttled(reason, asked),
+            503 if asked.is_some() => Failed::Throttled(reason, asked),
+            500 | 502 | 503 | 504 => Failed::Passing(reason),
+            _ if refusal.is_transient => Failed::Passing(reason),
+            // Signed links that are over: 403 at S3 and Azure, 400 at Google.
+            400 | 401 | 403 | 410 => Failed::Link(reason),
+            _ => Failed::Lasting(reason),
+        }
     }
 
     /// The manifest decides, not the host: signed URLs fail with a token, foreign ones that ask for it get it, but
@@ -203,55 +332,50 @@ impl Download {
         }
     }
 
-    /// A write fails because of the disk, or because the bytes are not what they should be.
-    fn write_failure(error: io::Error, target: &mut Target) -> Failure {
-        match target.complaint.take() {
-            Some(complaint) => Failure::Content(complaint),
-            None if matches!(
-                error.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
-            ) =>
-            {
-                Failure::Content(format!("the gzip data is broken: {error}"))
-            }
-            None => Failure::Disk(error),
-        }
-    }
-
-    async fn complete(&self, target: Target) -> Result<ExportedFile, Failure> {
-        let resources = match target.checker {
-            Some(checker) => {
-                checker
-                    .finish()
-                    .map_err(|error| Failure::Content(error.to_string()))?
-                    .resources
-            }
-            None => 0,
-        };
+    fn complete(&self, whole: Ongoing) -> Result<(Landing, ExportedFile), Failed> {
+        let wire = whole.received();
+        let etag = whole.etag();
+        let lines = whole
+            .finish()
+            .map_err(|error| Failed::Content(format!("the data are not complete: {error}")))?
+            .finish()
+            .map_err(|error| match error {
+                Unfinished::Disk(error) => Failed::Disk(error),
+                Unfinished::Lines(reason) => Failed::Content(reason),
+            })?;
         if let Some(promised) = self
             .file
             .count
-            .filter(|promised| self.verify && *promised != resources)
+            .filter(|promised| self.verify && *promised != lines.resources)
         {
-            return Err(Failure::Content(format!(
-                "the manifest promises {promised} resources and the file holds {resources}"
+            return Err(Failed::Content(format!(
+                "the manifest promises {promised} resources and the file holds {}",
+                lines.resources
             )));
         }
-        let file = target
-            .writer
-            .into_inner()
-            .map_err(|error| Failure::Disk(error.into_error()))?;
-        landing::land(file, &self.path)
-            .await
-            .map_err(Failure::Disk)?;
-        Ok(ExportedFile {
+        if let Some(hash) = &lines.sha256 {
+            let promise = &self.file.promise;
+            promise
+                .check(hash, lines.bytes, wire)
+                .map_err(Failed::Content)?;
+        }
+        let bytes = lines.file.metadata().map_err(Failed::Disk)?.len();
+        let exported = ExportedFile {
             path: self.path.clone(),
             group: self.file.group,
             resource_type: self.file.resource_type.clone(),
-            resources,
-            bytes: target.bytes,
-            outcomes: target.outcomes.map(Counter::finish).unwrap_or_default(),
-        })
+            resources: lines.resources,
+            bytes,
+            sha256: lines.sha256,
+            etag,
+            outcomes: lines.outcomes,
+        };
+        let landing = Landing {
+            file: lines.file,
+            part: self.part.clone(),
+            path: self.path.clone(),
+        };
+        Ok((landing, exported))
     }
 
     fn expected_type(&self) -> Option<&str> {
@@ -260,50 +384,6 @@ impl Download {
             Group::Deleted => Some("Bundle"),
             Group::Error => Some("OperationOutcome"),
         }
-    }
-}
-
-/// Where decoded bytes go: the line check, the count of outcomes, the file.
-struct Target {
-    writer: BufWriter<NamedTempFile>,
-    checker: Option<Checker>,
-    outcomes: Option<Counter>,
-    bytes: u64,
-    complaint: Option<String>,
-}
-
-impl Target {
-    fn new(file: NamedTempFile, download: &Download) -> Self {
-        Self {
-            writer: BufWriter::with_capacity(BUFFER, file),
-            checker: download
-                .verify
-                .then(|| Checker::new(download.expected_type())),
-            outcomes: (download.file.group == Group::Error).then(Counter::default),
-            bytes: 0,
-            complaint: None,
-        }
-    }
-}
-
-impl Write for Target {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(checker) = &mut self.checker
-            && let Err(error) = checker.feed(bytes)
-        {
-            self.complaint = Some(error.to_string());
-            return Err(io::Error::other("the content is wrong"));
-        }
-        if let Some(outcomes) = &mut self.outcomes {
-            outcomes.feed(bytes);
-        }
-        self.writer.write_all(bytes)?;
-        self.bytes += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
     }
 }
 

@@ -1,23 +1,25 @@
 //! The whole export: kick-off, poll, manifest pages, all files, summary.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use reqwest::header::CONTENT_LOCATION;
 use reqwest::{Method, StatusCode};
-use serde_json::json;
-use tokio::task::JoinSet;
+use serde_json::{Value, json};
 use url::Url;
 
-use super::download::{self, Download, Fetched, FileToken};
-use super::job::{Again, Job, Phase, Planned};
+use super::fetch::{self, How, Links};
+use super::job::{About, Again, Job, Phase, Planned, Style};
 use super::kickoff::Kickoff;
 use super::manifest::{self, Manifest, ManifestError};
-use super::names::{NameStyle, Names};
-use super::{BulkError, Observer, Summary, landing};
+use super::names::Names;
+use super::replacement::Replacement;
+use super::series::Series;
+use super::{BulkError, Observer, Outcomes, Summary, download, kept, landing};
 use crate::fhir::asynchronous::{self, AsyncError, Patience};
-use crate::fhir::{Client, FhirError, TokenRule};
+use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::http::retry;
 use crate::secret;
 
@@ -26,18 +28,27 @@ use crate::secret;
 pub struct Options {
     /// Where the files go.
     pub folder: PathBuf,
-    pub names: NameStyle,
+    pub style: Style,
     /// Files at a time.
     pub parallel: usize,
-    /// Whether lines and counts are checked.
+    /// Whether lines, counts, checksums and lengths are checked.
     pub verify: bool,
-    pub file_token: FileToken,
     pub patience: Patience,
     pub again: Again,
     /// A job that runs already: it is waited for and fetched instead of starting one.
     pub status_url: Option<Url>,
-    /// Leave the job and its files on the server.
-    pub keep: bool,
+    /// A series: each export in a folder of its own, with what changed since the one before.
+    pub series: bool,
+    /// What of the server's own reports is acceptable; the next export of a series begins behind this one only then.
+    pub accepts: fn(&Outcomes) -> bool,
+}
+
+/// The job with what surrounds it.
+struct Work {
+    job: Job,
+    kickoff: Kickoff,
+    replacement: Option<Replacement>,
+    series: Option<Series>,
 }
 
 /// Runs an export to its end, or goes on with one. Whatever could be had is on disk when it returns; the summary
@@ -52,76 +63,222 @@ pub async fn run(
     observer: &Arc<dyn Observer>,
 ) -> Result<Summary, BulkError> {
     let started = Instant::now();
-    let folder_error = |source| BulkError::Folder {
-        folder: options.folder.clone(),
-        source,
-    };
-    landing::probe(&options.folder).map_err(folder_error)?;
-    let request = json!({
-        "fhirBase": client.profile.fhir_base.as_str(),
-        "kickoff": kickoff,
-        "statusUrl": options.status_url,
-    });
-    let mut job = Job::open(&options.folder, request, options.again)?;
-    job.sweep();
-    let status_url = wait_for_manifest(client, kickoff, options, observer, &mut job).await?;
+    let mut work = open(client, kickoff, options, observer)?;
+    let status_url = list_files(client, options, observer, &mut work).await?;
+    if let Some(series) = &mut work.series {
+        work.job = series.name(work.job)?;
+    }
+    let job = &mut work.job;
     observer.listed(job.planned.len(), job.state.transaction_time.as_deref());
 
+    let how = How {
+        parallel: options.parallel,
+        verify: options.verify,
+        compress: job.state.style.compress,
+        file_token: options.style.file_token,
+    };
+    let links = Reread {
+        client,
+        status_url: &status_url,
+        observer,
+    };
+    let announce = work.replacement.is_none();
+    let results = fetch::all(client, job, how, &links, observer, announce).await?;
     let mut summary = Summary {
+        folder: job.folder().to_owned(),
         transaction_time: job.state.transaction_time.clone(),
         ..Summary::default()
     };
-    for fetched in fetch_all(client, &mut job, options, observer).await? {
-        match fetched {
+    for result in results {
+        match result {
             Ok(file) => summary.files.push(file),
             Err(failure) => summary.failed.push(failure),
         }
     }
     summary.outcomes = download::outcomes_of(&summary.files);
+    kept::write(job).map_err(|source| BulkError::disk(&job.folder().join(kept::NAME), source))?;
     if summary.failed.is_empty() {
-        if !options.keep
-            && let Err(error) = asynchronous::delete(client, &status_url).await
-        {
-            observer.notice(&format!(
-                "All files are here, but the job could not be deleted at the server: {error}"
-            ));
-        }
-        let replaces_another = job.replaces_another();
-        job.finish(&mut summary.files)?;
-        if replaces_another {
-            summary
-                .files
-                .iter()
-                .for_each(|file| observer.file_done(file));
-        }
+        complete(client, options, observer, work, &status_url, &mut summary).await?;
     }
     summary.elapsed = started.elapsed();
     Ok(summary)
 }
 
-/// Brings the job to where its manifest is known, from wherever it is.
-async fn wait_for_manifest(
+/// Only starts the job, for a later run to go on with.
+///
+/// # Errors
+/// The kick-off was refused or could not be sent.
+pub async fn start(
     client: &Client,
     kickoff: &Kickoff,
     options: &Options,
     observer: &Arc<dyn Observer>,
-    job: &mut Job,
 ) -> Result<Url, BulkError> {
+    let mut work = open(client, kickoff, options, observer)?;
+    let (status_url, _) = start_job(client, options, observer, &mut work).await?;
+    Ok(status_url)
+}
+
+/// All files are here: they get their places, the server's job goes, and the folder says so.
+async fn complete(
+    client: &Client,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+    work: Work,
+    status_url: &Url,
+    summary: &mut Summary,
+) -> Result<(), BulkError> {
+    let mut job = work.job;
+    if let Some(replacement) = work.replacement {
+        drop(job);
+        replacement.take_place()?;
+        job = Job::existing(&options.folder)?;
+        summary.folder.clone_from(&options.folder);
+        summary.files = job
+            .planned
+            .iter()
+            .filter_map(|planned| job.exported(planned))
+            .collect();
+        summary
+            .files
+            .iter()
+            .for_each(|file| observer.file_done(file));
+    }
+    // The server's copy goes only when this one is certainly here.
+    job.seal()?;
+    if !options.style.keep
+        && let Err(error) = asynchronous::delete(client, status_url).await
+    {
+        observer.notice(&format!(
+            "All files are here, but the job could not be deleted at the server: {error}"
+        ));
+    }
+    job.finish()?;
+    if let Some(mut series) = work.series {
+        let time = job.state.transaction_time.clone().unwrap_or_default();
+        series.finished(&time, (options.accepts)(&summary.outcomes))?;
+    }
+    Ok(())
+}
+
+/// Opens the job of the folder, or the place of a new one.
+fn open(
+    client: &Client,
+    kickoff: &Kickoff,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Result<Work, BulkError> {
+    let folder = &options.folder;
+    let unusable = |source| BulkError::Folder {
+        folder: folder.clone(),
+        source,
+    };
+    landing::probe(folder).map_err(unusable)?;
+    let mut kickoff = kickoff.clone();
+    let mut series = None;
+    let mut replacement = None;
+    let mut place = folder.clone();
+    if options.series {
+        let opened = series.insert(Series::open(folder, request(client, &kickoff, None))?);
+        place = opened.current()?;
+        if let Some(time) = ended_in(&place, opened, options.accepts)? {
+            observer.notice(&format!("The export of {time} was complete already."));
+            place = opened.current()?;
+        }
+        kickoff.since = opened.since().map(str::to_owned);
+        observer.in_series(kickoff.since.as_deref(), &place);
+    } else if options.again == Again::Overwrite {
+        replacement = Replacement::of(folder)?;
+        if let Some(replacement) = &replacement {
+            place = replacement.work_folder();
+        }
+    }
+    let request = request(client, &kickoff, options.status_url.as_ref());
+    let opened = Job::open(
+        &place,
+        request.clone(),
+        options.style.clone(),
+        options.again,
+    );
+    let job = match opened {
+        // What was to replace the old export was of another request: this one is.
+        Err(BulkError::OtherRequest { .. }) if replacement.is_some() => {
+            Job::open(&place, request, options.style.clone(), Again::Restart)?
+        }
+        opened => opened?,
+    };
+    if job.state.phase == Phase::KickingOff && replacement.is_none() {
+        for name in [kept::NAME, "log.ndjson"] {
+            let path = place.join(name);
+            if path.exists() {
+                return Err(BulkError::InTheWay { path });
+            }
+        }
+    }
+    Ok(Work {
+        job,
+        kickoff,
+        replacement,
+        series,
+    })
+}
+
+/// An export of a series whose end was not recorded any more: it is recorded now.
+fn ended_in(
+    place: &Path,
+    series: &mut Series,
+    accepts: fn(&Outcomes) -> bool,
+) -> Result<Option<String>, BulkError> {
+    let job = match Job::existing(place) {
+        Ok(job) if job.state.phase == Phase::Done => job,
+        Ok(_) | Err(BulkError::NoJob { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut outcomes = Outcomes::default();
+    job.done
+        .values()
+        .for_each(|done| outcomes.add(&done.outcomes));
+    let time = job.state.transaction_time.clone().unwrap_or_default();
+    series.finished(&time, accepts(&outcomes))?;
+    Ok(Some(time))
+}
+
+/// What makes one export another one than the next.
+fn request(client: &Client, kickoff: &Kickoff, status_url: Option<&Url>) -> Value {
+    json!({
+        "fhirBase": client.profile.fhir_base.as_str(),
+        "kickoff": kickoff,
+        "statusUrl": status_url,
+    })
+}
+
+/// Brings the job to where the server works on it.
+async fn start_job(
+    client: &Client,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+    work: &mut Work,
+) -> Result<(Url, Option<Duration>), BulkError> {
+    let job = &mut work.job;
     let mut first_wait = None;
     let status_url = match (job.state.status_url.clone(), &options.status_url) {
         (Some(status_url), _) => {
             observer.notice("Going on with the export that was begun here");
+            observer.started(&status_url);
             status_url
         }
         (None, Some(status_url)) => {
+            observer.started(status_url);
             job.accepted(status_url)?;
             status_url.clone()
         }
         (None, None) => {
             job.kicking_off()?;
-            match kick_off(client, kickoff).await {
+            match kick_off(client, &work.kickoff).await {
                 Ok((status_url, wait)) => {
                     first_wait = wait;
+                    // Said before anything else can fail: without it nobody finds the job again.
+                    observer.started(&status_url);
                     job.accepted(&status_url)?;
                     status_url
                 }
@@ -134,7 +291,21 @@ async fn wait_for_manifest(
             }
         }
     };
-    observer.started(&status_url);
+    Ok((status_url, first_wait))
+}
+
+/// Brings the job to where its manifest is known, from wherever it is.
+async fn list_files(
+    client: &Client,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+    work: &mut Work,
+) -> Result<Url, BulkError> {
+    let (status_url, first_wait) = start_job(client, options, observer, work).await?;
+    let job = &mut work.job;
+    if job.is_complete() {
+        return Ok(status_url);
+    }
     let manifest = read_manifest(client, &status_url, first_wait, options.patience, observer).await;
     let manifest = match manifest {
         Ok(manifest) => manifest,
@@ -145,7 +316,8 @@ async fn wait_for_manifest(
         Err(error) => return Err(error),
     };
     let known = std::mem::take(&mut job.planned);
-    let mut names = Names::new(options.names);
+    let style = &job.state.style;
+    let mut names = Names::new(style.names, style.compress);
     let same_files = known.len() == manifest.files.len();
     let planned = manifest.files.into_iter().enumerate().map(|(index, file)| {
         let name = names.path(&file);
@@ -157,7 +329,11 @@ async fn wait_for_manifest(
         };
         Planned { file, path }
     });
-    job.plan(planned.collect(), manifest.transaction_time)?;
+    let about = About {
+        request: manifest.request,
+        requires_access_token: manifest.requires_access_token,
+    };
+    job.plan(planned.collect(), manifest.transaction_time, about)?;
     Ok(status_url)
 }
 
@@ -167,6 +343,7 @@ fn certainly_not_started(error: &BulkError) -> bool {
         BulkError::Fhir(FhirError::Refused(refusal)) => refusal.status.is_client_error(),
         BulkError::Fhir(FhirError::Http(error)) => error.was_not_sent(),
         BulkError::BadRequest(_)
+        | BulkError::JobsRunning { .. }
         | BulkError::Async(AsyncError::NoJob { .. })
         | BulkError::Fhir(
             FhirError::Auth(_) | FhirError::BadUrl { .. } | FhirError::Redirect { .. },
@@ -180,24 +357,61 @@ fn certainly_not_started(error: &BulkError) -> bool {
 async fn kick_off(
     client: &Client,
     kickoff: &Kickoff,
-) -> Result<(Url, Option<std::time::Duration>), BulkError> {
+) -> Result<(Url, Option<Duration>), BulkError> {
     let request = kickoff.request(client)?;
-    let answer = client
-        .read_once(request, TokenRule::OwnOrigins)
-        .await?
-        .checked()?;
+    let answer = client.read_once(request, TokenRule::OwnOrigins).await?;
+    let jobs = running_jobs(client, &answer);
+    if !jobs.is_empty() {
+        let refusal = Box::new(Refusal::of_answer(answer));
+        return Err(BulkError::JobsRunning { refusal, jobs });
+    }
+    let answer = answer.checked()?;
     let first_wait = retry::retry_after(&answer.headers, SystemTime::now());
     Ok((asynchronous::accepted(answer)?, first_wait))
+}
+
+/// The jobs that a refused kick-off names as running (AB2D: 429 with their URLs, joined by commas).
+fn running_jobs(client: &Client, answer: &Answer) -> Vec<Url> {
+    if answer.status != StatusCode::TOO_MANY_REQUESTS {
+        return Vec::new();
+    }
+    let named = answer.header(CONTENT_LOCATION).unwrap_or_default();
+    named
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .filter_map(|text| answer.url.join(text).ok())
+        .filter(|url| client.is_own(url))
+        .collect()
+}
+
+/// Reads the manifest of a finished job again.
+struct Reread<'a> {
+    client: &'a Client,
+    status_url: &'a Url,
+    observer: &'a Arc<dyn Observer>,
+}
+
+impl Links for Reread<'_> {
+    async fn read(&self) -> Option<Manifest> {
+        let patience = Patience {
+            max_wait: Some(Duration::from_secs(120)),
+            ..Patience::default()
+        };
+        let manifest = read_manifest(self.client, self.status_url, None, patience, self.observer);
+        manifest.await.ok()
+    }
 }
 
 /// Polls the job and reads all pages of its manifest.
 async fn read_manifest(
     client: &Client,
     status_url: &Url,
-    first_wait: Option<std::time::Duration>,
+    first_wait: Option<Duration>,
     patience: Patience,
     observer: &Arc<dyn Observer>,
 ) -> Result<Manifest, BulkError> {
+    let started = Instant::now();
     let mut whole = Manifest::default();
     let mut seen = HashSet::new();
     let mut next = Some(status_url.clone());
@@ -209,7 +423,13 @@ async fn read_manifest(
             }
             .into());
         }
-        let finished = asynchronous::wait(client, &url, wait.take(), patience, |progress| {
+        let left = Patience {
+            max_wait: patience
+                .max_wait
+                .map(|longest| longest.saturating_sub(started.elapsed())),
+            ..patience
+        };
+        let finished = asynchronous::wait(client, &url, wait.take(), left, |progress| {
             observer.polled(progress);
         })
         .await?;
@@ -230,69 +450,26 @@ async fn read_manifest(
             }
         }
         whole.transaction_time = whole.transaction_time.or(page.transaction_time);
+        whole.request = whole.request.or(page.request);
+        whole.requires_access_token |= page.requires_access_token;
         whole.files.extend(page.files);
         next = page.next;
     }
+    without_repetitions(&mut whole, observer);
     Ok(whole)
 }
 
-/// Fetches all files that are missing, some at a time; results come in manifest order.
-async fn fetch_all(
-    client: &Client,
-    job: &mut Job,
-    options: &Options,
-    observer: &Arc<dyn Observer>,
-) -> Result<Vec<Fetched>, BulkError> {
-    let mut results: Vec<Option<Fetched>> = Vec::new();
-    results.resize_with(job.planned.len(), || None);
-    for (result, planned) in results.iter_mut().zip(&job.planned) {
-        *result = job.exported(planned).map(Ok);
-    }
-    let missing: Vec<usize> = (0..results.len())
-        .filter(|index| results[*index].is_none())
-        .collect();
-    let mut waiting = missing.into_iter();
-    // Only what runs has a task: thousands of files must not cost thousands of tasks' memory.
-    let mut tasks = JoinSet::new();
-    loop {
-        while tasks.len() < options.parallel.max(1)
-            && let Some(index) = waiting.next()
-        {
-            let planned = &job.planned[index];
-            let download = Download {
-                path: job.target(planned),
-                file: planned.file.clone(),
-                verify: options.verify,
-                file_token: options.file_token,
-            };
-            let (client, observer) = (client.clone(), Arc::clone(observer));
-            tasks.spawn(async move {
-                Ok::<_, BulkError>((index, download.run(&client, &*observer).await?))
-            });
-        }
-        match tasks.join_next().await {
-            None => return Ok(results.into_iter().flatten().collect()),
-            Some(Ok(Ok((index, fetched)))) => {
-                match &fetched {
-                    Ok(file) => {
-                        let planned = job.planned[index].clone();
-                        job.record(&planned, file)?;
-                        if !job.replaces_another() {
-                            observer.file_done(file);
-                        }
-                    }
-                    Err(failure) => observer.file_failed(failure),
-                }
-                results[index] = Some(fetched);
-            }
-            // Dropping the set stops the others, and their temporary files go with them.
-            Some(Ok(Err(error))) => return Err(error),
-            Some(Err(error)) => {
-                return Err(BulkError::disk(
-                    &options.folder,
-                    std::io::Error::other(error),
-                ));
-            }
-        }
+/// A file listed twice is one file: its lines must not be on disk twice.
+fn without_repetitions(manifest: &mut Manifest, observer: &Arc<dyn Observer>) {
+    let before = manifest.files.len();
+    let mut seen = HashSet::new();
+    manifest
+        .files
+        .retain(|file| seen.insert((file.group, file.resource_type.clone(), file.url.clone())));
+    let repeated = before - manifest.files.len();
+    if repeated > 0 {
+        observer.notice(&format!(
+            "The manifest lists {repeated} files a second time; each is fetched once."
+        ));
     }
 }

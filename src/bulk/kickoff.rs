@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, Unit};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -12,7 +12,7 @@ use crate::fhir::{Client, FHIR_JSON};
 use crate::http::Request;
 
 /// How several values of one parameter are written in a query.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListStyle {
     /// One comma list: BCDA reads only the first `_type`, Oracle Health refuses a second one.
     #[default]
@@ -22,7 +22,12 @@ pub enum ListStyle {
 }
 
 /// What to export: the parameters of Bulk Data 2.0 and 3.0.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a parameter of its own"
+)]
 pub struct Kickoff {
     /// `""` for the whole system, `Patient`, or `Group/ID`.
     pub level: String,
@@ -43,6 +48,8 @@ pub struct Kickoff {
     pub allow_partial_manifests: bool,
     /// Let the server pass over what it does not know (`Prefer: handling=lenient`).
     pub lenient: bool,
+    /// Ask the server to say the job's status apart from the poll's (`Prefer: separate-export-status`).
+    pub separate_status: bool,
     /// Parameters of the server's own.
     pub others: Vec<(String, String)>,
     pub list_style: ListStyle,
@@ -187,10 +194,11 @@ impl Kickoff {
     }
 
     fn with_headers(&self, request: Request) -> Request {
-        let preference = if self.lenient {
-            "respond-async, handling=lenient"
-        } else {
-            "respond-async"
+        let preference = match (self.lenient, self.separate_status) {
+            (false, false) => "respond-async",
+            (true, false) => "respond-async, handling=lenient",
+            (false, true) => "respond-async, separate-export-status",
+            (true, true) => "respond-async, handling=lenient, separate-export-status",
         };
         request
             .header(ACCEPT, HeaderValue::from_static(FHIR_JSON))

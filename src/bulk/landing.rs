@@ -1,48 +1,76 @@
-//! From temporary to final name: only what is complete, and durable before it is called done.
+//! From part to final name: only what is complete, and durable before it is called done.
 
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
+use super::file::part::Part;
 use crate::files;
 
-/// Marks temporary files, so that what a crash left behind can be told from data.
-pub const PREFIX: &str = ".medplum-";
-const SUFFIX: &str = ".part";
+/// Files synced at a time: a journal commits them together.
+const AT_A_TIME: usize = 8;
 
-/// A private temporary file beside the place where the final one will be; it goes when it is dropped.
-///
-/// # Errors
-/// The folder cannot be created or written.
-pub fn temporary_for(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = files::folder_of(path);
-    files::create_private_dir(&folder)?;
-    tempfile::Builder::new()
-        .prefix(PREFIX)
-        .suffix(SUFFIX)
-        .tempfile_in(folder)
+/// A complete file whose bytes are in its part.
+#[derive(Debug)]
+pub struct Landing {
+    pub file: File,
+    pub part: Part,
+    /// Its final name.
+    pub path: PathBuf,
 }
 
-/// Makes a complete file durable and gives it its name.
+/// Makes complete files durable and gives them their names; a batch costs little more than one.
 ///
 /// # Errors
-/// The disk is full, or the folder is gone.
-pub async fn land(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    let path = path.to_owned();
-    tokio::task::spawn_blocking(move || {
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        files::sync_dir(&files::folder_of(&path));
-        Ok(())
+/// The disk, with the path it happened at.
+pub fn land(batch: Vec<Landing>) -> Result<(), (PathBuf, io::Error)> {
+    sync(&batch)?;
+    let mut folders = BTreeSet::new();
+    for Landing { file, part, path } in batch {
+        drop(file);
+        let folder = files::folder_of(&path);
+        let landed = if folders.contains(&folder) {
+            Ok(())
+        } else {
+            files::create_private_dir(&folder)
+        };
+        landed
+            .and_then(|()| fs::rename(part.path(), &path))
+            .map_err(|error| (path, error))?;
+        part.became_whole();
+        folders.insert(folder);
+    }
+    for folder in &folders {
+        files::sync_dir(folder);
+    }
+    Ok(())
+}
+
+fn sync(batch: &[Landing]) -> Result<(), (PathBuf, io::Error)> {
+    let sync_some = |some: &[Landing]| {
+        some.iter().try_for_each(|landing| {
+            landing
+                .file
+                .sync_all()
+                .map_err(|error| (landing.path.clone(), error))
+        })
+    };
+    if batch.len() == 1 {
+        return sync_some(batch);
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = batch
+            .chunks(batch.len().div_ceil(AT_A_TIME).max(1))
+            .map(|some| scope.spawn(move || sync_some(some)))
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(_) => Err((PathBuf::new(), io::Error::other("a sync did not end"))),
+            })
     })
-    .await
-    .map_err(io::Error::other)?
-}
-
-/// Whether a name is that of a temporary file of this program.
-pub fn is_temporary(name: &str) -> bool {
-    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
 /// Checks that files can be made in a folder before a server is asked for anything.
@@ -50,6 +78,9 @@ pub fn is_temporary(name: &str) -> bool {
 /// # Errors
 /// They cannot.
 pub fn probe(folder: &Path) -> io::Result<()> {
-    let mut file = temporary_for(&folder.join("probe"))?;
+    files::create_private_dir(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".medplum-")
+        .tempfile_in(folder)?;
     io::Write::write_all(&mut file, b"probe")
 }

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use super::file::checksum::Promise;
 use crate::{secret, words};
 
 /// The list a file stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Group {
     Output,
     Deleted,
@@ -24,12 +25,18 @@ pub struct ManifestFile {
     pub count: Option<u64>,
     /// Whether the token goes with the request.
     pub requires_access_token: bool,
+    /// What the server says of its bytes.
+    #[serde(default, skip_serializing_if = "Promise::is_empty")]
+    pub promise: Promise,
 }
 
 /// One page of a manifest.
 #[derive(Clone, Debug, Default)]
 pub struct Manifest {
     pub transaction_time: Option<String>,
+    /// The kick-off as the server understood it (gone in Bulk Data 4.0).
+    pub request: Option<String>,
+    pub requires_access_token: bool,
     pub files: Vec<ManifestFile>,
     pub next: Option<Url>,
 }
@@ -78,11 +85,11 @@ pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, Man
         Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
         _ => false,
     };
+    let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
     let mut manifest = Manifest {
-        transaction_time: json
-            .get("transactionTime")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
+        transaction_time: text("transactionTime"),
+        request: text("request"),
+        requires_access_token,
         ..Manifest::default()
     };
     for (list, group) in
@@ -114,6 +121,7 @@ pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, Man
                 url: file_url,
                 count: count(item.get("count")),
                 requires_access_token,
+                promise: Promise::of(item),
             });
         }
     }

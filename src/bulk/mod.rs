@@ -1,13 +1,20 @@
 //! Bulk Data export: kick-off, manifest, files, check, record. Events go to an [`Observer`]; nothing here prints.
 
+pub mod begun;
 pub mod download;
 pub mod export;
+pub mod fetch;
+pub mod file;
+pub mod gate;
 pub mod job;
+pub mod kept;
 pub mod kickoff;
 pub mod landing;
 pub mod manifest;
 pub mod names;
 pub mod outcomes;
+pub mod replacement;
+pub mod series;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,12 +22,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::fhir::FhirError;
 use crate::fhir::asynchronous::{AsyncError, Progress};
+use crate::fhir::{FhirError, Refusal};
 use manifest::{Group, ManifestError};
 
 /// What happens while an export runs.
 pub trait Observer: Send + Sync {
+    /// An export of a series begins, or goes on, in this folder.
+    fn in_series(&self, since: Option<&str>, folder: &Path);
     /// The server accepted the job.
     fn started(&self, status_url: &Url);
     /// One poll was answered.
@@ -48,6 +57,10 @@ pub struct ExportedFile {
     pub resources: u64,
     /// Bytes on disk.
     pub bytes: u64,
+    /// SHA-256 of its lines in hex; `None` without checks.
+    pub sha256: Option<String>,
+    /// The entity tag the server gave.
+    pub etag: Option<String>,
     /// Problems that the server reports inside its outcome files, by severity.
     pub outcomes: Outcomes,
 }
@@ -76,6 +89,8 @@ pub struct FailedFile {
 pub struct Summary {
     pub files: Vec<ExportedFile>,
     pub failed: Vec<FailedFile>,
+    /// Where the files are.
+    pub folder: PathBuf,
     pub transaction_time: Option<String>,
     pub outcomes: Outcomes,
     pub elapsed: Duration,
@@ -118,6 +133,21 @@ pub enum BulkError {
     Fhir(#[from] FhirError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    #[error("{} holds a series of exports", folder.display())]
+    Series { folder: PathBuf },
+    #[error("{} holds no export", folder.display())]
+    NoJob { folder: PathBuf },
+    #[error("files of the export in {} are gone; the server's copies were not deleted", folder.display())]
+    Vanished { folder: PathBuf },
+    #[error(
+        "the manifest has no transactionTime, so the next export of the series would not know where to begin"
+    )]
+    NoTransactionTime,
+    #[error("{refusal}")]
+    JobsRunning {
+        refusal: Box<Refusal>,
+        jobs: Vec<Url>,
+    },
     #[error("another process is exporting to {}", folder.display())]
     Busy { folder: PathBuf },
     #[error("{} holds a finished export", folder.display())]

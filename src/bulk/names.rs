@@ -4,13 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::manifest::{Group, ManifestFile};
 
 /// The longest stem; with suffix and temporary marks it stays below the 255 bytes most disks allow.
 const LONGEST_STEM: usize = 180;
 
 /// How files are named.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NameStyle {
     /// Type and URL path, each run of other characters one `_`: what the Medplum CLI writes.
     #[default]
@@ -23,6 +26,8 @@ pub enum NameStyle {
 #[derive(Debug)]
 pub struct Names {
     style: NameStyle,
+    /// `.ndjson` or `.ndjson.gz`.
+    suffix: &'static str,
     taken: HashSet<String>,
     /// The number to try next for a stem, so that thousands of files of one type do not search from the start.
     next: HashMap<String, usize>,
@@ -30,9 +35,10 @@ pub struct Names {
 
 impl Names {
     /// No name is taken yet.
-    pub fn new(style: NameStyle) -> Self {
+    pub fn new(style: NameStyle, compress: bool) -> Self {
         Self {
             style,
+            suffix: if compress { ".ndjson.gz" } else { ".ndjson" },
             taken: HashSet::new(),
             next: HashMap::new(),
         }
@@ -49,15 +55,16 @@ impl Names {
             NameStyle::Medplum => medplum_stem(file),
             NameStyle::Numbered => resource_type(file),
         };
+        let suffix = self.suffix;
         let number = self
             .next
             .entry(format!("{folder}/{}", stem.to_lowercase()))
             .or_insert(1);
         loop {
             let name = match (self.style, *number) {
-                (NameStyle::Numbered, number) => format!("{number}.{stem}.ndjson"),
-                (NameStyle::Medplum, 1) => format!("{stem}.ndjson"),
-                (NameStyle::Medplum, number) => format!("{stem}_{number}.ndjson"),
+                (NameStyle::Numbered, number) => format!("{number}.{stem}{suffix}"),
+                (NameStyle::Medplum, 1) => format!("{stem}{suffix}"),
+                (NameStyle::Medplum, number) => format!("{stem}_{number}{suffix}"),
             };
             *number += 1;
             // Names that differ only in case are one file on macOS and Windows.
@@ -109,6 +116,7 @@ fn medplum_stem(file: &ManifestFile) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::checksum::Promise;
     use super::*;
 
     fn file(group: Group, resource_type: &str, url: &str) -> ManifestFile {
@@ -118,12 +126,13 @@ mod tests {
             url: url::Url::parse(url).unwrap(),
             count: None,
             requires_access_token: false,
+            promise: Promise::default(),
         }
     }
 
     #[test]
     fn names_are_those_of_the_medplum_cli_and_never_collide() {
-        let mut names = Names::new(NameStyle::Medplum);
+        let mut names = Names::new(NameStyle::Medplum, false);
         let mut name = |group, resource_type, url: &str| {
             names
                 .path(&file(group, resource_type, url))
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn numbered_names_count_within_a_type() {
-        let mut names = Names::new(NameStyle::Numbered);
+        let mut names = Names::new(NameStyle::Numbered, false);
         let mut name = |resource_type| {
             names
                 .path(&file(Group::Output, resource_type, "https://h/f"))

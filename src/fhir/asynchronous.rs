@@ -175,7 +175,8 @@ pub async fn wait(
 }
 
 /// What one look at the status found.
-enum Look {
+#[derive(Debug)]
+pub enum Look {
     Finished(Finished),
     Running {
         words: Option<String>,
@@ -189,7 +190,10 @@ enum Look {
 }
 
 /// Looks at the status once. Retries are the caller's business: it knows how long the server wants to be left alone.
-async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError> {
+///
+/// # Errors
+/// The job failed or is gone, or the request was refused.
+pub async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError> {
     let request = Request::new(Method::GET, status_url.clone())
         .header(ACCEPT, HeaderValue::from_static("application/json"));
     let answer = match client.read_once(request, TokenRule::OwnOrigins).await {

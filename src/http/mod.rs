@@ -1,6 +1,7 @@
 //! Bytes over the wire: one client with the network settings, no tokens, no FHIR, no redirects of its own.
 
 pub mod body;
+pub mod range;
 pub mod retry;
 pub mod trace;
 

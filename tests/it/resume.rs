@@ -52,7 +52,7 @@ fn files(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    names.retain(|name| name != ".medplum-export");
+    names.retain(|name| name != ".medplum-export" && name != "manifest.json");
     names.sort();
     names
 }
@@ -223,19 +223,22 @@ fn a_finished_export_is_replaced_only_when_asked_and_only_by_a_complete_one() {
         ["Patient_files_a.ndjson", "Patient_files_b.ndjson"]
     );
 
-    server.on("GET", "/job", manifest("b"));
     server.on(
         "GET",
-        "/files/b",
+        "/files/gone",
         Answer::new(200, "application/fhir+ndjson", patient("new")),
     );
     let run = medplum.run(EXPORT.iter().chain(&["--overwrite"])).ok();
     assert!(
-        run.stdout.contains("out/Patient_files_b.ndjson is created"),
+        run.stdout
+            .contains("out/Patient_files_gone.ndjson is created"),
         "{run}"
     );
-    assert_eq!(files(&medplum.path("out")), ["Patient_files_b.ndjson"]);
-    assert_eq!(medplum.read("out/Patient_files_b.ndjson"), patient("new"));
+    assert_eq!(files(&medplum.path("out")), ["Patient_files_gone.ndjson"]);
+    assert_eq!(
+        medplum.read("out/Patient_files_gone.ndjson"),
+        patient("new")
+    );
 }
 
 #[test]

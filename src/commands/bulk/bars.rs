@@ -1,5 +1,6 @@
 //! What a person sees of a running export: a status line on a terminal, plain lines elsewhere.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -76,6 +77,12 @@ impl Bars {
 }
 
 impl Observer for Bars {
+    fn in_series(&self, since: Option<&str>, folder: &Path) {
+        let since = since.unwrap_or("the beginning (the first export of the series)");
+        self.output
+            .note(&format!("Since: {since}, into {}", folder.display()));
+    }
+
     fn started(&self, status_url: &Url) {
         self.output.note(&format!("Status URL: {status_url}"));
         if let Ok(mut slot) = self.status_url.lock() {

@@ -1,7 +1,14 @@
 //! `medplum bulk …`
 
 mod bars;
+mod cancel;
 mod export;
+mod fetching;
+mod interrupt;
+mod request;
+mod resume;
+mod status;
+mod summary;
 
 use clap::Subcommand;
 
@@ -9,11 +16,17 @@ use crate::context::Context;
 
 #[derive(Debug, Subcommand)]
 pub enum BulkCommand {
-    Export(export::ExportArgs),
+    Export(Box<export::ExportArgs>),
+    Status(status::StatusArgs),
+    Resume(resume::ResumeArgs),
+    Cancel(cancel::CancelArgs),
 }
 
 pub async fn run(context: &Context, command: BulkCommand) -> anyhow::Result<()> {
     match command {
-        BulkCommand::Export(args) => export::run(context, args).await,
+        BulkCommand::Export(args) => export::run(context, *args).await,
+        BulkCommand::Status(args) => status::run(context, args).await,
+        BulkCommand::Resume(args) => resume::run(context, args).await,
+        BulkCommand::Cancel(args) => cancel::run(context, args).await,
     }
 }

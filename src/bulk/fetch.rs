@@ -1,0 +1,212 @@
+//! All files of a manifest: some at a time, in batches to the disk, with fresh links when theirs are over.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::{JoinError, JoinSet};
+use url::Url;
+
+use super::download::{Download, Fetched, FileToken};
+use super::gate::Gate;
+use super::job::Job;
+use super::landing::{self, Landing};
+use super::manifest::Manifest;
+use super::{BulkError, ExportedFile, FailedFile, Observer};
+use crate::fhir::Client;
+
+/// Complete files that wait for the disk; more would hold too many files open.
+const MOST_LANDING: usize = 128;
+
+/// How files are fetched.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// Files at a time.
+    pub parallel: usize,
+    /// Whether lines, counts, checksums and lengths are checked.
+    pub verify: bool,
+    pub compress: bool,
+    pub file_token: FileToken,
+}
+
+/// Files by their place in the manifest.
+type Landed = Vec<(usize, ExportedFile)>;
+
+/// What came of the files, in manifest order.
+pub type Results = Vec<Result<ExportedFile, FailedFile>>;
+
+/// Reads the manifest of the job again.
+pub trait Links: Send + Sync {
+    /// The manifest as it is now; `None` when it cannot be had.
+    fn read(&self) -> impl Future<Output = Option<Manifest>> + Send;
+}
+
+/// The files under way.
+struct Fetching<'a> {
+    client: &'a Client,
+    job: &'a mut Job,
+    how: How,
+    observer: &'a Arc<dyn Observer>,
+    announce: bool,
+    gate: Arc<Gate>,
+    waiting: VecDeque<usize>,
+    tasks: JoinSet<Result<(usize, Url, Fetched), BulkError>>,
+    /// Complete, not durable yet.
+    complete: Vec<(usize, Box<(Landing, ExportedFile)>)>,
+    disk: JoinSet<Result<Landed, (PathBuf, std::io::Error)>>,
+    results: Vec<Option<Result<ExportedFile, FailedFile>>>,
+    /// The manifest gave other links once: it is worth asking again.
+    links_change: bool,
+    refreshed: HashMap<usize, usize>,
+    landed_since: usize,
+}
+
+/// Fetches all files that are missing.
+///
+/// # Errors
+/// What stops the whole export: the disk, or no token.
+pub async fn all<L: Links>(
+    client: &Client,
+    job: &mut Job,
+    how: How,
+    links: &L,
+    observer: &Arc<dyn Observer>,
+    announce: bool,
+) -> Result<Results, BulkError> {
+    let mut results: Vec<Option<_>> = Vec::new();
+    results.resize_with(job.planned.len(), || None);
+    for (result, planned) in results.iter_mut().zip(&job.planned) {
+        *result = job.exported(planned).map(Ok);
+    }
+    let waiting = (0..results.len())
+        .filter(|index| results[*index].is_none())
+        .collect();
+    let mut fetching = Fetching {
+        client,
+        job,
+        how,
+        observer,
+        announce,
+        gate: Arc::new(Gate::new(how.parallel)),
+        waiting,
+        tasks: JoinSet::new(),
+        complete: Vec::new(),
+        disk: JoinSet::new(),
+        results,
+        links_change: true,
+        refreshed: HashMap::new(),
+        landed_since: 0,
+    };
+    loop {
+        fetching.start_some();
+        tokio::select! {
+            Some(task) = fetching.tasks.join_next() => {
+                let (index, link, fetched) = task.map_err(|error| ended(fetching.job, error))??;
+                match fetched {
+                    Fetched::Complete(complete) => fetching.complete.push((index, complete)),
+                    Fetched::Failed { failure, by_link } => {
+                        let again = by_link && fetching.has_fresh_link(index, &link, links).await?;
+                        if again {
+                            fetching.waiting.push_front(index);
+                        } else {
+                            observer.file_failed(&failure);
+                            fetching.results[index] = Some(Err(failure));
+                        }
+                    }
+                }
+            }
+            Some(landed) = fetching.disk.join_next() => {
+                let landed = landed.map_err(|error| ended(fetching.job, error))?;
+                fetching.landed(landed.map_err(|(path, error)| BulkError::disk(&path, error))?)?;
+            }
+            else => break,
+        }
+    }
+    Ok(fetching.results.into_iter().flatten().collect())
+}
+
+fn ended(job: &Job, error: JoinError) -> BulkError {
+    BulkError::disk(job.folder(), std::io::Error::other(error))
+}
+
+impl Fetching<'_> {
+    /// Starts what may run now. Only what runs has a task: thousands of files must not cost thousands of tasks' memory.
+    fn start_some(&mut self) {
+        while self.tasks.len() < self.gate.limit()
+            && self.complete.len() < MOST_LANDING
+            && let Some(index) = self.waiting.pop_front()
+        {
+            let planned = &self.job.planned[index];
+            let download = Download {
+                path: self.job.target(planned),
+                part: self.job.part(planned),
+                file: planned.file.clone(),
+                verify: self.how.verify,
+                compress: self.how.compress,
+                file_token: self.how.file_token,
+                gate: Arc::clone(&self.gate),
+            };
+            let (client, observer) = (self.client.clone(), Arc::clone(self.observer));
+            self.tasks.spawn(async move {
+                let fetched = download.run(&client, &*observer).await?;
+                Ok((index, download.file.url, fetched))
+            });
+        }
+        if self.disk.is_empty() && !self.complete.is_empty() {
+            let batch = std::mem::take(&mut self.complete);
+            self.disk.spawn_blocking(move || {
+                let (landings, files) = batch
+                    .into_iter()
+                    .map(|(index, complete)| (complete.0, (index, complete.1)))
+                    .unzip();
+                landing::land(landings).map(|()| files)
+            });
+        }
+    }
+
+    /// Records files that are durable.
+    fn landed(&mut self, files: Landed) -> Result<(), BulkError> {
+        self.job.record(&files)?;
+        self.landed_since += files.len();
+        for (index, file) in files {
+            if self.announce {
+                self.observer.file_done(&file);
+            }
+            self.results[index] = Some(Ok(file));
+        }
+        Ok(())
+    }
+
+    /// Whether the file has another link than the one that failed, after a look at the manifest where that may help.
+    async fn has_fresh_link(
+        &mut self,
+        index: usize,
+        failed: &Url,
+        links: &impl Links,
+    ) -> Result<bool, BulkError> {
+        let is_other = |job: &Job| job.planned[index].file.url != *failed;
+        if is_other(self.job) {
+            return Ok(true);
+        }
+        let before = self.refreshed.insert(index, self.landed_since);
+        // A fresh link that fails too is asked for again only when others work meanwhile.
+        let is_stuck = before.is_some_and(|before| before == self.landed_since);
+        if !self.links_change || is_stuck {
+            return Ok(false);
+        }
+        let Some(manifest) = links.read().await else {
+            self.links_change = false;
+            return Ok(false);
+        };
+        let same_files = manifest.files.len() == self.job.planned.len();
+        let fresh: Vec<Url> = manifest.files.into_iter().map(|file| file.url).collect();
+        let old = self.job.planned.iter().map(|planned| &planned.file.url);
+        self.links_change = same_files && !old.eq(&fresh);
+        if self.links_change {
+            self.job.relinked(fresh)?;
+            self.observer
+                .notice("The links to the files were over; the server gave fresh ones.");
+        }
+        Ok(is_other(self.job))
+    }
+}

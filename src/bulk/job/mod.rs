@@ -1,0 +1,399 @@
+//! The job of one folder, held by one process: opened, gone on with, recorded step by step, ended.
+
+pub mod state;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+use url::Url;
+
+use super::file::part::{self, Part};
+use super::{BulkError, ExportedFile, kept, replacement};
+use crate::files::{self, Lock};
+pub use state::{About, Done, Phase, Planned, State, Style};
+
+/// The folder of the state, inside the folder of the export.
+pub const FOLDER: &str = ".medplum-export";
+/// Present while a folder holds a series of exports rather than one.
+pub const SERIES: &str = "series.json";
+
+/// What to do about a job that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Again {
+    /// Go on with an unfinished job of the same request.
+    #[default]
+    Continue,
+    /// Forget an unfinished job and start a new one.
+    Restart,
+    /// Replace a finished export, once the new one is complete.
+    Overwrite,
+}
+
+/// What is known of a job from outside.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub state: State,
+    /// Files the manifest lists, once it is known.
+    pub listed: usize,
+    /// Those that are here.
+    pub here: usize,
+    /// Whether a process works on it.
+    pub is_held: bool,
+}
+
+/// The job of one folder, held by this process alone.
+#[derive(Debug)]
+pub struct Job {
+    folder: PathBuf,
+    pub state: State,
+    pub planned: Vec<Planned>,
+    pub done: HashMap<PathBuf, Done>,
+    log: Option<File>,
+    _lock: Lock,
+}
+
+impl Job {
+    /// Opens the job of a folder, or begins a new one.
+    ///
+    /// # Errors
+    /// Another process has it; an unfinished job is of another request; the export is finished; it is not known
+    /// whether a kick-off arrived; the disk.
+    pub fn open(
+        folder: &Path,
+        request: Value,
+        style: Style,
+        again: Again,
+    ) -> Result<Self, BulkError> {
+        let owned = || folder.to_owned();
+        let (mut job, found) = Self::locked(folder, request, style)?;
+        let Some(found) = found else { return Ok(job) };
+        match (found.phase, again) {
+            (Phase::Done, _) => Err(BulkError::Finished { folder: owned() }),
+            (_, Again::Restart) => {
+                job.clear(found)?;
+                Ok(job)
+            }
+            (Phase::KickingOff, _) => Err(BulkError::UnknownKickoff { folder: owned() }),
+            _ if found.version != state::VERSION
+                || found.request != job.state.request
+                || found.style.compress != job.state.style.compress =>
+            {
+                Err(BulkError::OtherRequest { folder: owned() })
+            }
+            _ => {
+                job.take_up(found)?;
+                Ok(job)
+            }
+        }
+    }
+
+    /// Takes up the job of a folder, whatever its request and phase.
+    ///
+    /// # Errors
+    /// There is none; another process has it; the disk.
+    pub fn existing(folder: &Path) -> Result<Self, BulkError> {
+        let no_job = || BulkError::NoJob {
+            folder: folder.to_owned(),
+        };
+        if !folder.join(FOLDER).join("job.json").exists() {
+            return Err(no_job());
+        }
+        let (mut job, found) = Self::locked(folder, Value::Null, Style::default())?;
+        job.take_up(found.ok_or_else(no_job)?)?;
+        Ok(job)
+    }
+
+    /// What is known of the job of a folder, whoever works on it; `None` when there is none.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn look(folder: &Path) -> Result<Option<Snapshot>, BulkError> {
+        let place = folder.join(FOLDER);
+        let disk = |source| BulkError::disk(&place, source);
+        let Some(state) = state::read_json::<State>(&place.join("job.json")).map_err(disk)? else {
+            return Ok(None);
+        };
+        let planned = state::read_json::<Vec<Planned>>(&place.join("files.json")).map_err(disk)?;
+        let planned = planned.unwrap_or_default();
+        let done = state::read_done(&place.join("done.ndjson")).map_err(disk)?;
+        let is_held = Lock::try_exclusive(&place.join("lock"))
+            .map_err(disk)?
+            .is_none();
+        let here = planned.iter().filter(|planned| {
+            let done = done.get(&planned.path);
+            done.is_some_and(|done| {
+                let there = fs::metadata(folder.join(&planned.path));
+                there.is_ok_and(|file| file.len() == done.bytes)
+            })
+        });
+        Ok(Some(Snapshot {
+            here: here.count(),
+            listed: planned.len(),
+            state,
+            is_held,
+        }))
+    }
+
+    fn locked(
+        folder: &Path,
+        request: Value,
+        style: Style,
+    ) -> Result<(Self, Option<State>), BulkError> {
+        let place = folder.join(FOLDER);
+        let disk = |source| BulkError::disk(&place, source);
+        let lock = Lock::try_exclusive(&place.join("lock")).map_err(disk)?;
+        let lock = lock.ok_or_else(|| BulkError::Busy {
+            folder: folder.to_owned(),
+        })?;
+        if place.join(SERIES).exists() {
+            return Err(BulkError::Series {
+                folder: folder.to_owned(),
+            });
+        }
+        replacement::settle(folder).map_err(disk)?;
+        let found = state::read_json::<State>(&place.join("job.json")).map_err(disk)?;
+        let job = Self {
+            folder: folder.to_owned(),
+            state: State {
+                version: state::VERSION,
+                request,
+                style,
+                phase: Phase::KickingOff,
+                started: Some(format!("{:.0}", jiff::Timestamp::now())),
+                status_url: None,
+                transaction_time: None,
+                manifest: About::default(),
+            },
+            planned: Vec::new(),
+            done: HashMap::new(),
+            log: None,
+            _lock: lock,
+        };
+        Ok((job, found))
+    }
+
+    fn take_up(&mut self, found: State) -> Result<(), BulkError> {
+        let place = self.place();
+        let disk = |source| BulkError::disk(&place, source);
+        self.state = found;
+        self.planned = state::read_json(&place.join("files.json"))
+            .map_err(disk)?
+            .unwrap_or_default();
+        self.done = state::read_done(&place.join("done.ndjson")).map_err(disk)?;
+        part::sweep(&self.parts());
+        Ok(())
+    }
+
+    /// The folder the files go to.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The final place of a planned file.
+    pub fn target(&self, planned: &Planned) -> PathBuf {
+        let path = self.folder.join(&planned.path);
+        std::path::absolute(&path).unwrap_or(path)
+    }
+
+    /// Where its bytes are until then.
+    pub fn part(&self, planned: &Planned) -> Part {
+        Part::new(&self.parts(), &planned.path)
+    }
+
+    /// A file that is done already.
+    pub fn exported(&self, planned: &Planned) -> Option<ExportedFile> {
+        let done = self.done.get(&planned.path)?;
+        let path = self.target(planned);
+        let there = fs::metadata(&path).is_ok_and(|file| file.len() == done.bytes);
+        there.then(|| ExportedFile {
+            path,
+            group: planned.file.group,
+            resource_type: planned.file.resource_type.clone(),
+            resources: done.resources,
+            bytes: done.bytes,
+            sha256: done.sha256.clone(),
+            etag: done.etag.clone(),
+            outcomes: done.outcomes.clone(),
+        })
+    }
+
+    /// Whether the manifest is known and all its files are here.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.state.phase, Phase::Fetching | Phase::Done)
+            && self
+                .planned
+                .iter()
+                .all(|planned| self.exported(planned).is_some())
+    }
+
+    /// Records that the kick-off is about to be sent.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn kicking_off(&mut self) -> Result<(), BulkError> {
+        self.save()
+    }
+
+    /// Records the job the server started.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn accepted(&mut self, status_url: &Url) -> Result<(), BulkError> {
+        self.state.phase = Phase::Waiting;
+        self.state.status_url = Some(status_url.clone());
+        self.save()
+    }
+
+    /// Records what the manifest lists. A file that is there already and is none of this job's stops it: nothing of
+    /// the user's is overwritten unasked.
+    ///
+    /// # Errors
+    /// A file is in the way; the disk.
+    pub fn plan(
+        &mut self,
+        planned: Vec<Planned>,
+        transaction_time: Option<String>,
+        manifest: About,
+    ) -> Result<(), BulkError> {
+        if self.state.phase == Phase::Waiting {
+            let mut targets = planned.iter().map(|planned| self.target(planned));
+            if let Some(path) = targets.find(|path| path.exists()) {
+                return Err(BulkError::InTheWay { path });
+            }
+        }
+        self.planned = planned;
+        self.state.phase = Phase::Fetching;
+        self.state.transaction_time = transaction_time;
+        self.state.manifest = manifest;
+        self.write("files.json", &self.planned)?;
+        self.save()
+    }
+
+    /// Records fresh links to the same files.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn relinked(&mut self, links: impl IntoIterator<Item = Url>) -> Result<(), BulkError> {
+        for (planned, link) in self.planned.iter_mut().zip(links) {
+            planned.file.url = link;
+        }
+        self.write("files.json", &self.planned)
+    }
+
+    /// Records files that have their final names.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn record(&mut self, files: &[(usize, ExportedFile)]) -> Result<(), BulkError> {
+        let place = self.place().join("done.ndjson");
+        let disk = |source| BulkError::disk(&place, source);
+        let mut lines = String::new();
+        for (index, file) in files {
+            let done = Done {
+                path: self.planned[*index].path.clone(),
+                resources: file.resources,
+                bytes: file.bytes,
+                sha256: file.sha256.clone(),
+                etag: file.etag.clone(),
+                outcomes: file.outcomes.clone(),
+            };
+            lines += &serde_json::to_string(&done).unwrap_or_default();
+            lines.push('\n');
+            self.done.insert(done.path.clone(), done);
+        }
+        if self.log.is_none() {
+            self.log = Some(state::append(&place).map_err(disk)?);
+        }
+        match &mut self.log {
+            Some(log) => log.write_all(lines.as_bytes()).map_err(disk),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes sure that all files are where they should be and that the end can be recorded.
+    ///
+    /// # Errors
+    /// Files are gone; the disk.
+    pub fn seal(&mut self) -> Result<(), BulkError> {
+        if !self.is_complete() {
+            return Err(BulkError::Vanished {
+                folder: self.folder.clone(),
+            });
+        }
+        self.save()
+    }
+
+    /// Ends a job whose files are all there.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn finish(&mut self) -> Result<(), BulkError> {
+        let _ = fs::remove_dir_all(self.parts());
+        self.state.phase = Phase::Done;
+        self.save()
+    }
+
+    /// Forgets the job; the files that are done stay.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn forget(&mut self) -> Result<(), BulkError> {
+        let _ = fs::remove_dir_all(self.parts());
+        for name in ["job.json", "files.json", "done.ndjson"] {
+            let path = self.place().join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(BulkError::disk(&path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets an unfinished job together with the files it brought: they are of no whole, and have the names of the
+    /// next ones.
+    fn clear(&mut self, found: State) -> Result<(), BulkError> {
+        let fresh = self.state.clone();
+        let had_manifest = found.phase == Phase::Fetching;
+        self.take_up(found)?;
+        let exported = self
+            .planned
+            .iter()
+            .filter_map(|planned| self.exported(planned));
+        for file in exported.collect::<Vec<_>>() {
+            let _ = fs::remove_file(file.path);
+        }
+        if had_manifest {
+            let _ = fs::remove_file(self.folder.join(kept::NAME));
+        }
+        self.forget()?;
+        self.state = fresh;
+        self.planned.clear();
+        self.done.clear();
+        Ok(())
+    }
+
+    /// The folder of the state.
+    pub fn place(&self) -> PathBuf {
+        self.folder.join(FOLDER)
+    }
+
+    fn parts(&self) -> PathBuf {
+        self.place().join("parts")
+    }
+
+    fn save(&self) -> Result<(), BulkError> {
+        self.write("job.json", &self.state)
+    }
+
+    fn write(&self, name: &str, value: &impl Serialize) -> Result<(), BulkError> {
+        let path = self.place().join(name);
+        let text = serde_json::to_vec_pretty(value).unwrap_or_default();
+        files::replace(&path, &text).map_err(|source| BulkError::disk(&path, source))
+    }
+}

@@ -1,0 +1,74 @@
+//! `DIR/manifest.json`: the manifest as it is kept for reading, with each file's place here, and no query strings.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::job::{Job, Planned};
+use super::manifest::Group;
+use crate::files;
+
+/// Its name in the folder of the export.
+pub const NAME: &str = "manifest.json";
+
+/// Writes it for a job whose manifest is known. A file that is missing has no `path`.
+///
+/// # Errors
+/// The disk.
+pub fn write(job: &Job) -> io::Result<()> {
+    let list = |group| {
+        let files = job.planned.iter();
+        files
+            .filter(|planned| planned.file.group == group)
+            .map(|planned| entry(job, planned))
+            .collect::<Vec<_>>()
+    };
+    let about = &job.state.manifest;
+    let mut manifest = json!({
+        "transactionTime": job.state.transaction_time,
+        "requiresAccessToken": about.requires_access_token,
+    });
+    if let Some(request) = &about.request {
+        manifest["request"] = request.as_str().into();
+    }
+    for (name, group) in [
+        ("output", Group::Output),
+        ("deleted", Group::Deleted),
+        ("error", Group::Error),
+    ] {
+        manifest[name] = list(group).into();
+    }
+    let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+    files::replace(&job.folder().join(NAME), &text)
+}
+
+fn entry(job: &Job, planned: &Planned) -> Value {
+    let mut url = planned.file.url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    let mut entry = json!({"type": planned.file.resource_type, "url": url.as_str()});
+    if let Some(count) = planned.file.count {
+        entry["count"] = count.into();
+    }
+    if let Some(file) = job.exported(planned) {
+        entry["path"] = slashed(&planned.path).into();
+        entry["resources"] = file.resources.into();
+        entry["bytes"] = file.bytes.into();
+        if let Some(sha256) = file.sha256 {
+            entry["sha256"] = sha256.into();
+        }
+    }
+    entry
+}
+
+/// A path below the folder, with `/` on every system.
+fn slashed(path: &Path) -> String {
+    let parts: Vec<_> = path
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    parts.join("/")
+}

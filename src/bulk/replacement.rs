@@ -1,0 +1,128 @@
+//! A finished export replaced by a new one: that one grows inside the state folder, and takes the place of the old one
+//! once it is complete. A crash while the files move is mended by whoever opens the folder next.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::job::state::{Planned, State, read_json};
+use super::job::{FOLDER, Phase};
+use super::{BulkError, kept};
+use crate::files::{self, Lock};
+
+const MOVING: &str = "replacing.json";
+
+/// The place of an export that will replace a finished one.
+#[derive(Debug)]
+pub struct Replacement {
+    folder: PathBuf,
+    _lock: Lock,
+}
+
+/// What moves: written before the first file does.
+#[derive(Debug, Serialize, Deserialize)]
+struct Moving {
+    old: Vec<PathBuf>,
+    new: Vec<PathBuf>,
+}
+
+impl Replacement {
+    /// Prepares to replace the finished export of a folder; `None` when there is none.
+    ///
+    /// # Errors
+    /// Another process has the folder; the disk.
+    pub fn of(folder: &Path) -> Result<Option<Self>, BulkError> {
+        let place = folder.join(FOLDER);
+        let disk = |source| BulkError::disk(&place, source);
+        if !place.join("job.json").exists() {
+            return Ok(None);
+        }
+        let lock = Lock::try_exclusive(&place.join("lock")).map_err(disk)?;
+        let lock = lock.ok_or_else(|| BulkError::Busy {
+            folder: folder.to_owned(),
+        })?;
+        settle(folder).map_err(disk)?;
+        let state = read_json::<State>(&place.join("job.json")).map_err(disk)?;
+        let is_done = state.is_some_and(|state| state.phase == Phase::Done);
+        Ok(is_done.then(|| Self {
+            folder: folder.to_owned(),
+            _lock: lock,
+        }))
+    }
+
+    /// Where the new export grows.
+    pub fn work_folder(&self) -> PathBuf {
+        inner(&self.folder)
+    }
+
+    /// The new export is complete: it takes the place of the old one.
+    ///
+    /// # Errors
+    /// The disk; what is half done is finished by the next run.
+    pub fn take_place(self) -> Result<(), BulkError> {
+        let place = self.folder.join(FOLDER);
+        let disk = |source| BulkError::disk(&place, source);
+        let paths = |folder: &Path| {
+            let planned = read_json::<Vec<Planned>>(&folder.join(FOLDER).join("files.json"))?;
+            let planned = planned.unwrap_or_default().into_iter();
+            io::Result::Ok(planned.map(|planned| planned.path).collect())
+        };
+        let moving = Moving {
+            old: paths(&self.folder).map_err(disk)?,
+            new: paths(&inner(&self.folder)).map_err(disk)?,
+        };
+        let text = serde_json::to_vec(&moving).unwrap_or_default();
+        files::replace(&place.join(MOVING), &text).map_err(disk)?;
+        settle(&self.folder).map_err(disk)
+    }
+}
+
+fn inner(folder: &Path) -> PathBuf {
+    folder.join(FOLDER).join("new")
+}
+
+/// Finishes a replacement that was interrupted while its files moved.
+///
+/// # Errors
+/// The disk.
+pub fn settle(folder: &Path) -> io::Result<()> {
+    let place = folder.join(FOLDER);
+    let Some(moving) = read_json::<Moving>(&place.join(MOVING))? else {
+        return Ok(());
+    };
+    let new = inner(folder);
+    let mut folders = BTreeSet::from([folder.to_owned()]);
+    for path in &moving.new {
+        let target = folder.join(path);
+        files::create_private_dir(&files::folder_of(&target))?;
+        rename_if_there(&new.join(path), &target)?;
+        folders.insert(files::folder_of(&target));
+    }
+    for path in moving.old.iter().filter(|path| !moving.new.contains(path)) {
+        let _ = fs::remove_file(folder.join(path));
+    }
+    for name in [kept::NAME, "log.ndjson"] {
+        rename_if_there(&new.join(name), &folder.join(name))?;
+    }
+    for folder in &folders {
+        files::sync_dir(folder);
+    }
+    for name in ["done.ndjson", "files.json", "job.json"] {
+        rename_if_there(&new.join(FOLDER).join(name), &place.join(name))?;
+    }
+    files::sync_dir(&place);
+    let _ = fs::remove_dir_all(new);
+    fs::remove_file(place.join(MOVING))
+}
+
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        // An earlier try moved it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && to.exists() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,48 @@
+//! `medplum bulk cancel`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::resume::client_for;
+use crate::bulk::begun;
+use crate::context::Context;
+use crate::exit::Failure;
+use crate::fhir::asynchronous;
+
+/// Stop an export: the server ends its job, the folder forgets it, files that are here stay
+#[derive(Args, Debug)]
+pub struct CancelArgs {
+    /// Folder of the export
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+}
+
+pub(super) async fn run(context: &Context, args: CancelArgs) -> anyhow::Result<()> {
+    let begun = begun::look(&args.folder)?;
+    if begun.is_done() {
+        let words = format!("the export in {} is complete", begun.folder.display());
+        return Err(Failure::usage(words)
+            .hint("there is nothing to stop")
+            .into());
+    }
+    // Nobody else may work on it meanwhile.
+    let held = begun.hold()?;
+    match &begun.snapshot.state.status_url {
+        Some(status_url) => {
+            let client = client_for(context, &begun)?;
+            asynchronous::delete(&client, status_url).await?;
+            context.output.note("The server was told to stop.");
+        }
+        None => context.output.warn(
+            "Whether the kick-off reached the server is not known, so no job could be stopped there.",
+        ),
+    }
+    held.forget()?;
+    let files = match begun.snapshot.here {
+        0 => "No file had come.".to_owned(),
+        here => format!("{here} files that had come stay."),
+    };
+    context.output.note(&files);
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! How an export runs, whether it is a new one or gone on with: arguments, events, end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::bars::Bars;
+use super::interrupt;
+use super::summary::{self, FailOn};
+use crate::bulk::download::FileToken;
+use crate::bulk::export::{self, Options};
+use crate::bulk::job::{Again, Style};
+use crate::bulk::kickoff::Kickoff;
+use crate::bulk::{BulkError, Observer};
+use crate::context::Context;
+use crate::fhir::Client;
+use crate::fhir::asynchronous::{AsyncError, Patience};
+
+/// How to wait and fetch.
+#[derive(Args, Clone, Debug)]
+pub(super) struct FetchArgs {
+    /// Files to fetch at a time; fewer once the server says it is too much
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = parallel)]
+    parallel: usize,
+    /// Check no lines, counts, checksums and lengths
+    #[arg(long)]
+    no_verify: bool,
+    /// Longest time to wait for the server, such as 2h
+    #[arg(long, value_name = "TIME", value_parser = crate::commands::duration)]
+    max_wait: Option<Duration>,
+    /// Longest wait between two looks that a server may ask for
+    #[arg(long, value_name = "TIME", value_parser = crate::commands::duration, default_value = "5m")]
+    max_retry_after: Duration,
+    /// Severity of the server's own reports that makes the export fail
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error")]
+    fail_on: FailOn,
+    /// Whether files get the token: as the manifest says, or as you know better [default: auto]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    file_token: Option<FileTokenArg>,
+    /// Leave the job and its files on the server
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FileTokenArg {
+    Auto,
+    Always,
+    Never,
+}
+
+fn parallel(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=64) => Ok(number),
+        _ => Err("write a number from 1 to 64".into()),
+    }
+}
+
+impl FetchArgs {
+    /// The options of an export into this folder; what was said when it was begun holds unless something else is
+    /// said now.
+    pub(super) fn options(&self, folder: PathBuf, style: Style) -> Options {
+        Options {
+            folder,
+            parallel: self.parallel,
+            verify: !self.no_verify,
+            patience: Patience {
+                max_wait: self.max_wait,
+                max_retry_after: self.max_retry_after,
+            },
+            again: Again::Continue,
+            status_url: None,
+            series: false,
+            accepts: self.fail_on.accepts(),
+            style: Style {
+                file_token: match self.file_token {
+                    Some(FileTokenArg::Auto) => FileToken::Auto,
+                    Some(FileTokenArg::Always) => FileToken::Always,
+                    Some(FileTokenArg::Never) => FileToken::Never,
+                    None => style.file_token,
+                },
+                keep: self.keep || style.keep,
+                ..style
+            },
+        }
+    }
+
+    /// Runs an export to its end and says what came of it.
+    pub(super) async fn run(
+        &self,
+        context: &Context,
+        client: &Client,
+        kickoff: &Kickoff,
+        options: &Options,
+    ) -> anyhow::Result<()> {
+        interrupt::report_file_size_limit_as_an_error();
+        let interrupted = interrupt::interrupts()?;
+        if let Some(since) = &kickoff.since {
+            context.output.note(&format!("Since: {since}"));
+        }
+        let bars = Arc::new(Bars::new(context.output.clone()));
+        let observer: Arc<dyn Observer> = bars.clone();
+        let result = tokio::select! {
+            result = export::run(client, kickoff, options, &observer) => result,
+            () = interrupted => Err(BulkError::Interrupted { status_url: bars.status_url() }),
+        };
+        context.output.progress.clear();
+        let summary = match result {
+            Ok(summary) => summary,
+            Err(error) => return Err(stopped(context, error, &bars)),
+        };
+        summary::show(context, &summary)?;
+        summary::verdict(&summary, self.fail_on)
+    }
+}
+
+/// An export that was stopped goes on where it is; its job runs on at the server meanwhile.
+fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
+    let dead = matches!(
+        error,
+        BulkError::Async(AsyncError::Failed(_) | AsyncError::Gone(_))
+    );
+    match bars.status_url() {
+        Some(_) if dead => {}
+        Some(url) => context.output.warn(&format!(
+            "The export is not complete. Run the same command again to go on.\n  Status URL: {url}"
+        )),
+        None if matches!(error, BulkError::Interrupted { .. }) => context.output.warn(
+            "The kick-off may have reached the server; whether a job was started is not known.",
+        ),
+        None => {}
+    }
+    error.into()
+}

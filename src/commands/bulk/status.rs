@@ -1,0 +1,141 @@
+//! `medplum bulk status`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::bars::time;
+use super::resume::client_for;
+use crate::bulk::begun::{self, Begun};
+use crate::bulk::job::Phase;
+use crate::context::Context;
+use crate::fhir::asynchronous::{self, Look};
+use crate::output::Format;
+
+/// Show how far an export is, here and at the server
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Folder of the export
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+}
+
+/// What the server says of its job.
+struct Word {
+    text: String,
+    /// When it wants to be asked again.
+    wait: Option<Duration>,
+}
+
+pub(super) async fn run(context: &Context, args: StatusArgs) -> anyhow::Result<()> {
+    let begun = begun::look(&args.folder)?;
+    let state = &begun.snapshot.state;
+    // A process that waits asks the server as often as the server likes it.
+    let ask = state.phase == Phase::Waiting && !begun.snapshot.is_held;
+    let (word, failed) = match &state.status_url {
+        Some(status_url) if ask => {
+            let client = client_for(context, &begun)?;
+            match asynchronous::look(&client, status_url).await {
+                Ok(look) => (Some(word(look)), None),
+                Err(error) => {
+                    let text = error.to_string();
+                    (Some(Word { text, wait: None }), Some(error))
+                }
+            }
+        }
+        _ => (None, None),
+    };
+    if context.output.format == Some(Format::Json) {
+        let json = as_json(&begun, word.as_ref());
+        context.output.json(&json.to_string())?;
+    } else {
+        for (name, value) in facts(&begun, word.as_ref()) {
+            context
+                .output
+                .line(&format!("{:<14}{value}", format!("{name}:")))?;
+        }
+    }
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+fn word(look: Look) -> Word {
+    match look {
+        Look::Running { words, asked } => Word {
+            text: words.unwrap_or_else(|| "in progress".into()),
+            wait: asked,
+        },
+        Look::Finished(_) => Word {
+            text: "done, the files can be fetched".into(),
+            wait: None,
+        },
+        Look::Stumbled { error, asked } => Word {
+            text: format!("cannot say now: {error}"),
+            wait: asked,
+        },
+    }
+}
+
+fn facts(begun: &Begun, word: Option<&Word>) -> Vec<(&'static str, String)> {
+    let snapshot = &begun.snapshot;
+    let state = &snapshot.state;
+    let next = format!("medplum bulk resume {}", begun.named.display());
+    let here = match (state.phase, snapshot.is_held) {
+        (Phase::Done, _) => "complete".to_owned(),
+        (_, true) => "a process works on it now".to_owned(),
+        (Phase::KickingOff, _) => {
+            "ended between the kick-off and its answer: whether the server started a job is not known".to_owned()
+        }
+        (Phase::Waiting, _) => format!("waits for the server; go on with: {next}"),
+        (Phase::Fetching, _) => format!("files are missing; go on with: {next}"),
+    };
+    let mut facts = vec![
+        ("Folder", begun.folder.display().to_string()),
+        ("FHIR base", begun.fhir_base.clone()),
+        ("Here", here),
+    ];
+    let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    add("At the server", word.map(|word| word.text.clone()));
+    let wait = word.and_then(|word| word.wait);
+    add("Ask again in", wait.map(time));
+    if snapshot.listed > 0 || matches!(state.phase, Phase::Fetching | Phase::Done) {
+        add(
+            "Files",
+            Some(format!("{} of {}", snapshot.here, snapshot.listed)),
+        );
+    }
+    add("As of", state.transaction_time.clone());
+    add("Begun", state.started.clone());
+    if state.phase != Phase::Done {
+        add(
+            "Status URL",
+            state.status_url.as_ref().map(ToString::to_string),
+        );
+    }
+    for run in &begun.finished_runs {
+        add("Earlier", Some(run.folder.clone()));
+    }
+    facts
+}
+
+fn as_json(begun: &Begun, word: Option<&Word>) -> Value {
+    let snapshot = &begun.snapshot;
+    let state = &snapshot.state;
+    json!({
+        "folder": begun.folder.display().to_string(),
+        "fhirBase": begun.fhir_base,
+        "phase": state.phase,
+        "isRunningHere": snapshot.is_held,
+        "server": word.map(|word| word.text.as_str()),
+        "retryAfterSeconds": word.and_then(|word| word.wait).map(|wait| wait.as_secs()),
+        "files": {"listed": snapshot.listed, "here": snapshot.here},
+        "transactionTime": state.transaction_time,
+        "started": state.started,
+        "statusUrl": state.status_url,
+        "runs": begun.finished_runs,
+    })
+}

@@ -1,0 +1,115 @@
+//! What an export says at its end, and its exit code.
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::bars::{size, time};
+use crate::bulk::manifest::Group;
+use crate::bulk::{Outcomes, Summary};
+use crate::context::Context;
+use crate::exit::{self, Failure};
+use crate::output::Format;
+
+/// Which of the server's own reports make an export fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    Error,
+    Warning,
+    Never,
+}
+
+impl FailOn {
+    /// How many of the server's reports are too bad.
+    fn objections(self, outcomes: &Outcomes) -> u64 {
+        match self {
+            Self::Error => outcomes.errors,
+            Self::Warning => outcomes.errors + outcomes.warnings,
+            Self::Never => 0,
+        }
+    }
+
+    /// The same as a question.
+    pub(super) fn accepts(self) -> fn(&Outcomes) -> bool {
+        match self {
+            Self::Error => |outcomes| Self::Error.objections(outcomes) == 0,
+            Self::Warning => |outcomes| Self::Warning.objections(outcomes) == 0,
+            Self::Never => |_| true,
+        }
+    }
+}
+
+pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
+    let output = &context.output;
+    for words in &summary.outcomes.samples {
+        output.warn(&format!("The server reports: {words}"));
+    }
+    if output.format == Some(Format::Json) {
+        output.json(&as_json(summary).to_string())?;
+    }
+    let missing = match summary.failed.len() {
+        0 => String::new(),
+        missing => format!(", {missing} missing"),
+    };
+    output.note(&format!(
+        "{} resources in {} files ({}) in {}, in {}{missing}",
+        summary.resources(),
+        summary.files.len(),
+        size(summary.bytes()),
+        time(summary.elapsed),
+        summary.folder.display()
+    ));
+    Ok(())
+}
+
+fn as_json(summary: &Summary) -> Value {
+    let group = |group: Group| match group {
+        Group::Output => "output",
+        Group::Deleted => "deleted",
+        Group::Error => "error",
+    };
+    json!({
+        "folder": summary.folder.display().to_string(),
+        "transactionTime": summary.transaction_time,
+        "files": summary.files.iter().map(|file| json!({
+            "path": file.path.display().to_string(),
+            "group": group(file.group),
+            "type": file.resource_type,
+            "resources": file.resources,
+            "bytes": file.bytes,
+            "sha256": file.sha256,
+        })).collect::<Vec<_>>(),
+        "missing": summary.failed.iter().map(|file| json!({
+            "url": file.url,
+            "group": group(file.group),
+            "type": file.resource_type,
+            "reason": file.reason,
+        })).collect::<Vec<_>>(),
+        "outcomes": {"errors": summary.outcomes.errors, "warnings": summary.outcomes.warnings, "others": summary.outcomes.others},
+        "seconds": summary.elapsed.as_secs_f64(),
+    })
+}
+
+/// Anything missing, and anything the server itself calls an error, makes the export partial.
+pub(super) fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> {
+    if !summary.failed.is_empty() {
+        let all = summary.failed.len() + summary.files.len();
+        let failure = Failure::new(
+            exit::PARTIAL,
+            format!("{} of {all} files are missing", summary.failed.len()),
+        );
+        return Err(failure
+            .hint("run the same command again: it fetches only what is missing")
+            .into());
+    }
+    let count = fail_on.objections(&summary.outcomes);
+    if count > 0 {
+        let failure = Failure::new(
+            exit::PARTIAL,
+            format!("all files are here, but the server reports {count} problems in them"),
+        );
+        return Err(failure
+            .hint("they stand in the files under errors/; --fail-on never accepts them")
+            .into());
+    }
+    Ok(())
+}
