@@ -4,6 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// What the names of files begin with that are being written.
+pub const TEMPORARY: &str = ".medplum-new-";
+
 /// A held lock; other processes wait until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -84,7 +87,7 @@ pub fn make_private(path: &Path) -> io::Result<bool> {
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
-        .prefix(".")
+        .prefix(TEMPORARY)
         .suffix(".tmp")
         .tempfile_in(&folder)?;
     file.write_all(contents)?;
@@ -101,7 +104,7 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
 pub fn create(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
-        .prefix(".")
+        .prefix(TEMPORARY)
         .suffix(".tmp")
         .tempfile_in(&folder)?;
     file.write_all(contents)?;

@@ -17,6 +17,8 @@ use crate::fhir::Client;
 
 /// Complete files that wait for the disk; more would hold too many files open.
 const MOST_LANDING: usize = 128;
+/// How often links are read again although that changed nothing.
+const MOST_FUTILE: u32 = 3;
 
 /// How files are fetched.
 #[derive(Clone, Copy, Debug)]
@@ -50,15 +52,18 @@ struct Fetching<'a> {
     announce: bool,
     gate: Arc<Gate>,
     waiting: VecDeque<usize>,
-    tasks: JoinSet<Result<(usize, Url, Fetched), BulkError>>,
+    tasks: JoinSet<Result<(usize, u32, Fetched), BulkError>>,
     /// Complete, not durable yet.
     complete: Vec<(usize, Box<(Landing, ExportedFile)>)>,
     disk: JoinSet<Result<Landed, (PathBuf, std::io::Error)>>,
     results: Vec<Option<Result<ExportedFile, FailedFile>>>,
-    /// The manifest gave other links once: it is worth asking again.
-    links_change: bool,
+    /// How often the links were read again.
+    generation: u32,
+    /// How often that changed nothing.
+    futile: u32,
+    /// The number of files that had landed when a file's link was last read again.
     refreshed: HashMap<usize, usize>,
-    landed_since: usize,
+    landed: usize,
 }
 
 /// Fetches all files that are missing.
@@ -93,19 +98,20 @@ pub async fn all<L: Links>(
         complete: Vec::new(),
         disk: JoinSet::new(),
         results,
-        links_change: true,
+        generation: 0,
+        futile: 0,
         refreshed: HashMap::new(),
-        landed_since: 0,
+        landed: 0,
     };
     loop {
-        fetching.start_some();
+        fetching.start_some()?;
         tokio::select! {
             Some(task) = fetching.tasks.join_next() => {
-                let (index, link, fetched) = task.map_err(|error| ended(fetching.job, error))??;
+                let (index, generation, fetched) = task.map_err(|error| ended(fetching.job, error))??;
                 match fetched {
                     Fetched::Complete(complete) => fetching.complete.push((index, complete)),
                     Fetched::Failed { failure, by_link } => {
-                        let again = by_link && fetching.has_fresh_link(index, &link, links).await?;
+                        let again = by_link && fetching.has_fresh_link(index, generation, links).await?;
                         if again {
                             fetching.waiting.push_front(index);
                         } else {
@@ -117,7 +123,7 @@ pub async fn all<L: Links>(
             }
             Some(landed) = fetching.disk.join_next() => {
                 let landed = landed.map_err(|error| ended(fetching.job, error))?;
-                fetching.landed(landed.map_err(|(path, error)| BulkError::disk(&path, error))?)?;
+                fetching.landed(landed.map_err(|(path, error)| BulkError::disk(&path, error))?);
             }
             else => break,
         }
@@ -131,7 +137,7 @@ fn ended(job: &Job, error: JoinError) -> BulkError {
 
 impl Fetching<'_> {
     /// Starts what may run now. Only what runs has a task: thousands of files must not cost thousands of tasks' memory.
-    fn start_some(&mut self) {
+    fn start_some(&mut self) -> Result<(), BulkError> {
         while self.tasks.len() < self.gate.limit()
             && self.complete.len() < MOST_LANDING
             && let Some(index) = self.waiting.pop_front()
@@ -147,66 +153,68 @@ impl Fetching<'_> {
                 gate: Arc::clone(&self.gate),
             };
             let (client, observer) = (self.client.clone(), Arc::clone(self.observer));
+            let generation = self.generation;
             self.tasks.spawn(async move {
                 let fetched = download.run(&client, &*observer).await?;
-                Ok((index, download.file.url, fetched))
+                Ok((index, generation, fetched))
             });
         }
         if self.disk.is_empty() && !self.complete.is_empty() {
             let batch = std::mem::take(&mut self.complete);
-            self.disk.spawn_blocking(move || {
-                let (landings, files) = batch
-                    .into_iter()
-                    .map(|(index, complete)| (complete.0, (index, complete.1)))
-                    .unzip();
-                landing::land(landings).map(|()| files)
-            });
+            let (landings, files): (Vec<_>, Landed) = batch
+                .into_iter()
+                .map(|(index, complete)| (complete.0, (index, complete.1)))
+                .unzip();
+            let record = self.job.record(&files)?;
+            self.disk
+                .spawn_blocking(move || landing::land(landings, record).map(|()| files));
         }
+        Ok(())
     }
 
-    /// Records files that are durable.
-    fn landed(&mut self, files: Landed) -> Result<(), BulkError> {
-        self.job.record(&files)?;
-        self.landed_since += files.len();
+    /// Takes files that are durable and have their names.
+    fn landed(&mut self, files: Landed) {
+        self.landed += files.len();
         for (index, file) in files {
             if self.announce {
                 self.observer.file_done(&file);
             }
             self.results[index] = Some(Ok(file));
         }
-        Ok(())
     }
 
-    /// Whether the file has another link than the one that failed, after a look at the manifest where that may help.
+    /// Whether the file's link was read again after the one that failed, or is now.
     async fn has_fresh_link(
         &mut self,
         index: usize,
-        failed: &Url,
+        generation: u32,
         links: &impl Links,
     ) -> Result<bool, BulkError> {
-        let is_other = |job: &Job| job.planned[index].file.url != *failed;
-        if is_other(self.job) {
+        if generation < self.generation {
             return Ok(true);
         }
-        let before = self.refreshed.insert(index, self.landed_since);
-        // A fresh link that fails too is asked for again only when others work meanwhile.
-        let is_stuck = before.is_some_and(|before| before == self.landed_since);
-        if !self.links_change || is_stuck {
+        let before = self.refreshed.insert(index, self.landed);
+        // A fresh link that fails too is read again only when others brought files meanwhile.
+        if before == Some(self.landed) || self.futile >= MOST_FUTILE {
             return Ok(false);
         }
         let Some(manifest) = links.read().await else {
-            self.links_change = false;
+            self.futile = MOST_FUTILE;
             return Ok(false);
         };
-        let same_files = manifest.files.len() == self.job.planned.len();
+        self.generation += 1;
+        let planned = &self.job.planned;
+        let same_files = manifest.files.len() == planned.len();
         let fresh: Vec<Url> = manifest.files.into_iter().map(|file| file.url).collect();
-        let old = self.job.planned.iter().map(|planned| &planned.file.url);
-        self.links_change = same_files && !old.eq(&fresh);
-        if self.links_change {
+        let are_other = !planned.iter().map(|planned| &planned.file.url).eq(&fresh);
+        if same_files && are_other {
             self.job.relinked(fresh)?;
             self.observer
                 .notice("The links to the files were over; the server gave fresh ones.");
+        } else {
+            // Reading them may have made the same links good again.
+            self.futile += 1;
         }
-        Ok(is_other(self.job))
+        Ok(true)
     }
 }

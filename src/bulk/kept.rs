@@ -1,5 +1,6 @@
 //! `DIR/manifest.json`: the manifest as it is kept for reading, with each file's place here, and no query strings.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -40,7 +41,12 @@ pub fn write(job: &Job) -> io::Result<()> {
         manifest[name] = list(group).into();
     }
     let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-    files::replace(&job.folder().join(NAME), &text)
+    // Made where a crash leaves nothing for the user to wonder at.
+    let made = job.place().join(NAME);
+    files::replace(&made, &text)?;
+    fs::rename(made, job.folder().join(NAME))?;
+    files::sync_dir(job.folder());
+    Ok(())
 }
 
 fn entry(job: &Job, planned: &Planned) -> Value {

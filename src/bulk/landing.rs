@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use super::file::part::Part;
 use crate::files;
 
+/// The name of what [`probe`] makes for a moment begins so.
+pub const PROBE: &str = ".medplum-probe-";
 /// Files synced at a time: a journal commits them together.
 const AT_A_TIME: usize = 8;
 
@@ -20,12 +22,17 @@ pub struct Landing {
     pub path: PathBuf,
 }
 
-/// Makes complete files durable and gives them their names; a batch costs little more than one.
+/// Makes complete files durable and gives them their names; a batch costs little more than one. They are recorded in
+/// between: a file that has its final name is always known, and one that is recorded without it is fetched again.
 ///
 /// # Errors
 /// The disk, with the path it happened at.
-pub fn land(batch: Vec<Landing>) -> Result<(), (PathBuf, io::Error)> {
+pub fn land(
+    batch: Vec<Landing>,
+    record: impl FnOnce() -> Result<(), (PathBuf, io::Error)>,
+) -> Result<(), (PathBuf, io::Error)> {
     sync(&batch)?;
+    record()?;
     let mut folders = BTreeSet::new();
     for Landing { file, part, path } in batch {
         drop(file);
@@ -79,8 +86,6 @@ fn sync(batch: &[Landing]) -> Result<(), (PathBuf, io::Error)> {
 /// They cannot.
 pub fn probe(folder: &Path) -> io::Result<()> {
     files::create_private_dir(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".medplum-")
-        .tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(PROBE).tempfile_in(folder)?;
     io::Write::write_all(&mut file, b"probe")
 }

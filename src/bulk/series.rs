@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::BulkError;
-use super::job::{FOLDER, Job, SERIES, state};
+use super::job::{self, FOLDER, Job, SERIES, state};
 use crate::files::{self, Lock};
 
 /// The export whose transactionTime is not known yet.
@@ -221,5 +221,6 @@ fn locked(folder: &Path) -> Result<(PathBuf, Lock), BulkError> {
         .ok_or_else(|| BulkError::Busy {
             folder: folder.to_owned(),
         })?;
+    job::sweep(folder);
     Ok((place, lock))
 }

@@ -147,6 +147,7 @@ fn a_file_that_failed_is_the_only_one_fetched_the_next_time() {
         "/files/b",
         [
             Answer::outcome(403, "forbidden", "not for you"),
+            Answer::outcome(403, "forbidden", "not for you"),
             Answer::new(200, "application/fhir+ndjson", patient("b")),
         ],
     );
@@ -164,7 +165,7 @@ fn a_file_that_failed_is_the_only_one_fetched_the_next_time() {
             count(&server, "/files/b"),
             count(&server, KICKOFF)
         ],
-        [1, 2, 1]
+        [1, 3, 1]
     );
 }
 

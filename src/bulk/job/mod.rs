@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::file::part::{self, Part};
-use super::{BulkError, ExportedFile, kept, replacement};
+use super::{BulkError, ExportedFile, kept, landing, replacement};
 use crate::files::{self, Lock};
 pub use state::{About, Done, Phase, Planned, State, Style};
 
@@ -155,6 +155,7 @@ impl Job {
             });
         }
         replacement::settle(folder).map_err(disk)?;
+        sweep(folder);
         let found = state::read_json::<State>(&place.join("job.json")).map_err(disk)?;
         let job = Self {
             folder: folder.to_owned(),
@@ -284,11 +285,14 @@ impl Job {
         self.write("files.json", &self.planned)
     }
 
-    /// Records files that have their final names.
+    /// Prepares to record files that are about to get their final names: what it gives does so.
     ///
     /// # Errors
     /// The disk.
-    pub fn record(&mut self, files: &[(usize, ExportedFile)]) -> Result<(), BulkError> {
+    pub fn record(
+        &mut self,
+        files: &[(usize, ExportedFile)],
+    ) -> Result<impl FnOnce() -> Result<(), (PathBuf, io::Error)> + use<>, BulkError> {
         let place = self.place().join("done.ndjson");
         let disk = |source| BulkError::disk(&place, source);
         let mut lines = String::new();
@@ -308,10 +312,14 @@ impl Job {
         if self.log.is_none() {
             self.log = Some(state::append(&place).map_err(disk)?);
         }
-        match &mut self.log {
-            Some(log) => log.write_all(lines.as_bytes()).map_err(disk),
+        let log = self.log.as_ref().map(File::try_clone).transpose();
+        let log = log.map_err(disk)?;
+        Ok(move || match log {
+            Some(mut log) => log
+                .write_all(lines.as_bytes())
+                .map_err(|error| (place, error)),
             None => Ok(()),
-        }
+        })
     }
 
     /// Makes sure that all files are where they should be and that the end can be recorded.
@@ -395,5 +403,19 @@ impl Job {
         let path = self.place().join(name);
         let text = serde_json::to_vec_pretty(value).unwrap_or_default();
         files::replace(&path, &text).map_err(|source| BulkError::disk(&path, source))
+    }
+}
+
+/// Takes away what a run that was killed left half made; the lock says that no other run makes it.
+pub(super) fn sweep(folder: &Path) {
+    for (folder, prefix) in [
+        (folder, landing::PROBE),
+        (&folder.join(FOLDER), files::TEMPORARY),
+    ] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(prefix) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 }

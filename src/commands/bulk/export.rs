@@ -18,6 +18,8 @@ use crate::context::Context;
 use crate::fhir::Client;
 use crate::output::Format;
 
+const FOLDER: &str = "Job and folder";
+
 /// Export NDJSON files in bulk, each complete and checked
 ///
 /// Exit code 0 means that every file the server listed is on disk, complete, and holds what the server promised.
@@ -28,27 +30,27 @@ pub struct ExportArgs {
     #[command(flatten)]
     request: RequestArgs,
     /// Folder for the files [default: the working folder]
-    #[arg(short = 'd', long, value_name = "DIR")]
+    #[arg(short = 'd', long, help_heading = FOLDER, value_name = "DIR")]
     target_directory: Option<PathBuf>,
     #[command(flatten)]
     fetch: FetchArgs,
     /// Write the files as gzip, named .ndjson.gz
-    #[arg(long)]
+    #[arg(long, help_heading = FOLDER)]
     compress: bool,
     /// How files are named
-    #[arg(long, value_enum, default_value = "medplum")]
+    #[arg(long, help_heading = FOLDER, value_enum, default_value = "medplum")]
     file_names: NamesArg,
     /// Only start the job; `medplum bulk resume` fetches its files later
-    #[arg(long)]
+    #[arg(long, help_heading = FOLDER)]
     detach: bool,
     /// Fetch the result of a job that was started before, by its status URL
-    #[arg(long, value_name = "URL", conflicts_with_all = ["types", "since", "until", "type_filters", "patients", "detach"])]
+    #[arg(long, help_heading = FOLDER, value_name = "URL", conflicts_with_all = ["types", "since", "until", "type_filters", "patients", "detach"])]
     status_url: Option<url::Url>,
     /// Forget an unfinished export in the folder and start a new one
-    #[arg(long, conflicts_with = "overwrite")]
+    #[arg(long, help_heading = FOLDER, conflicts_with = "overwrite")]
     restart: bool,
     /// Replace a finished export in the folder, once the new one is complete
-    #[arg(long)]
+    #[arg(long, help_heading = FOLDER)]
     overwrite: bool,
 }
 

@@ -20,6 +20,7 @@ use crate::fhir::asynchronous::{AsyncError, Patience};
 
 /// How to wait and fetch.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Waiting and fetching")]
 pub(super) struct FetchArgs {
     /// Files to fetch at a time; fewer once the server says it is too much
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = parallel)]

@@ -6,9 +6,17 @@ use crate::bulk::kickoff::{self, Kickoff, ListStyle};
 
 /// The parameters of the kick-off.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "What to export")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct RequestArgs {
     /// Patient, Group/ID, or nothing for the whole system
-    #[arg(short, long, value_name = "LEVEL", default_value = "")]
+    #[arg(
+        short,
+        long,
+        value_name = "LEVEL",
+        default_value = "",
+        hide_default_value = true
+    )]
     export_level: String,
     /// Resource types, such as Patient,Observation
     #[arg(short, long, value_name = "TYPES", value_delimiter = ',')]

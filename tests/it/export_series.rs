@@ -1,0 +1,175 @@
+//! `--since auto`: each export asks for what changed since the one before, and has a folder of its own.
+
+use std::fs;
+
+use crate::support::bulk::{PATIENTS, ndjson, outcome, pending};
+use crate::support::{Answer, Bulk};
+
+const SERIES: [&str; 2] = ["--since", "auto"];
+
+fn at(bulk: &Bulk, time: &str) {
+    bulk.manifest(|manifest| manifest["transactionTime"] = time.into());
+}
+
+/// The server forgets its job after each export; a new kick-off makes a new one.
+fn kick_offs(bulk: &Bulk) -> Vec<String> {
+    let lines = bulk.server.lines();
+    let asked = lines.iter().filter(|line| line.contains("$export"));
+    asked
+        .map(|line| line.split_once("$export").unwrap().1.to_owned())
+        .collect()
+}
+
+fn folders(bulk: &Bulk) -> Vec<String> {
+    let entries = fs::read_dir(bulk.medplum.path("out")).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.retain(|name| name != ".medplum-export");
+    names.sort();
+    names
+}
+
+fn site() -> Bulk {
+    let bulk = Bulk::open();
+    bulk.file("output", "Patient", "/files/p", ndjson(PATIENTS));
+    bulk
+}
+
+#[test]
+fn each_export_of_a_series_asks_for_what_changed_since_the_one_before() {
+    let bulk = site();
+    at(&bulk, "2026-01-31T10:00:00.000Z");
+    let run = bulk
+        .export(&[&SERIES[..], &["--keep"]].concat())
+        .ok()
+        .says("the beginning");
+    assert!(
+        run.stdout
+            .contains("out/2026-01-31T10-00-00.000Z/Patient_files_p.ndjson is created"),
+        "{run}"
+    );
+    at(&bulk, "2026-02-01T10:00:00+01:00");
+    let _ = bulk
+        .export(&[&SERIES[..], &["--keep"]].concat())
+        .ok()
+        .says("Since: 2026-01-31T10:00:00.000Z");
+    let _ = bulk.export(&[&SERIES[..], &["--keep"]].concat()).ok();
+    assert_eq!(
+        kick_offs(&bulk),
+        [
+            "",
+            "?_since=2026-01-31T10:00:00.000Z",
+            "?_since=2026-02-01T10:00:00%2B01:00"
+        ]
+    );
+    // The same time twice: nothing is overwritten.
+    assert_eq!(
+        folders(&bulk),
+        [
+            "2026-01-31T10-00-00.000Z",
+            "2026-02-01T10-00-00-01-00",
+            "2026-02-01T10-00-00-01-00_2"
+        ]
+    );
+    let status = bulk
+        .medplum
+        .run(["bulk", "status", "out", "-o", "json"])
+        .ok()
+        .json();
+    assert_eq!(status["runs"].as_array().unwrap().len(), 3);
+    assert_eq!(status["phase"], "done");
+}
+
+#[test]
+fn an_export_of_a_series_that_ended_early_goes_on_before_the_next_one_begins() {
+    let bulk = site();
+    bulk.server.on_sequence(
+        "GET",
+        "/files/p",
+        [
+            Answer::outcome(403, "forbidden", "not yet"),
+            Answer::outcome(403, "forbidden", "not yet"),
+            ndjson(PATIENTS),
+        ],
+    );
+    let _ = bulk.export(&SERIES).fails(5).says("not yet");
+    assert_eq!(folders(&bulk), ["2026-01-31T10-00-00.000Z"]);
+    let _ = bulk.medplum.run(["bulk", "resume", "out"]).ok();
+    assert_eq!(kick_offs(&bulk), [""]);
+    assert_eq!(
+        bulk.medplum
+            .read("out/2026-01-31T10-00-00.000Z/Patient_files_p.ndjson"),
+        PATIENTS
+    );
+}
+
+#[test]
+fn after_an_export_with_errors_the_next_one_asks_for_the_same_time_again() {
+    let bulk = site();
+    bulk.file(
+        "error",
+        "OperationOutcome",
+        "/files/e",
+        ndjson(outcome("error")),
+    );
+    let keep = [&SERIES[..], &["--keep"]].concat();
+    let _ = bulk.export(&keep).fails(5);
+    let _ = bulk.export(&keep).fails(5);
+    let _ = bulk
+        .export(&[&keep[..], &["--fail-on", "never"]].concat())
+        .ok();
+    let _ = bulk
+        .export(&[&keep[..], &["--fail-on", "never"]].concat())
+        .ok();
+    assert_eq!(
+        kick_offs(&bulk),
+        ["", "", "", "?_since=2026-01-31T10:00:00.000Z"]
+    );
+}
+
+#[test]
+fn a_series_is_of_one_request_and_of_no_other_export() {
+    let bulk = site();
+    let _ = bulk.export(&[&SERIES[..], &["--keep"]].concat()).ok();
+    let _ = bulk
+        .export(&[&SERIES[..], &["-t", "Patient"]].concat())
+        .fails(2)
+        .says("another request");
+    let _ = bulk.export(&[]).fails(2).says("holds a series");
+    let mut command = vec!["bulk", "export", "-p", "site", "-d", "single"];
+    let _ = bulk.medplum.run([&command[..], &["--keep"]].concat()).ok();
+    command.extend(SERIES);
+    let _ = bulk.medplum.run(command).fails(2);
+    assert_eq!(bulk.kick_offs(), 2);
+}
+
+#[test]
+fn without_a_transaction_time_there_is_no_series() {
+    let bulk = site();
+    bulk.manifest(|manifest| {
+        manifest.as_object_mut().unwrap().remove("transactionTime");
+    });
+    let _ = bulk.export(&SERIES).fails(1).says("transactionTime");
+    assert_eq!(bulk.deletes(), 0);
+}
+
+#[test]
+fn a_kill_while_the_server_works_leaves_a_series_that_goes_on() {
+    let bulk = site();
+    bulk.status((0..200).map(|_| pending()));
+    let running = bulk.command(&SERIES).spawn();
+    bulk.server.wait_for(crate::support::bulk::STATUS);
+    running.kill();
+    let _ = running.finish();
+    assert_eq!(folders(&bulk), ["in-progress"]);
+    let status = bulk
+        .medplum
+        .run(["bulk", "status", "out", "-o", "json"])
+        .ok()
+        .json();
+    assert_eq!(status["phase"], "waiting");
+    let _ = bulk.medplum.run(["bulk", "cancel", "out"]).ok();
+    assert_eq!(bulk.deletes(), 1);
+    let _ = bulk.medplum.run(["bulk", "status", "out"]).fails(2);
+}
