@@ -11,8 +11,7 @@ use crate::support::bulk::{PATIENTS, ndjson};
 use crate::support::{Answer, Bulk};
 
 fn sha256(text: &str) -> String {
-    let digest = Sha256::digest(text);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(text))
 }
 
 /// A site whose only file comes with these extensions, as AB2D and DPC write them.

@@ -185,8 +185,25 @@ impl Job {
             .map_err(disk)?
             .unwrap_or_default();
         self.done = state::read_done(&place.join("done.ndjson")).map_err(disk)?;
+        for planned in &self.planned {
+            self.adopt(planned);
+        }
         part::sweep(&self.parts());
         Ok(())
+    }
+
+    /// A kill may have come between the record of a file and its name: its part is whole and durable, so it gets the
+    /// name now.
+    fn adopt(&self, planned: &Planned) {
+        let Some(done) = self.done.get(&planned.path) else {
+            return;
+        };
+        let (target, part) = (self.target(planned), self.part(planned));
+        let is_whole = fs::metadata(part.path()).is_ok_and(|file| file.len() == done.bytes);
+        if is_whole && !target.exists() && fs::rename(part.path(), &target).is_ok() {
+            part.became_whole();
+            files::sync_dir(&files::folder_of(&target));
+        }
     }
 
     /// The folder the files go to.

@@ -7,7 +7,6 @@ use crate::bulk::kickoff::{self, Kickoff, ListStyle};
 /// The parameters of the kick-off.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "What to export")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct RequestArgs {
     /// Patient, Group/ID, or nothing for the whole system
     #[arg(
