@@ -1,50 +1,58 @@
 //! What `bulk export` does when something goes wrong: one table of faults, each with its exit code and its files.
 //! Whatever happens: one kick-off, no temporary file, and nothing under a final name that is not complete.
+//! Faults that need more than one wrong answer are in `export_faults_links`, those of the disk in
+//! `export_faults_disk`.
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::bulk::{CONDITIONS, OBSERVATIONS, PATIENTS, STATUS, gzip, ndjson, pending};
-use crate::support::medplum::ReadOnly;
-use crate::support::{Answer, Bulk, Medplum, Server, Site};
+use crate::support::{Answer, Bulk, Medplum, Server};
 
 const KICK_OFF: &str = "/fhir/R4/$export";
-const P: &str = "Patient_files_p.ndjson";
-const O: &str = "Observation_files_o.ndjson";
-const C: &str = "Condition_files_c.ndjson";
+const SECOND_PAGE: &str = "/fhir/R4/bulkstatus/1?page=2";
+pub(super) const P: &str = "Patient_files_p.ndjson";
+pub(super) const O: &str = "Observation_files_o.ndjson";
+pub(super) const C: &str = "Condition_files_c.ndjson";
 /// The file that the faults of files are about lies between two that are well.
-const ALL: &[&str] = &[C, O, P];
-const OTHERS: &[&str] = &[C, P];
-const NONE: &[&str] = &[];
+pub(super) const ALL: &[&str] = &[C, O, P];
+pub(super) const OTHERS: &[&str] = &[C, P];
+pub(super) const NONE: &[&str] = &[];
 
 /// A step that is answered badly, once or always.
-enum At {
+pub(super) enum At {
     KickOff,
     /// A look at the job.
     Status,
+    /// The second page of the manifest, which lists the Condition file.
+    Page,
     /// The Observation file.
     File,
     /// Another file in the Observation file's place: list and type.
     Listed(&'static str, &'static str),
     Delete,
+    /// Nowhere: the fault is what `How` says.
+    Elsewhere,
 }
 
-enum How {
+pub(super) enum How {
     /// These answers, then all is well.
     Once(Vec<Answer>),
     Always(Answer),
+    /// The manifest is another one.
+    Manifest(fn(&mut Value)),
+    /// The servers do something else; those given back stay until the end.
+    Servers(fn(&Bulk) -> Vec<Server>),
 }
 
-use At::{Delete, File, KickOff, Listed, Status};
-use How::{Always, Once};
+use At::{Delete, Elsewhere, File, KickOff, Listed, Page, Status};
+use How::{Always, Manifest, Once, Servers};
 
 /// Name, where, what, exit code, files that are there afterwards, what stderr says.
-type Fault = (
+pub(super) type Fault = (
     &'static str,
     At,
     How,
@@ -57,7 +65,7 @@ fn once(answer: Answer) -> How {
     Once(vec![answer])
 }
 
-fn refused(status: u16) -> Answer {
+pub(super) fn refused(status: u16) -> Answer {
     Answer::new(status, "text/plain", "some words").header("Retry-After", "0")
 }
 
@@ -74,7 +82,7 @@ fn with_line(line: &[u8]) -> Answer {
     ndjson([one.as_bytes(), line, b"\n", two.as_bytes()].concat())
 }
 
-fn file() -> Answer {
+pub(super) fn file() -> Answer {
     ndjson(OBSERVATIONS)
 }
 
@@ -105,10 +113,57 @@ fn faults_of_the_job() -> Vec<Fault> {
         ("manifest cut", Status, once(begun().cut_body_at(2)), 0, ALL, ""),
         ("manifest is HTML", Status, once(html()), 1, NONE, "Sign in"),
         ("manifest is an outcome", Status, once(Answer::outcome(200, "x", "")), 1, NONE, "OperationOutcome"),
+        ("page 429", Page, Once(vec![refused(429), refused(429)]), 0, ALL, ""),
+        ("page 500 without an outcome", Page, once(refused(500)), 0, ALL, ""),
+        ("page 502", Page, once(refused(502)), 0, ALL, ""),
+        ("page 503", Page, once(refused(503)), 0, ALL, ""),
+        ("page reset", Page, once(Answer::reset()), 0, ALL, ""),
+        ("page not ready", Page, once(pending()), 0, ALL, ""),
+        ("page cut", Page, once(begun().cut_body_at(2)), 0, ALL, ""),
+        ("page 404", Page, Always(refused(404)), 4, NONE, "some words"),
+        ("page 500 for ever", Page, Always(refused(500)), 1, NONE, "some words"),
+        ("page is HTML", Page, Always(html()), 1, NONE, "Sign in"),
+        ("DELETE 500", Delete, once(refused(500)), 0, ALL, ""),
+        ("DELETE 502", Delete, once(refused(502)), 0, ALL, ""),
         ("DELETE 503", Delete, once(refused(503)), 0, ALL, ""),
+        ("DELETE 429", Delete, once(refused(429)), 0, ALL, ""),
         ("DELETE reset", Delete, once(Answer::reset()), 0, ALL, ""),
         ("DELETE 500 for ever", Delete, Always(refused(500)), 0, ALL, "could not be deleted"),
     ]
+}
+
+/// Manifests as no book has them, but servers do, and entries that are wrong.
+#[rustfmt::skip]
+fn faults_of_the_manifest() -> Vec<Fault> {
+    vec![
+        ("the string true (Epic)", Elsewhere, Manifest(|m| m["requiresAccessToken"] = json!("true")), 0, ALL, ""),
+        ("no deleted, no error", Elsewhere, Manifest(|m| without(m, &["deleted", "error"])), 0, ALL, ""),
+        ("null lists", Elsewhere, Manifest(|m| (m["deleted"], m["error"]) = (json!(null), json!(null))), 0, ALL, ""),
+        ("no request, no time", Elsewhere, Manifest(|m| without(m, &["request", "transactionTime"])), 0, ALL, ""),
+        ("unknown fields (HAPI, BCDA)", Elsewhere, Manifest(|m| (m["message"], m["JobID"], m["output"][0]["x"]) = (json!("done"), json!(7), json!({}))), 0, ALL, ""),
+        ("extension as object and as array (AB2D)", Elsewhere, Manifest(|m| (m["extension"], m["output"][0]["extension"]) = (json!({"https://example.com/x": 1}), json!([{"url": "https://example.com/y", "valueDecimal": 2}]))), 0, ALL, ""),
+        ("counts, one of them a string", Elsewhere, Manifest(|m| (m["output"][0]["count"], m["output"][1]["count"]) = (json!(2), json!("2"))), 0, ALL, ""),
+        ("a count that is no number", Elsewhere, Manifest(|m| m["output"][1]["count"] = json!("two")), 0, ALL, ""),
+        ("relative URLs", Elsewhere, Manifest(|m| (m["output"][0]["url"], m["output"][1]["url"]) = (json!("/files/p"), json!("../../../files/o"))), 0, ALL, ""),
+        ("a wrong count", Elsewhere, Manifest(|m| m["output"][1]["count"] = json!(3)), 5, OTHERS, "promises 3 resources and the file holds 2"),
+        ("a wrong count, as a string", Elsewhere, Manifest(|m| m["output"][1]["count"] = json!("3")), 5, OTHERS, "promises 3 resources and the file holds 2"),
+        ("an entry of another type", Elsewhere, Manifest(|m| m["output"][1]["type"] = json!("Encounter")), 5, OTHERS, "line 1 holds Observation where Encounter is promised"),
+        ("an entry without a type", Elsewhere, Manifest(|m| without(&mut m["output"][1], &["type"])), 0, &[C, P, "Resource_files_o.ndjson"], ""),
+        ("an entry without a URL", Elsewhere, Manifest(|m| without(&mut m["output"][1], &["url"])), 1, NONE, "without a usable URL"),
+        ("a URL of no kind that can be fetched", Elsewhere, Manifest(|m| m["output"][1]["url"] = json!("file:///etc/passwd")), 1, NONE, "file:///etc/passwd"),
+        ("a list that is none", Elsewhere, Manifest(|m| m["error"] = json!("none")), 1, NONE, "error"),
+        ("a URL that is listed twice", Elsewhere, Manifest(|m| m["output"][2] = m["output"][0].clone()), 0, &[O, P], ""),
+        ("names that differ only in case", Elsewhere, Servers(|bulk| {
+            bulk.manifest(|m| m["output"][2] = json!({"type": "Patient", "url": "/files/P"}));
+            bulk.server.on("GET", "/files/P", ndjson(PATIENTS));
+            Vec::new()
+        }), 0, &[O, "Patient_files_P_2.ndjson", P], ""),
+    ]
+}
+
+fn without(json: &mut Value, names: &[&str]) {
+    let object = json.as_object_mut().unwrap();
+    object.retain(|name, _| !names.contains(&name.as_str()));
 }
 
 /// Faults that only a limit of time ends. They run with a short one.
@@ -171,6 +226,8 @@ fn faults_of_a_file() -> Vec<Fault> {
         ("gzip cut for ever", File, Always(gzipped().cut_body_at(60)), 5, OTHERS, "gzip"),
         ("gzip without its checksum", File, Always(gzip_with(|wire| wire.truncate(wire.len() - 8))), 5, OTHERS, "gzip"),
         ("gzip with a wrong checksum", File, Always(gzip_with(|wire| *wire.iter_mut().nth_back(7).unwrap() ^= 1)), 5, OTHERS, "gzip"),
+        ("gzip with an empty member more (BCDA)", File, Always(gzip_with(|wire| wire.extend(gzip(b"")))), 0, ALL, ""),
+        ("gzip with bytes after it", File, Always(gzip_with(|wire| wire.extend(b"more"))), 5, OTHERS, "gzip"),
         ("gzip that is none", File, Always(file().header("Content-Encoding", "gzip")), 5, OTHERS, "gzip"),
         ("a line of another type", File, Always(with_line(br#"{"resourceType":"Patient"}"#)), 5, OTHERS, "line 2 holds Patient where Observation is promised"),
         ("a line without a type", File, Always(with_line(br#"{"id":"1"}"#)), 5, OTHERS, "line 2"),
@@ -181,6 +238,17 @@ fn faults_of_a_file() -> Vec<Fault> {
         ("deleted holds no Bundle", Listed("deleted", "Bundle"), Always(file()), 5, OTHERS, "line 1 holds Observation where Bundle"),
         ("error holds no outcome", Listed("error", "OperationOutcome"), Always(file()), 5, OTHERS, "line 1 holds Observation where OperationOutcome"),
     ]
+}
+
+/// Puts the Condition file onto a page of its own.
+fn second_page(bulk: &Bulk) -> Answer {
+    let mut page: Value = serde_json::from_str(&bulk.manifest_text()).unwrap();
+    page["output"].as_array_mut().unwrap().drain(..2);
+    bulk.manifest(|manifest| {
+        manifest["output"].as_array_mut().unwrap().pop();
+        manifest["link"] = json!([{"relation": "next", "url": SECOND_PAGE}]);
+    });
+    Answer::new(200, "application/json", page.to_string())
 }
 
 /// Runs one fault and compares all that can be seen.
@@ -207,15 +275,19 @@ fn check(fault: Fault, args: &[&str]) {
             STATUS,
             Answer::new(200, "application/json", bulk.manifest_text()),
         ),
-        File | Listed(..) => ("GET", "/files/o", file()),
+        Page => ("GET", SECOND_PAGE, second_page(&bulk)),
+        File | Listed(..) | Elsewhere => ("GET", "/files/o", file()),
         Delete => ("DELETE", STATUS, Answer::empty(202)),
     };
+    let mut servers = Vec::new();
     match how {
         Once(mut answers) => {
             answers.push(well);
             bulk.server.on_sequence(method, path, answers);
         }
         Always(answer) => bulk.server.on(method, path, answer),
+        Manifest(change) => bulk.manifest(change),
+        Servers(prepare) => servers = prepare(&bulk),
     }
     // The token is there already, so that a short limit of time is for the export alone.
     let _ = bulk.medplum.run(["token", "-p", "site"]).ok();
@@ -227,9 +299,9 @@ fn check(fault: Fault, args: &[&str]) {
     );
     assert_eq!(bulk.names(), files, "{name}: files\n{run}");
     for (file, bytes) in bulk.files() {
-        let whole = match file.as_str() {
-            P => PATIENTS,
-            O => OBSERVATIONS,
+        let whole = match file.split_once("_files_").unwrap().1.split_at(1).0 {
+            "p" | "P" => PATIENTS,
+            "o" => OBSERVATIONS,
             _ => CONDITIONS,
         };
         assert_eq!(bytes, whole.as_bytes(), "{name}: {file}\n{run}");
@@ -262,10 +334,11 @@ fn check(fault: Fault, args: &[&str]) {
             "{name}: the status URL at the end\n{run}"
         );
     }
+    drop(servers);
 }
 
 /// Many at the same time: most of a fault's time is waiting.
-fn check_all(faults: Vec<Fault>, args: &[&str]) {
+pub(super) fn check_all(faults: Vec<Fault>, args: &[&str]) {
     let (left, failed) = (Mutex::new(faults), Mutex::new(0));
     thread::scope(|scope| {
         for _ in 0..16 {
@@ -293,6 +366,11 @@ fn every_fault_of_the_job_ends_as_the_table_says() {
 #[test]
 fn every_fault_of_a_file_ends_as_the_table_says() {
     check_all(faults_of_a_file(), &[]);
+}
+
+#[test]
+fn every_fault_of_the_manifest_ends_as_the_table_says() {
+    check_all(faults_of_the_manifest(), &[]);
 }
 
 #[test]
@@ -330,16 +408,15 @@ fn a_file_with_another_number_of_resources_than_promised_is_refused() {
     }
 }
 
-/// A line of 5 MB is data like any other; so is a file without a line, and a server that says 204 for one.
+/// A line of 60 MB is data like any other; so is a file without a line, and a server that says 204 for one.
 #[test]
 fn long_lines_and_empty_files_are_no_faults() {
     let long = format!(
         "{{\"resourceType\":\"Observation\",\"x\":\"{}\"}}\n",
-        "x".repeat(5 << 20)
+        "x".repeat(60 << 20)
     );
     for (answer, body) in [
         (ndjson(&long), long.as_str()),
-        (ndjson(&long).gzip(), long.as_str()),
         (ndjson(""), ""),
         (ndjson("").gzip(), ""),
         (ndjson("").header("Content-Encoding", "gzip"), ""),
@@ -351,22 +428,6 @@ fn long_lines_and_empty_files_are_no_faults() {
         assert_eq!(bulk.names(), ALL);
         assert!(bulk.medplum.read("out/Observation_files_o.ndjson") == body);
     }
-}
-
-#[test]
-fn a_url_that_is_listed_twice_is_no_reason_to_lose_a_file() {
-    let bulk = Bulk::with_three_files();
-    bulk.entry(
-        "output",
-        json!({"type": "Patient", "url": bulk.server.url("/files/p"), "count": 2}),
-    );
-    let run = bulk.export(&[]).ok();
-    assert_eq!(run.stdout.lines().count(), bulk.names().len(), "{run}");
-    assert!(
-        ALL.iter()
-            .all(|name| bulk.names().contains(&(*name).to_owned())),
-        "{run}"
-    );
 }
 
 /// Oracle Health: the signed URL behind a file lives shortly, so a new try begins at the file's own URL.
@@ -412,72 +473,6 @@ fn a_server_that_is_not_there_is_a_network_failure() {
         ])
         .fails(6)
         .prints("");
-}
-
-/// B5: a folder that could not be written meant exit 0. Here nothing is asked of the server.
-#[test]
-fn a_folder_that_cannot_be_made_is_found_before_anything_is_sent() {
-    let bulk = Bulk::with_three_files();
-    let _ = bulk.medplum.file("file", "in the way");
-    for folder in ["file", "file/out"] {
-        let run = bulk
-            .medplum
-            .run(["bulk", "export", "-p", "site", "-d", folder])
-            .fails(2)
-            .prints("");
-        assert!(run.stderr.contains(folder), "{run}");
-    }
-    assert_eq!(bulk.server.lines(), [""; 0]);
-    assert_eq!(bulk.medplum.read("file"), "in the way");
-}
-
-/// The same as a user who is not root.
-#[test]
-fn a_folder_that_cannot_be_written_is_found_before_anything_is_sent() {
-    let mut site = Site::open();
-    site.medplum = Medplum::of_an_ordinary_user();
-    site.set_profile(&["--token-url", "oauth2/token"]);
-    let bulk = Bulk::on(site, "/fhir/R4", STATUS);
-    let work = bulk.medplum.path("");
-    let _locked = ReadOnly::folder(PathBuf::from(work.to_str().unwrap().trim_end_matches('/')));
-    for args in [
-        &["bulk", "export", "-p", "site"][..],
-        &["bulk", "export", "-p", "site", "-d", "out"],
-    ] {
-        let _ = bulk
-            .medplum
-            .run(args)
-            .fails(2)
-            .says("ermission denied")
-            .prints("");
-    }
-    assert_eq!(bulk.server.lines(), [""; 0]);
-    assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
-}
-
-/// A disk that is full stops the export: every other file would fail too.
-#[test]
-fn a_full_disk_stops_the_export_with_what_was_complete() {
-    let bulk = Bulk::with_three_files();
-    bulk.server
-        .on("GET", "/files/o", ndjson(OBSERVATIONS.repeat(4000)));
-    let run = bulk
-        .command(&["--parallel", "1"])
-        .file_size_limit(100_000)
-        .run()
-        .fails(1);
-    assert!(
-        run.stderr.contains(O) && run.stderr.contains("File too large"),
-        "{run}"
-    );
-    let last = run.stderr.rsplit("Warning:").next().unwrap();
-    assert!(last.contains(&bulk.server.url(STATUS)), "{run}");
-    assert_eq!(
-        bulk.files(),
-        [(P.to_owned(), PATIENTS.as_bytes().to_vec())],
-        "{run}"
-    );
-    assert_eq!((bulk.kick_offs(), bulk.deletes()), (1, 0));
 }
 
 /// Ctrl-C between two tries of a file, and while a kick-off's job has only begun to answer.

@@ -17,6 +17,8 @@ mod docs_page_login;
 mod export;
 mod export_docs;
 mod export_faults;
+mod export_faults_disk;
+mod export_faults_links;
 mod export_files;
 mod export_jobs;
 mod export_manifest;
