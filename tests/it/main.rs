@@ -21,6 +21,8 @@ mod export_faults_disk;
 mod export_faults_links;
 mod export_files;
 mod export_jobs;
+mod export_kills;
+mod export_kills_calls;
 mod export_manifest;
 mod export_promises;
 mod export_ranges;

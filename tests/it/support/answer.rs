@@ -114,6 +114,11 @@ impl Answer {
         self
     }
 
+    /// The bytes of the body on the wire.
+    pub fn length(&self) -> usize {
+        self.body.len()
+    }
+
     /// Sent in chunks, without Content-Length.
     pub fn chunked(mut self) -> Self {
         self.framing = Framing::Chunked;

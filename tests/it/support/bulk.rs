@@ -133,7 +133,12 @@ impl Bulk {
     /// The exported files by their paths in `out`, whole. Temporary files are among them; what an export keeps for
     /// itself and for readers (`design.md` §3) is not.
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let folder = self.medplum.path("out");
+        self.files_in("out")
+    }
+
+    /// The same of another folder.
+    pub fn files_in(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
+        let folder = self.medplum.path(folder);
         if !folder.exists() {
             return Vec::new();
         }

@@ -175,6 +175,21 @@ impl Invocation<'_> {
         self.launched_by(r#"exec prlimit --core=0 --fsize="$0" -- "$@""#, bytes)
     }
 
+    /// A kill just before a system call: the number-th in any thread of those named as strace names them.
+    pub fn killed_before_call(mut self, calls: &str, number: usize) -> Self {
+        let (trace, kill) = (
+            format!("trace={calls}"),
+            format!("inject={calls}:signal=KILL:when={number}"),
+        );
+        let quiet = ["strace", "-f", "-qq", "-o", "/dev/null"];
+        let mut words = [&quiet[..], &["-e", &trace, "-e", &kill]].concat();
+        words.push("--");
+        let mut words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+        words.append(&mut self.words);
+        self.words = words;
+        self
+    }
+
     fn launched_by(mut self, launcher: &str, bytes: u64) -> Self {
         let mut words = ["bash", "-c", launcher, &bytes.to_string()]
             .map(OsString::from)

@@ -11,6 +11,7 @@ pub mod clinic;
 pub mod fhir;
 pub mod jwt;
 pub mod keys;
+pub mod kills;
 pub mod medplum;
 pub mod oauth;
 pub mod peer;

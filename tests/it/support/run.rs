@@ -161,6 +161,17 @@ impl Running {
         self.signal("-KILL");
     }
 
+    /// The same without another process in between, for kills between two system calls.
+    pub fn kill_at_once(&mut self) {
+        let _ = self.child.kill();
+    }
+
+    /// Whether it has closed both streams, as at its end.
+    pub fn has_ended(&self) -> bool {
+        let now = Instant::now();
+        self.stdout.ended(now) && self.stderr.ended(now)
+    }
+
     fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         // The child has not been waited for, so its id is still its own; it may have ended already.
