@@ -219,6 +219,7 @@ fn an_export_that_is_killed_at_every_step_ends_as_if_nobody_had_disturbed_it() {
     let kills = setting("MEDPLUM_KILLS", 22);
     let files = setting("MEDPLUM_KILL_FILES", 100);
     let seed = setting("MEDPLUM_KILL_SEED", 1);
+    eprintln!("seed {seed}, {files} files, {kills} kills");
     let mut ordeal = Ordeal::new(files, seed as u64);
     for phase in schedule(kills) {
         ordeal.kill(phase);
@@ -228,8 +229,5 @@ fn an_export_that_is_killed_at_every_step_ends_as_if_nobody_had_disturbed_it() {
     for phase in MIDDLE.iter().filter(|phase| **phase != Phase::Random) {
         assert!(kills.contains_key(phase), "{phase:?} among {kills:?}");
     }
-    eprintln!(
-        "seed {seed}, {files} files, kills {}: {kills:?}",
-        kills.values().sum::<usize>()
-    );
+    eprintln!("kills by step: {kills:?}");
 }
