@@ -152,6 +152,9 @@ fn faults_of_the_manifest() -> Vec<Fault> {
         ("an entry without a URL", Elsewhere, Manifest(|m| without(&mut m["output"][1], &["url"])), 1, NONE, "without a usable URL"),
         ("a URL of no kind that can be fetched", Elsewhere, Manifest(|m| m["output"][1]["url"] = json!("file:///etc/passwd")), 1, NONE, "file:///etc/passwd"),
         ("a list that is none", Elsewhere, Manifest(|m| m["error"] = json!("none")), 1, NONE, "error"),
+        ("a next page without a URL", Elsewhere, Manifest(|m| m["link"] = json!([{"relation": "next"}])), 1, NONE, "next page"),
+        ("a next page whose URL is a number", Elsewhere, Manifest(|m| m["link"] = json!([{"relation": "next", "url": 5}])), 1, NONE, "next page"),
+        ("a next page that is an object", Elsewhere, Manifest(|m| m["link"] = json!({"relation": "next", "url": SECOND_PAGE})), 1, NONE, ""),
         ("a URL that is listed twice", Elsewhere, Manifest(|m| m["output"][2] = m["output"][0].clone()), 0, &[O, P], ""),
         ("names that differ only in case", Elsewhere, Servers(|bulk| {
             bulk.manifest(|m| m["output"][2] = json!({"type": "Patient", "url": "/files/P"}));
