@@ -213,5 +213,30 @@ mod tests {
             let _ = read(&text);
             let _ = read(&format!(r#"{{"output":[{text}]}}"#));
         }
+
+        #[test]
+        fn every_entry_is_a_file_or_the_page_is_refused(
+            entries in proptest::collection::vec((0_usize..4, 0_usize..8, proptest::option::of(0_u64..9)), 0..12),
+        ) {
+            let lists = ["output", "deleted", "error", "outcome"];
+            let urls = ["/f/1", "f/2", "?f=3", "https://b.example/4?sig=a%2Fb", "HTTP://h.example/5", "s3://b/6", "", "http://["];
+            let mut page = serde_json::json!({"transactionTime": "2026-01-01T00:00:00Z"});
+            for (list, url, count) in &entries {
+                let entry = serde_json::json!({"type": "Patient", "url": urls[*url], "count": count});
+                let items = page.as_object_mut().unwrap().entry(lists[*list]);
+                items.or_insert_with(|| serde_json::json!([])).as_array_mut().unwrap().push(entry);
+            }
+            let is_usable = |url: usize| url != 5 && url != 7;
+            match read(&page.to_string()) {
+                Err(_) => proptest::prop_assert!(entries.iter().any(|(_, url, _)| !is_usable(*url))),
+                Ok(read) => {
+                    proptest::prop_assert!(entries.iter().all(|(_, url, _)| is_usable(*url)));
+                    let counts = |list: usize| entries.iter().filter(move |entry| entry.0 == list).map(|entry| entry.2);
+                    let wanted: Vec<_> = (0..4).flat_map(counts).collect();
+                    let found: Vec<_> = read.files.iter().map(|file| file.count).collect();
+                    proptest::prop_assert_eq!(found, wanted, "in the order of the lists");
+                }
+            }
+        }
     }
 }
