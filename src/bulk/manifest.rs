@@ -127,13 +127,13 @@ pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, Man
     }
     if let Some(link) = next_link(&json) {
         // Passing over it would hide the files of all later pages.
-        let next = url
-            .join(link)
-            .ok()
+        let next = link
+            .as_str()
+            .and_then(|link| url.join(link).ok())
             .filter(|url| matches!(url.scheme(), "http" | "https"));
         let bad_link = || ManifestError::BadNext {
             url: shown.clone(),
-            found: words::shortened(link),
+            found: words::shortened(&link.to_string()),
         };
         manifest.next = Some(next.ok_or_else(bad_link)?);
     }
@@ -148,13 +148,16 @@ fn count(value: Option<&Value>) -> Option<u64> {
     }
 }
 
-fn next_link(json: &serde_json::Map<String, Value>) -> Option<&str> {
-    json.get("link")?
-        .as_array()?
-        .iter()
-        .find(|link| link.get("relation").and_then(Value::as_str) == Some("next"))?
-        .get("url")?
-        .as_str()
+/// The `next` link as it stands there, when there is one. A link that is a single object is read as a list of one.
+fn next_link(json: &serde_json::Map<String, Value>) -> Option<&Value> {
+    let link = json.get("link")?;
+    let links = match link {
+        Value::Array(links) => links.as_slice(),
+        link => std::slice::from_ref(link),
+    };
+    let next = |link: &&Value| link.get("relation").and_then(Value::as_str) == Some("next");
+    let next = links.iter().find(next)?;
+    Some(next.get("url").unwrap_or(&Value::Null))
 }
 
 #[cfg(test)]
