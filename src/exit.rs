@@ -6,6 +6,7 @@ use crate::auth::AuthError;
 use crate::auth::browser::BrowserError;
 use crate::auth::keys::KeyError;
 use crate::bulk::BulkError;
+use crate::bulk::import::ImportError;
 use crate::fhir::FhirError;
 use crate::fhir::asynchronous::AsyncError;
 use crate::http::HttpError;
@@ -81,6 +82,9 @@ fn verdict(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Stri
     if let Some(error) = error.downcast_ref::<BulkError>() {
         return Some(of_bulk(error));
     }
+    if let Some(error) = error.downcast_ref::<ImportError>() {
+        return Some(of_import(error));
+    }
     if let Some(error) = error.downcast_ref::<AsyncError>() {
         return Some(of_async(error));
     }
@@ -151,6 +155,51 @@ fn of_bulk(error: &BulkError) -> (u8, Option<String>) {
         BulkError::Fhir(error) => of_fhir(error),
         BulkError::Manifest(_) => (FAILED, None),
         BulkError::Interrupted { .. } => (INTERRUPTED, None),
+    }
+}
+
+fn of_import(error: &ImportError) -> (u8, Option<String>) {
+    match error {
+        ImportError::Input { .. } | ImportError::BadRequest(_) | ImportError::Busy { .. } => (USAGE, None),
+        ImportError::Disk { .. } => (FAILED, Some("make room on the disk, then go on with --resume".into())),
+        ImportError::Unfinished { .. } => (
+            USAGE,
+            Some("go on with it by --resume, or forget it with --restart".into()),
+        ),
+        ImportError::Other { .. } => (
+            USAGE,
+            Some("repeat that request with --resume, forget it with --restart, or work in another folder".into()),
+        ),
+        ImportError::RejectsThere { path } => (
+            USAGE,
+            Some(format!(
+                "try those again with `medplum bulk import {}`, move them away, or name another file with --rejects",
+                path.display()
+            )),
+        ),
+        ImportError::NoClientIds(_) => (
+            FAILED,
+            Some(
+                "let the server find or number them: --method conditional --match 'identifier={identifier.system}|{identifier.value}', \
+                 or --method post"
+                    .into(),
+            ),
+        ),
+        ImportError::NoBundles { refusal, .. } => (
+            if refusal.status.as_u16() == 404 { NOT_FOUND } else { FAILED },
+            Some("send one request for each resource with --bundle none, or check --fhir-url-path".into()),
+        ),
+        ImportError::NoServerSide(_) => (
+            FAILED,
+            Some("leave --server-side out: the files are then sent from here".into()),
+        ),
+        ImportError::Strange(_) => (FAILED, Some("check the base URL and --fhir-url-path, or try --bundle none".into())),
+        ImportError::Async(error) => of_async(error),
+        ImportError::Stopped(error) => match of_fhir(error) {
+            (NOT_FOUND, hint) => (FAILED, hint),
+            verdict => verdict,
+        },
+        ImportError::Interrupted => (INTERRUPTED, None),
     }
 }
 

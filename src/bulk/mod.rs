@@ -1,4 +1,4 @@
-//! Bulk Data export: kick-off, manifest, files, check, record. Events go to an [`Observer`]; nothing here prints.
+//! Bulk Data: export (kick-off, manifest, files, check, record) and import. Events go to observers; nothing here prints.
 
 pub mod begun;
 pub mod download;
@@ -6,6 +6,7 @@ pub mod export;
 pub mod fetch;
 pub mod file;
 pub mod gate;
+pub mod import;
 pub mod job;
 pub mod kept;
 pub mod kickoff;

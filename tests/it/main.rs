@@ -29,6 +29,7 @@ mod export_ranges;
 mod export_reports;
 mod export_series;
 mod export_tokens;
+mod import;
 mod jwt;
 mod jwt_renewal;
 mod jwt_secrets;

@@ -4,6 +4,7 @@ mod bars;
 mod cancel;
 mod export;
 mod fetching;
+mod import;
 mod interrupt;
 mod request;
 mod resume;
@@ -20,6 +21,7 @@ pub enum BulkCommand {
     Status(status::StatusArgs),
     Resume(resume::ResumeArgs),
     Cancel(cancel::CancelArgs),
+    Import(Box<import::ImportArgs>),
 }
 
 pub async fn run(context: &Context, command: BulkCommand) -> anyhow::Result<()> {
@@ -28,5 +30,6 @@ pub async fn run(context: &Context, command: BulkCommand) -> anyhow::Result<()> 
         BulkCommand::Status(args) => status::run(context, args).await,
         BulkCommand::Resume(args) => resume::run(context, args).await,
         BulkCommand::Cancel(args) => cancel::run(context, args).await,
+        BulkCommand::Import(args) => import::run(context, *args).await,
     }
 }

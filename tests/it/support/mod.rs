@@ -21,6 +21,7 @@ pub mod request;
 pub mod run;
 pub mod sandbox;
 pub mod server;
+pub mod store;
 pub mod synthea;
 
 pub use answer::Answer;
@@ -35,3 +36,4 @@ pub use peer::Peer;
 pub use request::Request;
 pub use run::Run;
 pub use server::Server;
+pub use store::Store;

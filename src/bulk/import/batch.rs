@@ -1,0 +1,242 @@
+//! What goes out in one request: resources as text, and the request made of them.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::BundleKind;
+
+/// What is asked of the server for one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `PUT Type/id`.
+    Put,
+    /// `PUT Type?query`.
+    ConditionalPut,
+    /// `POST Type`.
+    Post,
+    /// `POST Type` unless a search finds one (`ifNoneExist`).
+    ConditionalPost(String),
+    Delete,
+    /// `POST Type/$validate`.
+    Validate,
+}
+
+impl Action {
+    /// Whether doing it twice does no more than doing it once.
+    pub fn may_be_repeated(&self) -> bool {
+        !matches!(self, Self::Post)
+    }
+
+    /// The HTTP method.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Put | Self::ConditionalPut => "PUT",
+            Self::Post | Self::ConditionalPost(_) | Self::Validate => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// Why a piece is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// It is no resource that can be sent.
+    Bad(String),
+    /// It was sent by a run that ended before the answer came, and must not be sent twice.
+    Lost,
+}
+
+/// One resource of a batch.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its place among all that is imported, from 0.
+    pub ordinal: u64,
+    pub file: usize,
+    pub line: u64,
+    pub resource_type: Arc<str>,
+    /// Its id in the input.
+    pub id: Option<Box<str>>,
+    pub action: Action,
+    /// The URL relative to the FHIR base.
+    pub url: String,
+    pub full_url: Option<String>,
+    /// Where its text is in the batch's text.
+    pub place: Range<usize>,
+    /// Two items with the same key are about the same resource and keep their order.
+    pub key: u64,
+    pub unsent: Option<Unsent>,
+}
+
+/// Resources that go together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub items: Vec<Item>,
+    pub text: Bytes,
+    /// Whether `text` is already the body of the request for exactly these items.
+    is_body: bool,
+    /// Failures so far that say nothing about the resources.
+    pub attempts: u32,
+    /// Whether its references were led to where they go.
+    pub is_resolved: bool,
+}
+
+impl Batch {
+    /// A batch of items whose places are in `text`.
+    pub fn new(items: Vec<Item>, text: Vec<u8>) -> Self {
+        Self {
+            items,
+            text: text.into(),
+            is_body: false,
+            attempts: 0,
+            is_resolved: false,
+        }
+    }
+
+    /// The text of an item.
+    pub fn text_of(&self, item: &Item) -> &[u8] {
+        &self.text[item.place.clone()]
+    }
+
+    /// Whether all of it may be sent again.
+    pub fn may_be_repeated(&self) -> bool {
+        self.items.iter().all(|item| item.action.may_be_repeated())
+    }
+
+    /// The part of the batch with these items.
+    #[must_use]
+    pub fn part(&self, items: Vec<Item>) -> Self {
+        Self {
+            items,
+            text: self.text.clone(),
+            is_body: false,
+            ..*self
+        }
+    }
+
+    /// Takes out the items that a condition holds for.
+    #[must_use]
+    pub fn split_off(&mut self, condition: impl FnMut(&Item) -> bool) -> Self {
+        let (taken, left): (Vec<Item>, Vec<Item>) = std::mem::take(&mut self.items)
+            .into_iter()
+            .partition(condition);
+        self.is_body &= taken.is_empty();
+        self.items = left;
+        self.part(taken)
+    }
+
+    /// The items from `at` on as a batch of their own.
+    #[must_use]
+    pub fn split_at(&mut self, at: usize) -> Self {
+        let rest = self.items.split_off(at.min(self.items.len()));
+        self.is_body &= rest.is_empty();
+        self.part(rest)
+    }
+
+    /// The body of the request: the resources byte for byte inside a Bundle (FHIR R4 §3.1.0.11).
+    pub fn body(&mut self, kind: BundleKind) -> Bytes {
+        if self.is_body {
+            return self.text.clone();
+        }
+        let length: usize = self
+            .items
+            .iter()
+            .map(|item| item.place.len() + item.url.len() + 96)
+            .sum();
+        let mut body = Vec::with_capacity(length + 64);
+        if kind == BundleKind::None {
+            if let Some(item) = self.items.first_mut() {
+                body.extend_from_slice(&self.text[item.place.clone()]);
+                item.place = 0..body.len();
+            }
+        } else {
+            body.extend_from_slice(br#"{"resourceType":"Bundle","type":""#);
+            body.extend_from_slice(kind.name().as_bytes());
+            body.extend_from_slice(br#"","entry":["#);
+            for (at, item) in self.items.iter_mut().enumerate() {
+                if at > 0 {
+                    body.push(b',');
+                }
+                entry(&mut body, item, &self.text);
+            }
+            body.extend_from_slice(b"]}");
+        }
+        self.text = body.into();
+        self.is_body = true;
+        self.text.clone()
+    }
+}
+
+fn entry(body: &mut Vec<u8>, item: &mut Item, text: &[u8]) {
+    let mut head = String::with_capacity(item.url.len() + 64);
+    head.push('{');
+    if let Some(full_url) = &item.full_url {
+        let _ = write!(head, "\"fullUrl\":{},", quoted(full_url));
+    }
+    let _ = write!(
+        head,
+        "\"request\":{{\"method\":\"{}\",\"url\":{}",
+        item.action.method(),
+        quoted(&item.url)
+    );
+    if let Action::ConditionalPost(query) = &item.action {
+        let _ = write!(head, ",\"ifNoneExist\":{}", quoted(query));
+    }
+    head.push('}');
+    body.extend_from_slice(head.as_bytes());
+    if item.action == Action::Delete {
+        item.place = 0..0;
+    } else {
+        body.extend_from_slice(br#","resource":"#);
+        let start = body.len();
+        body.extend_from_slice(&text[item.place.clone()]);
+        item.place = start..body.len();
+    }
+    body.push(b'}');
+}
+
+/// A text as a JSON string.
+pub fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(ordinal: u64, place: Range<usize>) -> Item {
+        Item {
+            ordinal,
+            file: 0,
+            line: ordinal + 1,
+            resource_type: "Patient".into(),
+            id: None,
+            action: Action::Put,
+            url: format!("Patient/{ordinal}"),
+            full_url: None,
+            place,
+            key: ordinal,
+            unsent: None,
+        }
+    }
+
+    #[test]
+    fn a_body_holds_the_bytes_of_its_resources_and_parts_of_it_too() {
+        let mut batch = Batch::new(
+            vec![item(0, 0..10), item(1, 10..19)],
+            br#"{"a":1.00}{"b":1e2}"#.to_vec(),
+        );
+        batch.items[1].action = Action::ConditionalPost("a=\"".into());
+        let body = batch.body(BundleKind::Batch);
+        assert_eq!(
+            std::str::from_utf8(&body).unwrap(),
+            r#"{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"PUT","url":"Patient/0"},"resource":{"a":1.00}},{"request":{"method":"POST","url":"Patient/1","ifNoneExist":"a=\""},"resource":{"b":1e2}}]}"#
+        );
+        assert_eq!(batch.text_of(&batch.items[1]), br#"{"b":1e2}"#);
+        let mut rest = batch.split_at(1);
+        assert_eq!(rest.body(BundleKind::None), &br#"{"b":1e2}"#[..]);
+        assert!(batch.body(BundleKind::Transaction).starts_with(br#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"PUT","url":"Patient/0"},"resource":{"a":1.00}}]"#));
+    }
+}

@@ -1,0 +1,359 @@
+//! A Bundle read as a stream: its entries one after the other, so that memory does not grow with the file.
+
+use std::borrow::Cow;
+use std::io::{self, BufRead};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::ImportError;
+use super::source::Piece;
+
+/// The types of Bundle whose entries are resources to import; others are resources themselves (FHIR R4, bundle-type).
+const OPENED: [&str; 4] = ["collection", "transaction", "batch", "searchset"];
+/// The longest entry.
+const LONGEST_ENTRY: usize = 128 << 20;
+
+/// What a JSON file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A Bundle whose entries count.
+    Entries,
+    /// One resource.
+    Resource,
+}
+
+/// Whether a JSON file is a Bundle to open. It is read only as far as needed.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn shape(reader: impl BufRead) -> io::Result<Shape> {
+    let mut splitter = Splitter::new(false);
+    splitter.run(reader, &mut |_| Ok::<(), io::Error>(()))?;
+    let is = |value: &Option<Vec<u8>>, wanted: &str| value.as_deref() == Some(wanted.as_bytes());
+    let opened = OPENED
+        .iter()
+        .any(|wanted| is(&splitter.bundle_type, wanted));
+    Ok(if is(&splitter.resource_type, "Bundle") && opened {
+        Shape::Entries
+    } else {
+        Shape::Resource
+    })
+}
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(rename = "fullUrl", borrow, default)]
+    full_url: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    resource: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    request: Option<Request<'a>>,
+    #[serde(borrow, default)]
+    search: Option<crate::fhir::raw::Search<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow, default)]
+    method: Cow<'a, str>,
+    #[serde(borrow, default)]
+    url: Cow<'a, str>,
+}
+
+/// Visits the entries of a Bundle.
+///
+/// # Errors
+/// The file cannot be read or ends too early; what `visit` says.
+pub fn visit(
+    reader: impl BufRead,
+    problem: impl Fn(io::Error) -> ImportError,
+    visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
+    let (mut splitter, mut number) = (Splitter::new(true), 0);
+    let mut stopped = None;
+    let result = splitter.run(reader, &mut |text| {
+        number += 1;
+        visit_entry(number, text, visit).map_err(|error| {
+            stopped = Some(error);
+            io::Error::other("stopped")
+        })
+    });
+    match (stopped, result) {
+        (Some(error), _) => Err(error),
+        (None, Err(error)) => Err(problem(error)),
+        (None, Ok(())) if !splitter.is_complete() => Err(problem(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the Bundle is cut short",
+        ))),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+fn visit_entry(
+    number: u64,
+    text: &[u8],
+    visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
+    let bad = |problem: &str| Piece::Bad {
+        text,
+        problem: problem.to_owned(),
+    };
+    let Ok(words) = std::str::from_utf8(text) else {
+        return visit(number, bad("it is not UTF-8"));
+    };
+    let entry: Entry = match serde_json::from_str(words) {
+        Ok(entry) => entry,
+        Err(error) => return visit(number, bad(&format!("it is no entry of a Bundle: {error}"))),
+    };
+    let about_the_search = entry
+        .search
+        .as_ref()
+        .and_then(|search| search.mode.as_deref());
+    if about_the_search == Some("outcome") {
+        return Ok(());
+    }
+    let piece = match (&entry.resource, &entry.request) {
+        (_, Some(request)) if request.method == "DELETE" && !request.url.is_empty() => {
+            Piece::Deletion {
+                url: request.url.clone().into_owned(),
+            }
+        }
+        (Some(resource), _) => Piece::Resource {
+            text: resource.get().as_bytes(),
+            full_url: entry.full_url.map(Cow::into_owned),
+        },
+        _ => bad("its entry holds no resource"),
+    };
+    visit(number, piece)
+}
+
+/// The URLs of a transaction that holds nothing but deletions and has no identity of its own.
+pub fn deletions(text: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Deletions<'a> {
+        #[serde(rename = "type", borrow, default)]
+        bundle_type: Cow<'a, str>,
+        #[serde(borrow, default)]
+        id: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        entry: Vec<Entry<'a>>,
+    }
+    let bundle: Deletions = serde_json::from_slice(text).ok()?;
+    if bundle.bundle_type != "transaction" || bundle.id.is_some() || bundle.entry.is_empty() {
+        return None;
+    }
+    bundle
+        .entry
+        .into_iter()
+        .map(|entry| entry.request)
+        .map(|request| {
+            request.filter(|request| request.method == "DELETE" && !request.url.is_empty())
+        })
+        .map(|request| request.map(|request| request.url.into_owned()))
+        .collect()
+}
+
+/// Follows the nesting of JSON and cuts out the elements of the top level's `entry`.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
+struct Splitter {
+    emit: bool,
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+    in_entries: bool,
+    /// The bytes of the entry, or of a string of the top level.
+    kept: Vec<u8>,
+    string: Vec<u8>,
+    key: Vec<u8>,
+    after_colon: bool,
+    resource_type: Option<Vec<u8>>,
+    bundle_type: Option<Vec<u8>>,
+    closed: bool,
+}
+
+impl Splitter {
+    fn new(emit: bool) -> Self {
+        Self {
+            emit,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            in_entries: false,
+            kept: Vec::new(),
+            string: Vec::new(),
+            key: Vec::new(),
+            after_colon: false,
+            resource_type: None,
+            bundle_type: None,
+            closed: false,
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.closed && self.depth == 0
+    }
+
+    fn run(
+        &mut self,
+        mut reader: impl BufRead,
+        entry: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        loop {
+            let bytes = reader.fill_buf()?;
+            let length = bytes.len();
+            if length == 0 {
+                return Ok(());
+            }
+            for &byte in bytes {
+                self.step(byte, entry)?;
+            }
+            reader.consume(length);
+            if !self.emit && self.resource_type.is_some() && self.bundle_type.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn step(&mut self, byte: u8, entry: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let inside = self.in_entries && self.depth > 2;
+        if inside && self.emit {
+            if self.kept.len() == LONGEST_ENTRY {
+                return Err(io::Error::other(format!(
+                    "an entry is longer than {LONGEST_ENTRY} bytes"
+                )));
+            }
+            self.kept.push(byte);
+        }
+        if self.in_string {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = true,
+                b'"' => {
+                    self.in_string = false;
+                    self.end_string();
+                    return Ok(());
+                }
+                _ => {}
+            }
+            if self.depth == 1 && self.string.len() < 64 {
+                self.string.push(byte);
+            }
+            return Ok(());
+        }
+        match byte {
+            b'"' => {
+                self.in_string = true;
+                self.string.clear();
+            }
+            b':' if self.depth == 1 => self.after_colon = true,
+            b',' if self.depth == 1 => self.after_colon = false,
+            b'{' | b'[' => {
+                if self.depth == 1 && byte == b'[' && self.after_colon && self.key == b"entry" {
+                    self.in_entries = true;
+                }
+                self.depth += 1;
+                if self.in_entries && self.depth == 3 && self.emit {
+                    self.kept.clear();
+                    self.kept.push(byte);
+                }
+            }
+            b'}' | b']' => {
+                self.depth = self
+                    .depth
+                    .checked_sub(1)
+                    .ok_or_else(|| io::Error::other("it is no JSON"))?;
+                if self.in_entries && self.depth == 2 && self.emit {
+                    entry(&self.kept)?;
+                }
+                if self.depth == 1 {
+                    self.in_entries = false;
+                }
+                self.closed |= self.depth == 0;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end_string(&mut self) {
+        if self.depth != 1 {
+            return;
+        }
+        if !self.after_colon {
+            self.key.clone_from(&self.string);
+        } else if self.key == b"resourceType" {
+            self.resource_type = Some(self.string.clone());
+        } else if self.key == b"type" {
+            self.bundle_type = Some(self.string.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(text: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        visit(
+            io::BufReader::with_capacity(7, text.as_bytes()),
+            |source| ImportError::Input {
+                name: String::new(),
+                source,
+            },
+            &mut |number, piece| {
+                seen.push(match piece {
+                    Piece::Resource { text, full_url } => {
+                        format!(
+                            "{number} {} {}",
+                            String::from_utf8_lossy(text),
+                            full_url.unwrap_or_default()
+                        )
+                    }
+                    Piece::Deletion { url } => format!("{number} DELETE {url}"),
+                    Piece::Bad { problem, .. } => format!("{number} bad {problem}"),
+                });
+                Ok(())
+            },
+        )
+        .unwrap();
+        seen
+    }
+
+    #[test]
+    fn the_entries_of_a_bundle_come_one_by_one_with_their_digits() {
+        let text = r#"{"entry":[{"fullUrl":"urn:uuid:1","resource":{"resourceType":"Patient","x":"}]\"","v":1.00}},
+            {"resource":{"resourceType":"OperationOutcome"},"search":{"mode":"outcome"}}, {"request":{"method":"DELETE","url":"Patient/1"}},
+            {"link":[{"entry":[{}]}]}],"resourceType":"Bundle","type":"searchset"}"#;
+        assert_eq!(
+            pieces(text),
+            [
+                r#"1 {"resourceType":"Patient","x":"}]\"","v":1.00} urn:uuid:1"#,
+                "3 DELETE Patient/1",
+                "4 bad its entry holds no resource"
+            ]
+        );
+        assert_eq!(shape(text.as_bytes()).unwrap(), Shape::Entries);
+    }
+
+    #[test]
+    fn only_bundles_of_resources_are_opened() {
+        for text in [
+            r#"{"resourceType":"Bundle","type":"document","entry":[]}"#,
+            r#"{"resourceType":"Patient","type":"batch"}"#,
+            r#"{"x":{"resourceType":"Bundle","type":"batch"}}"#,
+        ] {
+            assert_eq!(shape(text.as_bytes()).unwrap(), Shape::Resource, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_of_deletions_is_known_by_holding_nothing_else() {
+        let all = br#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}}]}"#;
+        assert_eq!(deletions(all), Some(vec!["Patient/1".into()]));
+        let some = br#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}},{"request":{"method":"PUT","url":"Patient/1"}}]}"#;
+        assert_eq!(deletions(some), None);
+    }
+}

@@ -1,0 +1,339 @@
+//! The sending side: what goes out when, how many requests at a time, and the end of it.
+
+mod answers;
+
+use std::collections::{HashSet, VecDeque};
+use std::pin::Pin;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+
+use super::batch::{Batch, Unsent};
+use super::feed::Event;
+use super::ledger::Ledger;
+use super::references::{self, Index};
+use super::rejects::Rejects;
+use super::report::{ByType, Report};
+use super::send::{self, Sent, Verdict, outcome_of_words};
+use super::source::Input;
+use super::state::State;
+use super::{BundleKind, ImportError, Method, Observer, Options};
+use crate::fhir::Client;
+
+/// How long answers are waited for after Ctrl-C.
+const PARTING: Duration = Duration::from_secs(2);
+/// The longest that a server's Retry-After is followed.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+type InFlight<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Sent> + Send + 'a>>>;
+
+/// Sends batches and settles what comes back.
+pub struct Engine<'a> {
+    client: &'a Client,
+    options: &'a Options,
+    observer: &'a dyn Observer,
+    ledger: Ledger<'a>,
+    index: Arc<Mutex<Index>>,
+    in_flight: InFlight<'a>,
+    abandon: watch::Sender<bool>,
+    /// Keys of what is on its way or waits to be sent again.
+    held: HashSet<u64>,
+    again: VecDeque<Batch>,
+    next: Option<Batch>,
+    barrier: Option<SyncSender<()>>,
+    /// Requests at a time, at present.
+    limit: usize,
+    /// Items in a bundle, at present.
+    most: usize,
+    /// Nothing is sent before.
+    gate: Instant,
+    /// Whether any answer has come.
+    is_answered: bool,
+    good_in_row: usize,
+    failures_in_row: u32,
+    slow_in_row: u32,
+    stop: Option<ImportError>,
+    parting: Option<Instant>,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine that has sent nothing.
+    pub fn new(
+        client: &'a Client,
+        options: &'a Options,
+        inputs: &'a [Input],
+        observer: &'a dyn Observer,
+        state: State,
+        rejects: Rejects,
+        index: Arc<Mutex<Index>>,
+    ) -> Self {
+        Self {
+            client,
+            options,
+            observer,
+            ledger: Ledger::new(inputs, observer, state, rejects, options.method),
+            index,
+            in_flight: FuturesUnordered::new(),
+            abandon: watch::channel(false).0,
+            held: HashSet::new(),
+            again: VecDeque::new(),
+            next: None,
+            barrier: None,
+            limit: options.parallel,
+            most: options.bundle_size,
+            gate: Instant::now(),
+            is_answered: false,
+            good_in_row: 0,
+            failures_in_row: 0,
+            slow_in_row: 0,
+            stop: None,
+            parting: None,
+        }
+    }
+
+    /// Takes over what earlier runs settled, and how much there is in all.
+    pub fn settled_before(&mut self, has_urns: bool, types: ByType, total: Option<u64>) {
+        self.ledger.learns = match self.options.method {
+            Method::Conditional => true,
+            Method::Post => has_urns,
+            Method::Put | Method::Validate => false,
+        };
+        self.ledger.begin(types, total);
+    }
+
+    /// The report so far, and what it was made with.
+    pub fn into_parts(self) -> (Report, State, Rejects) {
+        self.ledger.into_parts()
+    }
+
+    /// Sends all that comes, to its end.
+    ///
+    /// # Errors
+    /// What stopped it.
+    pub async fn run(
+        &mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut interrupted: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), ImportError> {
+        let mut is_read = false;
+        loop {
+            if self.stop.is_none() {
+                while let Some(batch) = self.ready() {
+                    self.dispatch(batch)?;
+                }
+            }
+            let is_idle = self.in_flight.is_empty()
+                && (self.stop.is_some() || self.again.is_empty() && self.next.is_none());
+            if is_idle && let Some(barrier) = self.barrier.take() {
+                // The reading side may be gone.
+                let _ = barrier.send(());
+            }
+            if is_idle && (is_read || self.stop.is_some()) {
+                break;
+            }
+            let takes =
+                !is_read && self.stop.is_none() && self.next.is_none() && self.barrier.is_none();
+            let waits = self.stop.is_none() && Instant::now() < self.gate;
+            let parting = self.parting;
+            tokio::select! {
+                Some(sent) = self.in_flight.next(), if !self.in_flight.is_empty() => self.answered(sent)?,
+                event = events.recv(), if takes => match event {
+                    Some(Event::Batch(batch)) => self.take(batch)?,
+                    Some(Event::Barrier(sender)) => self.barrier = Some(sender),
+                    Some(Event::Failed(error)) => self.stop = Some(error),
+                    None => is_read = true,
+                },
+                () = tokio::time::sleep_until(self.gate.into()), if waits => {}
+                () = &mut interrupted, if self.parting.is_none() => {
+                    self.stop = Some(ImportError::Interrupted);
+                    self.parting = Some(Instant::now() + PARTING);
+                }
+                () = sleep_until(parting), if parting.is_some() && !*self.abandon.borrow() => {
+                    self.abandon.send_replace(true);
+                }
+            }
+        }
+        let Some(stop) = self.stop.take() else {
+            return Ok(());
+        };
+        self.count_unsent(&mut events, &stop).await;
+        Err(stop)
+    }
+
+    /// Settles what of a new batch is not sent, and keeps the rest for its turn.
+    fn take(&mut self, mut batch: Batch) -> Result<(), ImportError> {
+        let unsent = batch.split_off(|item| item.unsent.is_some());
+        let answered = unsent.items.iter().map(|item| match &item.unsent {
+            Some(Unsent::Lost) => (
+                Verdict::Unknown {
+                    status: None,
+                    outcome: outcome_of_words(LOST),
+                },
+                None,
+            ),
+            Some(Unsent::Bad(problem)) => (
+                Verdict::Refused {
+                    status: None,
+                    outcome: outcome_of_words(problem),
+                },
+                None,
+            ),
+            None => (Verdict::Unchanged, None),
+        });
+        let answered = answered.collect();
+        let index = Arc::clone(&self.index);
+        let mut index = index
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.ledger.settle(&unsent, answered, &mut index)?;
+        if !batch.items.is_empty() {
+            self.next = Some(batch);
+        }
+        Ok(())
+    }
+
+    /// The next batch that may be sent now.
+    fn ready(&mut self) -> Option<Batch> {
+        let limit = if self.is_answered { self.limit } else { 1 };
+        if self.in_flight.len() >= limit || Instant::now() < self.gate {
+            return None;
+        }
+        let mut batch = if let Some(batch) = self.again.pop_front() {
+            batch
+        } else {
+            let next = self.next.as_ref()?;
+            if next.items.iter().any(|item| self.held.contains(&item.key)) {
+                return None;
+            }
+            self.held.extend(next.items.iter().map(|item| item.key));
+            self.next.take()?
+        };
+        if batch.items.len() > self.most {
+            self.again.push_front(batch.split_at(self.most));
+        }
+        if !self.options.ordered
+            && self.learns()
+            && !batch.is_resolved
+            && !self.in_flight.is_empty()
+            && has_urns(&batch)
+        {
+            // What it points at may be on its way.
+            self.again.push_front(batch);
+            return None;
+        }
+        Some(batch)
+    }
+
+    fn dispatch(&mut self, mut batch: Batch) -> Result<(), ImportError> {
+        if self.learns() && !batch.is_resolved {
+            self.resolve(&mut batch)?;
+        }
+        if !batch.may_be_repeated() {
+            self.ledger.sending(&batch)?;
+        }
+        let delay = match batch.attempts {
+            0 => Duration::ZERO,
+            attempts => Duration::from_millis(250) * 2_u32.saturating_pow(attempts.min(7)),
+        };
+        self.in_flight.push(Box::pin(send::send(
+            self.client,
+            batch,
+            self.options.bundle,
+            self.options.skip_unchanged,
+            delay.min(LONGEST_WAIT),
+            self.abandon.subscribe(),
+        )));
+        Ok(())
+    }
+
+    /// Whether where references lead is known only from answers.
+    fn learns(&self) -> bool {
+        matches!(self.options.method, Method::Post | Method::Conditional)
+    }
+
+    fn resolve(&mut self, batch: &mut Batch) -> Result<(), ImportError> {
+        batch.is_resolved = true;
+        let mut index = self
+            .index
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if index.is_empty() || self.options.method == Method::Post && !has_urns(batch) {
+            return Ok(());
+        }
+        // Within one transaction the server leads them itself (FHIR R4 §3.1.0.11.2).
+        let own: HashSet<String> = match self.options.bundle {
+            BundleKind::Transaction => batch
+                .items
+                .iter()
+                .filter_map(|item| item.full_url.clone())
+                .collect(),
+            _ => HashSet::new(),
+        };
+        let mut text = Vec::with_capacity(batch.text.len());
+        let mut items = std::mem::take(&mut batch.items);
+        for item in &mut items {
+            let start = text.len();
+            let old = &batch.text[item.place.clone()];
+            let new = std::str::from_utf8(old)
+                .ok()
+                .map(|old| index.resolve(old, |urn| own.contains(urn)));
+            match new {
+                Some(Ok((new, unknown))) => {
+                    self.ledger.report.dangling += unknown;
+                    text.extend_from_slice(new.as_bytes());
+                }
+                Some(Err(source)) => {
+                    return Err(ImportError::Disk {
+                        path: std::env::temp_dir(),
+                        source,
+                    });
+                }
+                None => text.extend_from_slice(old),
+            }
+            item.place = start..text.len();
+        }
+        let attempts = batch.attempts;
+        *batch = Batch::new(items, text);
+        (batch.is_resolved, batch.attempts) = (true, attempts);
+        Ok(())
+    }
+
+    /// What was read and not sent; of stdin also what was not read yet, but not after Ctrl-C.
+    async fn count_unsent(&mut self, events: &mut mpsc::Receiver<Event>, stop: &ImportError) {
+        if self.ledger.knows_total() {
+            return;
+        }
+        for batch in self.again.drain(..).chain(self.next.take()) {
+            self.ledger.count_unsent(&batch);
+        }
+        if matches!(stop, ImportError::Interrupted) {
+            return;
+        }
+        while let Some(event) = events.recv().await {
+            if let Event::Batch(batch) = event {
+                self.ledger.count_unsent(&batch);
+            }
+        }
+    }
+}
+
+const LOST: &str = "it was sent by a run that ended before the answer came; whether it is there has to be looked up";
+
+async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn has_urns(batch: &Batch) -> bool {
+    memchr::memmem::find(&batch.text, b"urn:uuid:").is_some()
+        || batch
+            .items
+            .iter()
+            .any(|item| item.full_url.as_deref().is_some_and(references::is_urn))
+}

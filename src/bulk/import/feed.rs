@@ -1,0 +1,342 @@
+//! The reading side: files become batches, rank after rank, a little ahead of what is sent.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+
+use memchr::memmem::Finder;
+use tokio::sync::mpsc::Sender;
+
+use super::batch::{Action, Batch, Item, Unsent};
+use super::line::{self, Head, percent_encoded};
+use super::references::{self, Index};
+use super::source::{Input, Piece};
+use super::state::Intervals;
+use super::{BundleKind, ImportError, Method, Options, extensions, matching, order, survey};
+
+/// No request holds more bytes of resources, unless one resource alone does.
+const MOST_BYTES: usize = 2 << 20;
+
+/// What the reading side says.
+#[derive(Debug)]
+pub enum Event {
+    Batch(Batch),
+    /// All before this must be settled before what follows is sent; then the sender gets a word.
+    Barrier(SyncSender<()>),
+    Failed(ImportError),
+}
+
+/// Why reading ends early: nobody listens any more.
+struct Gone;
+
+/// All that the reading side works with.
+#[derive(Debug)]
+pub struct Feed {
+    pub inputs: Arc<Vec<Input>>,
+    /// The ranks in each file; `None` when all goes as it comes.
+    pub ranks: Option<Vec<u64>>,
+    pub options: Arc<Options>,
+    /// What earlier runs settled.
+    pub done: Intervals,
+    /// What earlier runs sent without learning what became of it.
+    pub lost: Intervals,
+    /// Where `urn:uuid` lead, when that is known before anything is sent.
+    pub index: Option<Arc<Mutex<Index>>>,
+    /// Whether there was no first pass, so that the index grows while all is read.
+    pub index_grows: bool,
+    pub dangling: Arc<AtomicU64>,
+    pub bytes: Arc<AtomicU64>,
+}
+
+impl Feed {
+    /// Reads everything and sends it on; ends quietly when nobody listens any more.
+    pub fn run(self, events: &Sender<Event>) {
+        let mut packer = Packer::new(&self, events);
+        let result = match &self.ranks {
+            Some(ranks) => self.in_order(ranks, &mut packer),
+            None => (0..self.inputs.len()).try_for_each(|file| self.file(file, None, &mut packer)),
+        };
+        let result = result.and_then(|()| packer.flush().map_err(|Gone| ImportError::Interrupted));
+        match result {
+            Ok(()) | Err(ImportError::Interrupted) => {}
+            Err(error) => {
+                let _ = events.blocking_send(Event::Failed(error));
+            }
+        }
+    }
+
+    fn in_order(&self, ranks: &[u64], packer: &mut Packer) -> Result<(), ImportError> {
+        let all = ranks.iter().fold(0, |all, ranks| all | ranks);
+        for rank in (0..=order::LAST).filter(|rank| all >> rank & 1 == 1) {
+            for file in (0..self.inputs.len()).filter(|file| ranks[*file] >> rank & 1 == 1) {
+                self.file(file, Some(rank), packer)?;
+            }
+            packer.barrier().map_err(|Gone| ImportError::Interrupted)?;
+        }
+        Ok(())
+    }
+
+    fn file(&self, file: usize, rank: Option<u8>, packer: &mut Packer) -> Result<(), ImportError> {
+        self.inputs[file].visit(&mut |number, piece| {
+            if rank.is_some_and(|rank| rank != rank_of(&piece)) {
+                return Ok(());
+            }
+            packer.take(file, number, piece)
+        })
+    }
+}
+
+fn rank_of(piece: &Piece) -> u8 {
+    match piece {
+        Piece::Resource { text, .. } => order::rank(&line::type_name(text)),
+        Piece::Bad { .. } => 0,
+        Piece::Deletion { url } => order::rank_of_deletion(line::type_of_url(url)),
+    }
+}
+
+/// Puts pieces together to batches.
+struct Packer<'a> {
+    feed: &'a Feed,
+    events: &'a Sender<Event>,
+    next: u64,
+    items: Vec<Item>,
+    text: Vec<u8>,
+    keys: HashSet<u64>,
+    last_type: Arc<str>,
+    urn: Finder<'static>,
+}
+
+impl<'a> Packer<'a> {
+    fn new(feed: &'a Feed, events: &'a Sender<Event>) -> Self {
+        Self {
+            feed,
+            events,
+            next: 0,
+            items: Vec::new(),
+            text: Vec::new(),
+            keys: HashSet::new(),
+            last_type: "".into(),
+            urn: Finder::new("urn:uuid:"),
+        }
+    }
+
+    fn take(&mut self, file: usize, line: u64, piece: Piece) -> Result<(), ImportError> {
+        let ordinal = self.next;
+        self.next += 1;
+        if self.feed.done.contains(ordinal) {
+            return Ok(());
+        }
+        let (mut item, text) = match piece {
+            Piece::Deletion { url } => (self.deletion(url), Vec::new()),
+            Piece::Bad { text, problem } => {
+                let mut item = self.item("", Action::Post);
+                item.unsent = Some(Unsent::Bad(problem));
+                (item, text.to_owned())
+            }
+            Piece::Resource { text, full_url } => self.resource(text, full_url)?,
+        };
+        (item.ordinal, item.file, item.line) = (ordinal, file, line);
+        if item.action == Action::Post || item.unsent.is_some() {
+            // Nothing says that it is about the same resource as another.
+            item.key = hash(&(ordinal, "alone"));
+        }
+        if self.feed.lost.contains(ordinal) {
+            item.unsent = Some(Unsent::Lost);
+        }
+        let size = match self.feed.options.bundle {
+            BundleKind::None => 1,
+            _ => self.feed.options.bundle_size,
+        };
+        let is_full = self.items.len() >= size
+            || !self.items.is_empty() && self.text.len() + text.len() > MOST_BYTES
+            || self.keys.contains(&item.key);
+        if is_full {
+            self.flush().map_err(|Gone| ImportError::Interrupted)?;
+        }
+        item.place = self.text.len()..self.text.len() + text.len();
+        self.feed
+            .bytes
+            .fetch_add(text.len() as u64, Ordering::Relaxed);
+        self.text.extend_from_slice(&text);
+        self.keys.insert(item.key);
+        self.items.push(item);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Gone> {
+        if self.items.is_empty() {
+            return Ok(());
+        }
+        self.keys.clear();
+        let batch = Batch::new(
+            std::mem::take(&mut self.items),
+            std::mem::take(&mut self.text),
+        );
+        self.events
+            .blocking_send(Event::Batch(batch))
+            .map_err(|_| Gone)
+    }
+
+    fn barrier(&mut self) -> Result<(), Gone> {
+        self.flush()?;
+        let (sender, receiver) = sync_channel(1);
+        self.events
+            .blocking_send(Event::Barrier(sender))
+            .map_err(|_| Gone)?;
+        receiver.recv().map_err(|_| Gone)
+    }
+
+    fn item(&mut self, resource_type: &str, action: Action) -> Item {
+        if *self.last_type != *resource_type {
+            self.last_type = resource_type.into();
+        }
+        Item {
+            ordinal: 0,
+            file: 0,
+            line: 0,
+            resource_type: Arc::clone(&self.last_type),
+            id: None,
+            action,
+            url: String::new(),
+            full_url: None,
+            place: 0..0,
+            key: 0,
+            unsent: None,
+        }
+    }
+
+    fn deletion(&mut self, url: String) -> Item {
+        let mut item = self.item(line::type_of_url(&url), Action::Delete);
+        if item.resource_type.is_empty() {
+            item.unsent = Some(Unsent::Bad(format!("`{url}` is no URL of a resource")));
+        } else if self.feed.options.method == Method::Validate {
+            item.unsent = Some(Unsent::Bad("a deletion cannot be validated".into()));
+        }
+        item.key = hash(&url);
+        item.url = url;
+        item
+    }
+
+    fn resource(
+        &mut self,
+        text: &[u8],
+        full_url: Option<String>,
+    ) -> Result<(Item, Vec<u8>), ImportError> {
+        let head = match Head::read(text) {
+            Ok(head) => head,
+            Err(problem) => {
+                let mut item = self.item(&line::type_name(text), Action::Post);
+                item.unsent = Some(Unsent::Bad(problem));
+                return Ok((item, text.to_owned()));
+            }
+        };
+        let mut item = self.item(&head.resource_type, Action::Put);
+        item.id = head.id.as_deref().map(Into::into);
+        item.full_url = full_url.filter(|url| references::is_urn(url));
+        if self.feed.index_grows {
+            self.note(&head, item.full_url.as_deref())?;
+        }
+        let mut text = self.resolved(text)?;
+        if self.feed.options.add_extensions && *item.resource_type == *"ExplanationOfBenefit" {
+            text = extensions::added(text);
+        }
+        if let Err(problem) = self.address(&mut item, &mut text) {
+            item.unsent = Some(Unsent::Bad(problem));
+        }
+        Ok((item, text))
+    }
+
+    /// Sets where and how an item is sent.
+    fn address(&self, item: &mut Item, text: &mut Vec<u8>) -> Result<(), String> {
+        let options = &self.feed.options;
+        let kind = &item.resource_type;
+        match options.method {
+            Method::Put => {
+                if item.id.is_none() {
+                    let uuid = item.full_url.as_deref().and_then(survey::uuid_of);
+                    let uuid = uuid.ok_or(
+                        "it has no id to be written under; --method post lets the server give one",
+                    )?;
+                    *text = line::with_id(text, uuid);
+                    item.id = Some(uuid.into());
+                }
+                item.full_url = None;
+                let id = item.id.as_deref().unwrap_or_default();
+                if id.is_empty() {
+                    return Err("its id is empty".into());
+                }
+                item.url = format!("{kind}/{}", percent_encoded(id));
+                item.key = hash(&item.url);
+            }
+            Method::Conditional => {
+                let query = matching::query(&options.templates, kind, text)?;
+                *text = extensions::without_id(text);
+                item.url = format!("{kind}?{query}");
+                item.key = hash(&item.url);
+                item.action = Action::ConditionalPut;
+            }
+            Method::Post => {
+                item.url = kind.to_string();
+                item.action = Action::Post;
+                if !options.templates.is_empty() {
+                    let query = matching::query(&options.templates, kind, text)?;
+                    item.key = hash(&(&item.url, &query));
+                    item.action = Action::ConditionalPost(query);
+                }
+            }
+            Method::Validate => {
+                item.url = format!("{kind}/$validate");
+                item.action = Action::Validate;
+                item.key = hash(&(&item.url, &item.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes where `urn:uuid` in later resources lead.
+    fn note(&self, head: &Head, full_url: Option<&str>) -> Result<(), ImportError> {
+        let Some(index) = &self.feed.index else {
+            return Ok(());
+        };
+        let mut index = index
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        survey::names(head, full_url, &mut |name, target| {
+            index.insert(name, target)
+        })
+        .map_err(|source| ImportError::Disk {
+            path: std::env::temp_dir(),
+            source,
+        })
+    }
+
+    /// The text with its `urn:uuid` led to resources, where that is known already.
+    fn resolved(&self, text: &[u8]) -> Result<Vec<u8>, ImportError> {
+        let Some(index) = &self.feed.index else {
+            return Ok(text.to_owned());
+        };
+        let (Some(_), Ok(words)) = (self.urn.find(text), std::str::from_utf8(text)) else {
+            return Ok(text.to_owned());
+        };
+        let mut index = index
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (new, unknown) =
+            index
+                .resolve(words, |_| false)
+                .map_err(|source| ImportError::Disk {
+                    path: std::env::temp_dir(),
+                    source,
+                })?;
+        self.feed.dangling.fetch_add(unknown, Ordering::Relaxed);
+        Ok(new.into_bytes())
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,275 @@
+//! The books of an import: counts, journal, rejects, and what answers teach about references.
+
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, Item};
+use super::references::{Index, is_urn};
+use super::rejects::Rejects;
+use super::report::{ByType, Counts, Report};
+use super::send::{Answered, Verdict};
+use super::source::Input;
+use super::state::{Entry, State, ranges};
+use super::{ImportError, Method, Observer, Progress, line, run};
+
+/// Where every line is settled, once.
+pub struct Ledger<'a> {
+    inputs: &'a [Input],
+    observer: &'a dyn Observer,
+    state: State,
+    rejects: Rejects,
+    method: Method,
+    /// Whether where resources lie is worth noting: references to them come.
+    pub learns: bool,
+    pub report: Report,
+    counts: Counts,
+    total: Option<u64>,
+    started: Instant,
+}
+
+impl<'a> Ledger<'a> {
+    /// Empty books.
+    pub fn new(
+        inputs: &'a [Input],
+        observer: &'a dyn Observer,
+        state: State,
+        rejects: Rejects,
+        method: Method,
+    ) -> Self {
+        Self {
+            inputs,
+            observer,
+            state,
+            rejects,
+            method,
+            learns: false,
+            report: Report::default(),
+            counts: Counts::default(),
+            total: None,
+            started: Instant::now(),
+        }
+    }
+
+    /// Takes over what earlier runs settled.
+    pub fn begin(&mut self, types: ByType, total: Option<u64>) {
+        self.report.types = types;
+        self.counts = self.report.total();
+        self.total = total;
+    }
+
+    /// Whether it is known how much there is.
+    pub fn knows_total(&self) -> bool {
+        self.total.is_some()
+    }
+
+    /// Closes the books.
+    pub fn into_parts(self) -> (Report, State, Rejects) {
+        (self.report, self.state, self.rejects)
+    }
+
+    /// Counts a request.
+    pub fn count_request(&mut self, latency: Duration) {
+        self.report.requests += 1;
+        self.report.latency.add(latency);
+    }
+
+    /// Notes, before it goes out, what must not be sent twice.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn sending(&mut self, batch: &Batch) -> Result<(), ImportError> {
+        let sent = ranges(batch.items.iter().map(|item| item.ordinal));
+        self.state.record(&Entry {
+            sent,
+            ..Entry::default()
+        })
+    }
+
+    /// Notes that it did not go out, or that the server said it did nothing.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn not_sent(&mut self, batch: &Batch) -> Result<(), ImportError> {
+        if batch.may_be_repeated() {
+            return Ok(());
+        }
+        let back = ranges(batch.items.iter().map(|item| item.ordinal));
+        self.state.record(&Entry {
+            back,
+            ..Entry::default()
+        })
+    }
+
+    /// Settles a batch: rejects first, then the journal.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn settle(
+        &mut self,
+        batch: &Batch,
+        answered: Vec<Answered>,
+        index: &mut Index,
+    ) -> Result<(), ImportError> {
+        if batch.items.is_empty() {
+            return Ok(());
+        }
+        let mut entry = Entry {
+            done: ranges(batch.items.iter().map(|item| item.ordinal)),
+            ..Entry::default()
+        };
+        let lengths = self.rejects.lengths();
+        for (item, (verdict, location)) in batch.items.iter().zip(answered) {
+            count(&mut entry.types, item, &verdict);
+            match &verdict {
+                Verdict::Refused { status, outcome } => {
+                    self.reject(batch, item, *status, "refused", outcome)?;
+                }
+                Verdict::Unknown { status, outcome } => {
+                    self.reject(batch, item, *status, "unknown", outcome)?;
+                }
+                _ => {
+                    if let Some(location) = location {
+                        self.learn(item, &location, &mut entry, index)?;
+                    }
+                }
+            }
+        }
+        entry.rejects = Some(self.rejects.lengths()).filter(|new| *new != lengths);
+        self.state.record(&entry)?;
+        self.add(&entry.types);
+        Ok(())
+    }
+
+    fn reject(
+        &mut self,
+        batch: &Batch,
+        item: &Item,
+        status: Option<u16>,
+        result: &str,
+        outcome: &str,
+    ) -> Result<(), ImportError> {
+        self.rejects.add(
+            item,
+            batch.text_of(item),
+            &self.inputs[item.file],
+            status,
+            result,
+            outcome,
+        )?;
+        let words = serde_json::from_str(outcome)
+            .map(|outcome| crate::fhir::error::outcome_words(&outcome).join("; "));
+        let words = words.unwrap_or_default();
+        let status = status.map_or_else(String::new, |status| format!("{status} "));
+        self.observer.rejected(
+            &run::place(self.inputs, item),
+            &format!("{result}: {status}{words}"),
+        );
+        Ok(())
+    }
+
+    /// Notes where a resource lies now, for references to it.
+    fn learn(
+        &mut self,
+        item: &Item,
+        location: &str,
+        entry: &mut Entry,
+        index: &mut Index,
+    ) -> Result<(), ImportError> {
+        if !self.learns {
+            return Ok(());
+        }
+        let mut names: Vec<String> = item
+            .full_url
+            .iter()
+            .filter(|url| is_urn(url))
+            .cloned()
+            .collect();
+        if let Some(id) = &item.id {
+            if line::is_uuid(id) {
+                names.push(format!("urn:uuid:{id}"));
+            }
+            // A POST says that references are to be left alone, as the Medplum CLI does.
+            let old = format!("{}/{id}", item.resource_type);
+            if self.method == Method::Conditional && old != *location {
+                names.push(old);
+            }
+        }
+        for name in names {
+            index
+                .insert(&name, location)
+                .map_err(|source| ImportError::Disk {
+                    path: std::env::temp_dir(),
+                    source,
+                })?;
+            entry.learned.push((name, location.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Counts without settling: what ends with the run and is not to be gone on with.
+    pub fn count_only(&mut self, batch: &Batch, answered: &[Answered]) {
+        let mut types = ByType::new();
+        for (item, (verdict, _)) in batch.items.iter().zip(answered) {
+            count(&mut types, item, verdict);
+        }
+        self.add(&types);
+    }
+
+    /// Counts what was sent without an answer and can be sent again: it stays open for a resume.
+    pub fn leave_unknown(&mut self, batch: &Batch) {
+        for item in &batch.items {
+            self.report
+                .types
+                .entry(item.resource_type.to_string())
+                .or_default()
+                .unknown += 1;
+        }
+    }
+
+    /// Counts what was read and not sent.
+    pub fn count_unsent(&mut self, batch: &Batch) {
+        for item in &batch.items {
+            self.report
+                .types
+                .entry(item.resource_type.to_string())
+                .or_default()
+                .not_sent += 1;
+        }
+    }
+
+    /// Tells the observer how far it is.
+    pub fn show(&self, in_flight: usize) {
+        self.observer.progressed(&Progress {
+            counts: self.counts,
+            total: self.total,
+            elapsed: self.started.elapsed(),
+            in_flight,
+        });
+    }
+
+    fn add(&mut self, types: &ByType) {
+        for (name, counts) in types {
+            if let Some(sum) = self.report.types.get_mut(name) {
+                sum.add(counts);
+            } else {
+                self.report.types.insert(name.clone(), *counts);
+            }
+            self.counts.add(counts);
+        }
+    }
+}
+
+fn count(types: &mut ByType, item: &Item, verdict: &Verdict) {
+    let counts = match types.get_mut(&*item.resource_type) {
+        Some(counts) => counts,
+        None => types.entry(item.resource_type.to_string()).or_default(),
+    };
+    match verdict {
+        Verdict::Created => counts.created += 1,
+        Verdict::Updated => counts.updated += 1,
+        Verdict::Unchanged => counts.unchanged += 1,
+        Verdict::Deleted => counts.deleted += 1,
+        Verdict::Refused { .. } => counts.refused += 1,
+        Verdict::Unknown { .. } => counts.unknown += 1,
+        Verdict::Later { .. } => counts.not_sent += 1,
+    }
+}

@@ -1,0 +1,184 @@
+//! One resource as text: its type and id, read without building a tree.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+
+/// How nearly every exported line begins.
+const USUAL_START: &[u8] = br#"{"resourceType":""#;
+/// The members of the top level that a name for a resource is made of.
+const LONGEST_TYPE: usize = 64;
+
+/// Type and id of a resource.
+#[derive(Debug, Deserialize)]
+pub struct Head<'a> {
+    #[serde(rename = "resourceType", borrow, default)]
+    pub resource_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub id: Option<Cow<'a, str>>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads a whole resource and checks that it is one JSON object with a type (RFC 8259, FHIR R4 §2.6.2).
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn read(text: &'a [u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+        let head: Self = serde_json::from_str(text).map_err(|error| {
+            // serde counts from the line's start, so its own line number says nothing.
+            let words = error.to_string();
+            let words = words.split(" at line ").next().unwrap_or_default();
+            format!("it is no JSON resource: {words} at byte {}", error.column())
+        })?;
+        if !text.starts_with('{') {
+            return Err("it is no JSON object".into());
+        }
+        if head.resource_type.is_empty() {
+            return Err("it has no resourceType".into());
+        }
+        if !is_type(&head.resource_type) {
+            return Err("its resourceType is no name of a type".into());
+        }
+        Ok(head)
+    }
+}
+
+/// Whether a text can be the name of a resource type: letters, the first a capital.
+fn is_type(name: &str) -> bool {
+    name.len() <= LONGEST_TYPE
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// The type of a resource, as quickly as it can be told; empty when it cannot. Good lines give what [`Head::read`] gives.
+pub fn quick_type(text: &[u8]) -> Cow<'_, str> {
+    if let Some(rest) = text.strip_prefix(USUAL_START)
+        && let Some(end) = memchr::memchr2(b'"', b'\\', &rest[..rest.len().min(LONGEST_TYPE + 1)])
+        && rest[end] == b'"'
+        && let Ok(name) = std::str::from_utf8(&rest[..end])
+    {
+        return Cow::Borrowed(name);
+    }
+    Head::read(text)
+        .map(|head| head.resource_type)
+        .unwrap_or_default()
+}
+
+/// As [`quick_type`], but empty when it is no name of a type.
+pub fn type_name(text: &[u8]) -> Cow<'_, str> {
+    let name = quick_type(text);
+    if is_type(&name) {
+        name
+    } else {
+        Cow::Borrowed("")
+    }
+}
+
+/// The type of the resource at a URL relative to the FHIR base; empty when there is none.
+pub fn type_of_url(url: &str) -> &str {
+    let name = url.split(['/', '?']).next().unwrap_or_default();
+    if is_type(name) { name } else { "" }
+}
+
+/// The text without white space at both ends, which no resource misses.
+pub fn trimmed(text: &[u8]) -> &[u8] {
+    text.trim_ascii()
+}
+
+/// A resource's text with an id put at its start.
+pub fn with_id(text: &[u8], id: &str) -> Vec<u8> {
+    let rest = text.strip_prefix(b"{").unwrap_or(text);
+    let id = serde_json::to_string(id).unwrap_or_default();
+    let mut out = Vec::with_capacity(text.len() + id.len() + 8);
+    out.extend_from_slice(b"{\"id\":");
+    out.extend_from_slice(id.as_bytes());
+    if !rest.trim_ascii_start().starts_with(b"}") {
+        out.push(b',');
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// Whether a text has the shape of a UUID (RFC 9562 §4).
+pub fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// A text as a part of a URL's path or query (RFC 3986 §2.3): all but unreserved characters are escaped.
+pub fn percent_encoded(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        if plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_read_and_bad_lines_are_named() {
+        let head =
+            Head::read(br#"{"id":"a","x":1.00,"resourceType":"Patient","y":{"id":"no"}}"#).unwrap();
+        assert_eq!(
+            (&*head.resource_type, head.id.as_deref()),
+            ("Patient", Some("a"))
+        );
+        for (bad, words) in [
+            (
+                &b"{\"resourceType\":\"Patient\""[..],
+                "no JSON resource: EOF",
+            ),
+            (b"{}", "no resourceType"),
+            (b"[]", "no JSON object"),
+            (b"{\"resourceType\":\"../x\"}", "no name of a type"),
+            (
+                b"{\"resourceType\":\"Patient\",\"x\":\"\xff\"}",
+                "not UTF-8",
+            ),
+            (
+                b"{\"resourceType\":\"Patient\",\"id\":\"1\",\"id\":\"2\"}",
+                "duplicate field",
+            ),
+            (b"{\"resourceType\":\"Patient\"}{}", "trailing characters"),
+        ] {
+            let error = Head::read(bad).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_quick_type_is_the_type() {
+        for text in [
+            r#"{"resourceType":"Patient","id":"1"}"#,
+            r#"{ "id":"1", "resourceType" : "Patient"}"#,
+            r#"{"resourceType":"Pati\u0065nt"}"#,
+        ] {
+            assert_eq!(quick_type(text.as_bytes()), "Patient");
+        }
+        assert_eq!(quick_type(b"nonsense"), "");
+    }
+
+    #[test]
+    fn ids_go_in_and_urls_are_escaped() {
+        assert_eq!(with_id(b"{}", "a"), b"{\"id\":\"a\"}");
+        assert_eq!(with_id(b"{ \"x\":1}", "a"), b"{\"id\":\"a\", \"x\":1}");
+        assert_eq!(percent_encoded("a|b é"), "a%7Cb%20%C3%A9");
+        assert!(is_uuid("11111111-2222-3333-4444-55555555aAbB") && !is_uuid("x"));
+    }
+}

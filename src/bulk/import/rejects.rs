@@ -1,0 +1,226 @@
+//! What was refused or is unknown: the lines, to be tried again, and beside them what the server said.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::ImportError;
+use super::batch::{Action, Item, quoted};
+use super::source::Input;
+use super::state::open_private;
+use crate::output::json;
+
+/// The two files, made when the first line comes.
+#[derive(Debug)]
+pub struct Rejects {
+    /// Where they lie in the end.
+    final_path: PathBuf,
+    /// Where they are written: elsewhere when the final file is being read.
+    path: PathBuf,
+    files: Option<(File, File)>,
+    lengths: (u64, u64),
+}
+
+/// Where the outcomes of a rejects file stand: `rejects.ndjson` has `rejects.outcomes.ndjson` beside it.
+pub fn outcomes_path(rejects: &Path) -> PathBuf {
+    let name = rejects
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let name = name.strip_suffix(".ndjson").unwrap_or(&name);
+    rejects.with_file_name(OsString::from(format!("{name}.outcomes.ndjson")))
+}
+
+impl Rejects {
+    /// Rejects that go to `path`, after `lengths` bytes that an earlier run of the same import wrote.
+    ///
+    /// # Errors
+    /// The file holds what another import left, or what is no rejects file is to be replaced.
+    pub fn new(
+        path: &Path,
+        inputs: &[Input],
+        state: &Path,
+        lengths: (u64, u64),
+        is_resumed: bool,
+    ) -> Result<Self, ImportError> {
+        let there = ImportError::RejectsThere {
+            path: path.to_owned(),
+        };
+        let is_input = is_among(path, inputs);
+        if is_input && !outcomes_path(path).is_file() {
+            return Err(there);
+        }
+        if !is_input
+            && !is_resumed
+            && [path, &outcomes_path(path)]
+                .iter()
+                .any(|path| !is_empty(path))
+        {
+            return Err(there);
+        }
+        let mut rejects = Self {
+            final_path: path.to_owned(),
+            path: if is_input {
+                state.join("rejects.ndjson")
+            } else {
+                path.to_owned()
+            },
+            files: None,
+            lengths,
+        };
+        if !is_resumed && is_input {
+            rejects.lengths = (0, 0);
+            rejects.discard();
+        } else if is_resumed && (rejects.path.exists() || lengths != (0, 0)) {
+            rejects.open()?;
+        }
+        Ok(rejects)
+    }
+
+    /// Writes a line and what was said to it. It counts only once the journal names the new lengths.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn add(
+        &mut self,
+        item: &Item,
+        text: &[u8],
+        input: &Input,
+        status: Option<u16>,
+        result: &str,
+        outcome: &str,
+    ) -> Result<(), ImportError> {
+        let (mut line, mut said) = (line_of(item, text), Vec::new());
+        line.push(b'\n');
+        let id = item.id.as_deref().map_or("null".to_owned(), quoted);
+        let status = status.map_or("null".to_owned(), |status| status.to_string());
+        writeln!(
+            said,
+            r#"{{"file":{},"line":{},"type":{},"id":{id},"status":{status},"result":"{result}","outcome":{outcome}}}"#,
+            quoted(&input.name()),
+            item.line,
+            quoted(&item.resource_type),
+        )
+        .map_err(|source| ImportError::disk(&self.path, source))?;
+        if self.files.is_none() {
+            self.open()?;
+        }
+        let Some((lines, outcomes)) = &mut self.files else {
+            return Ok(());
+        };
+        lines
+            .write_all(&line)
+            .and_then(|()| outcomes.write_all(&said))
+            .map_err(|source| ImportError::disk(&self.path, source))?;
+        self.lengths.0 += line.len() as u64;
+        self.lengths.1 += said.len() as u64;
+        Ok(())
+    }
+
+    /// The lengths of both files.
+    pub fn lengths(&self) -> (u64, u64) {
+        self.lengths
+    }
+
+    /// Puts the files into their place; the path, when something was rejected.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn finish(mut self) -> Result<Option<PathBuf>, ImportError> {
+        let is_none = self.lengths == (0, 0);
+        let disk = |source| ImportError::disk(&self.final_path, source);
+        if let Some((lines, outcomes)) = self.files.take() {
+            lines
+                .sync_all()
+                .and_then(|()| outcomes.sync_all())
+                .map_err(disk)?;
+        }
+        if is_none {
+            self.discard();
+        }
+        if self.path != self.final_path {
+            // What was read is settled now: what is left of it takes its place.
+            let outcomes = outcomes_path(&self.final_path);
+            let moved = if is_none {
+                fs::remove_file(&outcomes).and_then(|()| fs::remove_file(&self.final_path))
+            } else {
+                move_file(&outcomes_path(&self.path), &outcomes)
+                    .and_then(|()| move_file(&self.path, &self.final_path))
+            };
+            moved.map_err(disk)?;
+        }
+        Ok((!is_none).then_some(self.final_path))
+    }
+
+    /// Where lines that were rejected so far stand, when there are any.
+    pub fn so_far(&self) -> Option<PathBuf> {
+        (self.lengths != (0, 0)).then(|| self.path.clone())
+    }
+
+    fn open(&mut self) -> Result<(), ImportError> {
+        let disk = |source| ImportError::disk(&self.path, source);
+        self.files = Some((
+            open_private(&self.path, self.lengths.0).map_err(disk)?,
+            open_private(&outcomes_path(&self.path), self.lengths.1).map_err(disk)?,
+        ));
+        Ok(())
+    }
+
+    fn discard(&self) {
+        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(outcomes_path(&self.path));
+    }
+}
+
+/// Moves a file, also to another disk.
+fn move_file(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::rename(from, to).is_ok() {
+        return Ok(());
+    }
+    crate::files::replace(to, &fs::read(from)?)?;
+    fs::remove_file(from)
+}
+
+/// The line to try again. A resource of a Bundle may stand on many lines there, but not here.
+fn line_of(item: &Item, text: &[u8]) -> Vec<u8> {
+    if item.action == Action::Delete {
+        return format!(
+            r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"request":{{"method":"DELETE","url":{}}}}}]}}"#,
+            quoted(&item.url)
+        )
+        .into_bytes();
+    }
+    if item.unsent.is_some() {
+        // It may be no JSON at all.
+        return text
+            .iter()
+            .map(|byte| {
+                if matches!(byte, b'\n' | b'\r') {
+                    b' '
+                } else {
+                    *byte
+                }
+            })
+            .collect();
+    }
+    match std::str::from_utf8(text) {
+        Ok(words) if words.contains(['\n', '\r']) => json::compact(words).into_bytes(),
+        _ => text.to_owned(),
+    }
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |metadata| metadata.len() == 0)
+}
+
+fn is_among(path: &Path, inputs: &[Input]) -> bool {
+    let Ok(path) = fs::canonicalize(path) else {
+        return false;
+    };
+    let paths = inputs.iter().filter_map(|input| input.path.as_ref());
+    paths
+        .filter_map(|path| fs::canonicalize(path).ok())
+        .any(|other| other == path)
+}

@@ -1,0 +1,393 @@
+//! One request and what its answer says of each resource in it.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::Method as HttpMethod;
+use reqwest::header::{HeaderName, HeaderValue, LOCATION};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::batch::{Action, Batch, Item, quoted};
+use super::{BundleKind, ImportError, unchanged};
+use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
+use crate::http::{HttpError, Request, retry};
+use crate::output::json;
+
+/// What became of one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Created,
+    Updated,
+    Unchanged,
+    Deleted,
+    /// Not taken, and the server's words as JSON.
+    Refused {
+        status: Option<u16>,
+        outcome: String,
+    },
+    /// Whether it was done is not known.
+    Unknown {
+        status: Option<u16>,
+        outcome: String,
+    },
+    /// "Not now", and nothing was done.
+    Later {
+        status: u16,
+    },
+}
+
+/// A verdict, and under which `Type/id` the resource lies now.
+pub type Answered = (Verdict, Option<String>);
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// One for each item, in order.
+    Answered(Vec<Answered>),
+    /// 413.
+    TooLarge(Box<Refusal>),
+    /// 429 or 503: nothing was done.
+    Later {
+        wait: Option<Duration>,
+        refusal: Box<Refusal>,
+    },
+    /// No answer in time.
+    Timeout(FhirError),
+    /// The connection broke, or a gateway failed, when the request may have been done.
+    Broken(FhirError),
+    /// The request certainly did not reach the server.
+    NotSent(FhirError),
+    /// The request as a whole was refused.
+    Refused(Box<Refusal>),
+    /// Nothing more can be sent.
+    Fatal(ImportError),
+    /// Nobody waited for the answer.
+    Abandoned,
+}
+
+/// A request that has ended.
+#[derive(Debug)]
+pub struct Sent {
+    pub batch: Batch,
+    /// What was the same on the server already.
+    pub skipped: Option<Batch>,
+    pub outcome: Outcome,
+    pub latencies: Vec<Duration>,
+}
+
+/// Sends a batch, after `delay`.
+pub async fn send(
+    client: &Client,
+    mut batch: Batch,
+    kind: BundleKind,
+    skip_unchanged: bool,
+    delay: Duration,
+    mut abandoned: tokio::sync::watch::Receiver<bool>,
+) -> Sent {
+    let (mut skipped, mut latencies) = (None, Vec::new());
+    let outcome = tokio::select! {
+        biased;
+        outcome = exchange(client, &mut batch, kind, skip_unchanged.then_some(&mut skipped), delay, &mut latencies) => outcome,
+        _ = abandoned.wait_for(|abandoned| *abandoned) => Outcome::Abandoned,
+    };
+    Sent {
+        batch,
+        skipped,
+        outcome,
+        latencies,
+    }
+}
+
+async fn exchange(
+    client: &Client,
+    batch: &mut Batch,
+    kind: BundleKind,
+    skipped: Option<&mut Option<Batch>>,
+    delay: Duration,
+    latencies: &mut Vec<Duration>,
+) -> Outcome {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    if let Some(skipped) = skipped {
+        let started = Instant::now();
+        match unchanged::on_server(client, batch, kind).await {
+            Ok(same) => *skipped = Some(batch.split_off(|item| same.contains(&item.ordinal))),
+            Err(error) => return of_error(error),
+        }
+        latencies.push(started.elapsed());
+        if batch.items.is_empty() {
+            return Outcome::Answered(Vec::new());
+        }
+    }
+    let request = match request(client, batch, kind) {
+        Ok(request) => request,
+        Err(error) => return Outcome::Fatal(ImportError::Stopped(error)),
+    };
+    let started = Instant::now();
+    let answer = client.read_once(request, TokenRule::OwnOrigins).await;
+    latencies.push(started.elapsed());
+    match answer {
+        Ok(answer) => of_answer(answer, batch, kind),
+        Err(error) => of_error(error),
+    }
+}
+
+fn request(client: &Client, batch: &mut Batch, kind: BundleKind) -> Result<Request, FhirError> {
+    let body = batch.body(kind);
+    let mut request = if kind == BundleKind::None {
+        let item = &batch.items[0];
+        let method =
+            HttpMethod::from_bytes(item.action.method().as_bytes()).unwrap_or(HttpMethod::POST);
+        let mut request = Request::new(method, client.url(&item.url)?);
+        if let Action::ConditionalPost(query) = &item.action
+            && let Ok(value) = HeaderValue::from_str(query)
+        {
+            request = request.header(HeaderName::from_static("if-none-exist"), value);
+        }
+        request.body = (item.action != Action::Delete).then_some(body);
+        request
+    } else {
+        let mut request = Request::new(HttpMethod::POST, client.profile.fhir_base.clone());
+        request.body = Some(body);
+        request
+    };
+    // Resources that come back are not looked at.
+    if batch
+        .items
+        .iter()
+        .all(|item| item.action != Action::Validate)
+    {
+        request = request.header(
+            HeaderName::from_static("prefer"),
+            HeaderValue::from_static("return=minimal"),
+        );
+    }
+    Ok(request)
+}
+
+fn of_error(error: FhirError) -> Outcome {
+    match error {
+        FhirError::Http(ref cause) => match cause {
+            HttpError::Timeout { .. } => Outcome::Timeout(error),
+            HttpError::Setup { .. } => Outcome::Fatal(ImportError::Stopped(error)),
+            cause if cause.was_not_sent() => Outcome::NotSent(error),
+            _ => Outcome::Broken(error),
+        },
+        error => Outcome::Fatal(ImportError::Stopped(error)),
+    }
+}
+
+fn of_answer(answer: Answer, batch: &Batch, kind: BundleKind) -> Outcome {
+    let status = answer.status.as_u16();
+    let wait = retry::retry_after(&answer.headers, SystemTime::now());
+    if kind == BundleKind::None {
+        if let (Some(item), false) = (
+            batch.items.first(),
+            matches!(status, 401 | 413 | 429 | 502..=504),
+        ) {
+            let location = answer.header(LOCATION).and_then(reference_of);
+            let outcome = if answer.status.is_success() && item.action != Action::Validate {
+                String::new()
+            } else {
+                outcome_of(answer)
+            };
+            return Outcome::Answered(vec![(verdict(item, status, outcome), location)]);
+        }
+    } else if answer.status.is_success() {
+        let text = String::from_utf8_lossy(&answer.body);
+        return match of_bundle(&text, &batch.items) {
+            Ok(answered) => Outcome::Answered(answered),
+            Err(problem) => Outcome::Fatal(ImportError::Strange(problem)),
+        };
+    }
+    let refusal = Box::new(Refusal::of_answer(answer));
+    match status {
+        401 => Outcome::Fatal(ImportError::Stopped(FhirError::Refused(refusal))),
+        413 => Outcome::TooLarge(refusal),
+        429 | 503 => Outcome::Later { wait, refusal },
+        502 | 504 => Outcome::Broken(FhirError::Refused(refusal)),
+        _ => Outcome::Refused(refusal),
+    }
+}
+
+#[derive(Deserialize)]
+struct BatchResponse<'a> {
+    #[serde(rename = "resourceType", borrow, default)]
+    resource_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    entry: Vec<ResponseEntry<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ResponseEntry<'a> {
+    #[serde(borrow, default)]
+    response: Option<Response<'a>>,
+    #[serde(borrow, default)]
+    resource: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Response<'a> {
+    #[serde(borrow, default)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    location: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    outcome: Option<&'a RawValue>,
+}
+
+/// Reads a `batch-response`: one entry for each request, in order (FHIR R4 §3.1.0.11.2).
+fn of_bundle(text: &str, items: &[Item]) -> Result<Vec<Answered>, String> {
+    let bundle: BatchResponse =
+        serde_json::from_str(text).map_err(|error| format!("it is no Bundle ({error})"))?;
+    if bundle.resource_type != "Bundle" {
+        return Err(format!(
+            "it is a {} where a Bundle is due",
+            bundle.resource_type
+        ));
+    }
+    if bundle.entry.len() != items.len() {
+        return Err(format!(
+            "it has {} entries for {} requests",
+            bundle.entry.len(),
+            items.len()
+        ));
+    }
+    let entries = bundle.entry.into_iter().zip(items);
+    entries
+        .map(|(entry, item)| {
+            let response = entry.response.ok_or("an entry has no response")?;
+            // "201 Created"; some servers send a number.
+            let status = response.status.map(RawValue::get).unwrap_or_default();
+            let status = status
+                .trim_matches('"')
+                .get(..3)
+                .and_then(|status| status.parse().ok());
+            let status = status.ok_or("an entry's response has no status")?;
+            let outcome = response.outcome.or(entry
+                .resource
+                .filter(|_| status >= 300 || item.action == Action::Validate));
+            let outcome = outcome
+                .map(|outcome| json::compact(outcome.get()))
+                .unwrap_or_default();
+            let location = response.location.as_deref().and_then(reference_of);
+            Ok((verdict(item, status, outcome), location))
+        })
+        .collect()
+}
+
+fn verdict(item: &Item, status: u16, outcome: String) -> Verdict {
+    let outcome = if outcome.is_empty() {
+        "null".to_owned()
+    } else {
+        outcome
+    };
+    match (&item.action, status) {
+        (Action::Validate, 200..=299) if has_errors(&outcome) => Verdict::Refused {
+            status: Some(status),
+            outcome,
+        },
+        (Action::Validate, 200..=299) | (Action::Delete, 404 | 410) | (_, 304) => {
+            Verdict::Unchanged
+        }
+        (Action::Delete, 200..=299) => Verdict::Deleted,
+        (Action::ConditionalPost(_), 200) => Verdict::Unchanged,
+        (_, 201) | (Action::Post, 200..=299) => Verdict::Created,
+        (_, 200..=299) => Verdict::Updated,
+        (_, 429 | 503) => Verdict::Later { status },
+        (action, 502 | 504) if action.may_be_repeated() => Verdict::Later { status },
+        (Action::Post, 500..=599) => Verdict::Unknown {
+            status: Some(status),
+            outcome,
+        },
+        _ => Verdict::Refused {
+            status: Some(status),
+            outcome,
+        },
+    }
+}
+
+/// Whether an OperationOutcome holds an error; of anything else it is not known, so it counts as none.
+fn has_errors(outcome: &str) -> bool {
+    #[derive(Deserialize)]
+    struct OperationOutcome<'a> {
+        #[serde(borrow, default)]
+        issue: Vec<Issue<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Issue<'a> {
+        #[serde(borrow, default)]
+        severity: Cow<'a, str>,
+    }
+    serde_json::from_str::<OperationOutcome>(outcome).is_ok_and(|outcome| {
+        outcome
+            .issue
+            .iter()
+            .any(|issue| matches!(&*issue.severity, "error" | "fatal"))
+    })
+}
+
+/// What a server said in an answer, as an OperationOutcome in JSON.
+fn outcome_of(answer: Answer) -> String {
+    outcome_of_refusal(&Refusal::of_answer(answer))
+}
+
+/// What a server said, as an OperationOutcome in JSON.
+pub fn outcome_of_refusal(refusal: &Refusal) -> String {
+    if refusal.is_outcome
+        && let Ok(text) = std::str::from_utf8(&refusal.body)
+    {
+        return json::compact(text);
+    }
+    let words = refusal.words.join(" ");
+    outcome_of_words(if words.is_empty() {
+        refusal.status.canonical_reason().unwrap_or("refused")
+    } else {
+        &words
+    })
+}
+
+/// An OperationOutcome of our own.
+pub fn outcome_of_words(words: &str) -> String {
+    format!(
+        r#"{{"resourceType":"OperationOutcome","issue":[{{"severity":"error","code":"processing","diagnostics":{}}}]}}"#,
+        quoted(words)
+    )
+}
+
+/// `Type/id` out of a location such as `https://h/fhir/Patient/1/_history/2`.
+fn reference_of(location: &str) -> Option<String> {
+    let path = location.split(['?', '#']).next()?;
+    let path = path.split("/_history").next()?;
+    let mut parts = path.rsplit('/');
+    let (id, resource_type) = (parts.next()?, parts.next()?);
+    (!id.is_empty() && resource_type.starts_with(|c: char| c.is_ascii_uppercase()))
+        .then(|| format!("{resource_type}/{id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_name_resources() {
+        for (location, reference) in [
+            ("https://h/fhir/Patient/1/_history/2", Some("Patient/1")),
+            ("Patient/1", Some("Patient/1")),
+            ("Patient", None),
+            ("", None),
+        ] {
+            assert_eq!(reference_of(location).as_deref(), reference, "{location}");
+        }
+    }
+
+    #[test]
+    fn only_errors_make_a_resource_invalid() {
+        assert!(has_errors(
+            r#"{"issue":[{"severity":"warning"},{"severity":"error"}]}"#
+        ));
+        assert!(!has_errors(r#"{"issue":[{"severity":"warning"}]}"#) && !has_errors("null"));
+    }
+}

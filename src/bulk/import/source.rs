@@ -1,0 +1,339 @@
+//! What is imported: files, folders, patterns, an export's folder, stdin; and the pieces that each holds.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+use serde::Deserialize;
+
+use super::bundle_file::{self, Shape};
+use super::{ImportError, line};
+
+/// Bytes that are read at a time.
+const BUFFER: usize = 256 * 1024;
+/// No line may be longer: a resource has to fit into memory.
+const LONGEST_LINE: usize = 128 << 20;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const SUFFIXES: [&str; 4] = [".ndjson", ".ndjson.gz", ".json", ".json.gz"];
+
+/// One file, or stdin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// `None` is stdin.
+    pub path: Option<PathBuf>,
+    pub is_ndjson: bool,
+    pub is_gzip: bool,
+}
+
+/// What one place in an input holds.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    Resource {
+        text: &'a [u8],
+        /// Its name within the Bundle it lies in.
+        full_url: Option<String>,
+    },
+    /// A resource to delete, by the URL relative to the FHIR base.
+    Deletion { url: String },
+    /// Something that cannot be sent, and why.
+    Bad { text: &'a [u8], problem: String },
+}
+
+impl Input {
+    fn of(path: PathBuf) -> Self {
+        let extension = |path: &Path| path.extension().unwrap_or_default().to_ascii_lowercase();
+        let is_gzip = extension(&path) == "gz";
+        let inner = if is_gzip {
+            path.with_extension("")
+        } else {
+            path.clone()
+        };
+        let is_json = extension(&inner) == "json";
+        Self {
+            path: Some(path),
+            is_ndjson: !is_json,
+            is_gzip,
+        }
+    }
+
+    /// The input as messages name it.
+    pub fn name(&self) -> String {
+        self.path
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), |path| path.display().to_string())
+    }
+
+    fn error(&self, source: io::Error) -> ImportError {
+        ImportError::Input {
+            name: self.name(),
+            source,
+        }
+    }
+
+    fn open(&self) -> io::Result<Box<dyn BufRead>> {
+        let Some(path) = &self.path else {
+            return Ok(Box::new(BufReader::with_capacity(BUFFER, io::stdin())));
+        };
+        let file = BufReader::with_capacity(BUFFER, File::open(path)?);
+        Ok(if self.is_gzip {
+            Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
+        } else {
+            Box::new(file)
+        })
+    }
+
+    /// Visits the pieces in their order, each with its line (of a Bundle: its entry), from 1.
+    ///
+    /// # Errors
+    /// The input cannot be read, is cut short, or what `visit` says.
+    pub fn visit(
+        &self,
+        visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        if self.is_ndjson {
+            return self.visit_lines(visit);
+        }
+        let shape = bundle_file::shape(self.open().map_err(|error| self.error(error))?);
+        let reader = self.open().map_err(|error| self.error(error))?;
+        match shape.map_err(|error| self.error(error))? {
+            Shape::Entries => bundle_file::visit(reader, |error| self.error(error), visit),
+            Shape::Resource => {
+                let mut text = Vec::new();
+                let limit = LONGEST_LINE as u64 + 1;
+                reader
+                    .take(limit)
+                    .read_to_end(&mut text)
+                    .map_err(|error| self.error(error))?;
+                if text.len() > LONGEST_LINE {
+                    return Err(self.error(too_long(1)));
+                }
+                let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+                visit_resource(1, line::trimmed(text), visit)
+            }
+        }
+    }
+
+    fn visit_lines(
+        &self,
+        visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        let mut reader = self.open().map_err(|error| self.error(error))?;
+        let (mut text, mut number) = (Vec::new(), 0);
+        loop {
+            text.clear();
+            number += 1;
+            let limit = LONGEST_LINE as u64 + 1;
+            let length = (&mut reader)
+                .take(limit)
+                .read_until(b'\n', &mut text)
+                .map_err(|error| self.error(error))?;
+            if length == 0 {
+                return Ok(());
+            }
+            if length > LONGEST_LINE {
+                return Err(self.error(too_long(number)));
+            }
+            let mut line = &text[..];
+            if number == 1 {
+                line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+            }
+            let line = line::trimmed(line);
+            if !line.is_empty() {
+                visit_resource(number, line, visit)?;
+            }
+        }
+    }
+}
+
+fn too_long(line: u64) -> io::Error {
+    io::Error::other(format!("line {line} is longer than {LONGEST_LINE} bytes"))
+}
+
+/// A whole resource; a transaction of nothing but deletions is what Bulk Data's `deleted` files hold (IG, "deleted").
+fn visit_resource(
+    number: u64,
+    text: &[u8],
+    visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
+    if line::quick_type(text) == "Bundle"
+        && let Some(urls) = bundle_file::deletions(text)
+    {
+        return urls
+            .into_iter()
+            .try_for_each(|url| visit(number, Piece::Deletion { url }));
+    }
+    visit(
+        number,
+        Piece::Resource {
+            text,
+            full_url: None,
+        },
+    )
+}
+
+/// Every input that the given names stand for, in their order. Names are relative to `folder`.
+///
+/// # Errors
+/// A name that stands for nothing, a folder without data, a pattern that cannot be read.
+pub fn list(
+    names: &[String],
+    folder: Option<&Path>,
+    own: &[PathBuf],
+    notice: &mut dyn FnMut(&str),
+) -> Result<Vec<Input>, ImportError> {
+    let mut inputs: Vec<Input> = Vec::new();
+    for name in names {
+        if name == "-" {
+            inputs.push(Input {
+                path: None,
+                is_ndjson: true,
+                is_gzip: false,
+            });
+            continue;
+        }
+        let path = folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+        if path.is_dir() {
+            inputs.extend(of_folder(&path, own, notice)?);
+        } else if path.exists() {
+            inputs.push(Input::of(path));
+        } else {
+            inputs.extend(of_pattern(&path, own)?);
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    if let Some(twice) = inputs.iter().find(|input| !seen.insert(input.name())) {
+        return Err(ImportError::BadRequest(format!(
+            "{} is named twice",
+            twice.name()
+        )));
+    }
+    Ok(inputs)
+}
+
+fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
+    let missing = || ImportError::BadRequest(format!("there is no {}", path.display()));
+    let pattern = path.to_str().ok_or_else(missing)?;
+    let found = glob::glob(pattern).map_err(|_| missing())?;
+    let inputs: Vec<Input> = found
+        .filter_map(Result::ok)
+        .filter(|path| path.is_file() && !is_own(path, own))
+        .map(Input::of)
+        .collect();
+    if inputs.is_empty() {
+        Err(missing())
+    } else {
+        Ok(inputs)
+    }
+}
+
+/// A folder's data: what its manifest lists, else its files by name and then those of `deleted`.
+fn of_folder(
+    folder: &Path,
+    own: &[PathBuf],
+    notice: &mut dyn FnMut(&str),
+) -> Result<Vec<Input>, ImportError> {
+    if let Some(inputs) = of_manifest(folder)? {
+        return Ok(inputs);
+    }
+    let is_export = folder.join(crate::bulk::job::FOLDER).is_dir();
+    let mut inputs = of_names(folder, own, is_export)?;
+    if folder.join("deleted").is_dir() {
+        inputs.extend(of_names(&folder.join("deleted"), own, true)?);
+    }
+    if folder.join("errors").is_dir() {
+        notice(&format!(
+            "{} is left out: it holds reports, not data",
+            folder.join("errors").display()
+        ));
+    }
+    if inputs.is_empty() {
+        return Err(ImportError::BadRequest(format!(
+            "{} holds no data files",
+            folder.display()
+        )));
+    }
+    Ok(inputs)
+}
+
+fn of_names(folder: &Path, own: &[PathBuf], is_export: bool) -> Result<Vec<Input>, ImportError> {
+    let problem = |source| ImportError::Input {
+        name: folder.display().to_string(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(problem)? {
+        let path = entry.map_err(problem)?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let is_data = SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+            && !name.starts_with('.')
+            && name != "manifest.json";
+        // An export holds NDJSON; what else lies there is about it.
+        let is_about = is_export && (name == "log.ndjson" || !name.contains(".ndjson"));
+        if is_data && !is_about && path.is_file() && !is_own(&path, own) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths.into_iter().map(Input::of).collect())
+}
+
+/// Whether a file is one that an import writes: rejects and what the server said to them.
+fn is_own(path: &Path, own: &[PathBuf]) -> bool {
+    let same = |other: &PathBuf| match (fs::canonicalize(path), fs::canonicalize(other)) {
+        (Ok(path), Ok(other)) => path == other,
+        _ => path == other,
+    };
+    own.iter().any(same) || path.to_string_lossy().ends_with(".outcomes.ndjson")
+}
+
+/// The files that an export's `manifest.json` lists with the paths they have here.
+fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        #[serde(default)]
+        output: Vec<Listed>,
+        #[serde(default)]
+        deleted: Vec<Listed>,
+    }
+    #[derive(Deserialize)]
+    struct Listed {
+        path: Option<PathBuf>,
+    }
+    let path = folder.join("manifest.json");
+    let Ok(text) = fs::read(&path) else {
+        return Ok(None);
+    };
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
+        return Ok(None);
+    };
+    let listed = manifest.output.into_iter().chain(manifest.deleted);
+    let Some(paths) = listed
+        .map(|listed| listed.path)
+        .collect::<Option<Vec<PathBuf>>>()
+    else {
+        return Ok(None);
+    };
+    for file in &paths {
+        if !folder.join(file).is_file() {
+            let (file, manifest) = (folder.join(file), path.display());
+            return Err(ImportError::BadRequest(format!(
+                "{manifest} lists {}, which is not there",
+                file.display()
+            )));
+        }
+    }
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(
+        paths
+            .into_iter()
+            .map(|file| Input::of(folder.join(file)))
+            .collect(),
+    ))
+}

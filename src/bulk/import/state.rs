@@ -1,0 +1,422 @@
+//! What an import did so far, on disk, so that `--resume` goes on where a kill or a lost server ended it.
+//!
+//! `.medplum-import/` holds `request.json` (what is imported and how) and `journal.ndjson`, which only grows: a line
+//! before a POST goes out, and a line for what was settled. Rejects are written before the line that counts them, and
+//! cut back to the length that the last line names, so that nothing is lost or stands there twice.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::report::{ByType, Report};
+use super::source::Input;
+use super::{ImportError, Options};
+use crate::files::{self, Lock};
+
+/// The folder of the state, inside the working folder.
+pub const FOLDER: &str = ".medplum-import";
+const VERSION: u32 = 1;
+
+/// Ranges of ordinals, each with its length.
+#[derive(Clone, Debug, Default)]
+pub struct Intervals(BTreeMap<u64, u64>);
+
+impl Intervals {
+    /// Adds a range; ranges that touch become one.
+    pub fn add(&mut self, start: u64, length: u64) {
+        let (mut start, mut end) = (start, start + length);
+        while let Some((&from, &to)) = self.0.range(..=end).next_back() {
+            if to < start {
+                break;
+            }
+            self.0.remove(&from);
+            start = start.min(from);
+            end = end.max(to);
+        }
+        self.0.insert(start, end);
+    }
+
+    /// Takes a range out.
+    pub fn remove(&mut self, start: u64, length: u64) {
+        let end = start + length;
+        while let Some((&from, &to)) = self.0.range(..end).next_back() {
+            if to <= start {
+                break;
+            }
+            self.0.remove(&from);
+            if from < start {
+                self.0.insert(from, start);
+            }
+            if to > end {
+                self.0.insert(end, to);
+            }
+        }
+    }
+
+    /// Whether an ordinal is in one of the ranges.
+    pub fn contains(&self, ordinal: u64) -> bool {
+        self.0
+            .range(..=ordinal)
+            .next_back()
+            .is_some_and(|(_, &end)| ordinal < end)
+    }
+}
+
+/// Ordinals as ranges, in the order in which they come.
+pub fn ranges(ordinals: impl IntoIterator<Item = u64>) -> Vec<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for ordinal in ordinals {
+        match ranges.last_mut() {
+            Some((start, length)) if *start + *length == ordinal => *length += 1,
+            _ => ranges.push((ordinal, 1)),
+        }
+    }
+    ranges
+}
+
+/// A line of the journal.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Entry {
+    /// Sent, with no answer yet; only what must not be sent twice.
+    #[serde(rename = "s", skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<(u64, u64)>,
+    /// Not sent after all.
+    #[serde(rename = "b", skip_serializing_if = "Vec::is_empty")]
+    pub back: Vec<(u64, u64)>,
+    /// Settled.
+    #[serde(rename = "d", skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<(u64, u64)>,
+    #[serde(rename = "t", skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: ByType,
+    /// The lengths of the rejects files, when they grew.
+    #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
+    pub rejects: Option<(u64, u64)>,
+    /// Where references lead, learned from answers.
+    #[serde(rename = "m", skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<(String, String)>,
+}
+
+/// What is imported and how; another request is another import.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    version: u32,
+    server: String,
+    settings: BTreeMap<String, String>,
+    /// Name, size and time of change of each file.
+    files: Vec<(String, u64, u64)>,
+    pub rejects: PathBuf,
+    /// The report, once all is settled.
+    pub finished: Option<Report>,
+}
+
+impl Request {
+    /// The request of these options.
+    ///
+    /// # Errors
+    /// A file cannot be looked at.
+    pub fn new(server: &str, options: &Options, inputs: &[Input]) -> Result<Self, ImportError> {
+        let mut files = Vec::new();
+        for input in inputs {
+            let Some(path) = &input.path else { continue };
+            let (size, time) = size_and_time(path).map_err(|source| ImportError::Input {
+                name: input.name(),
+                source,
+            })?;
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            files.push((path.display().to_string(), size, time));
+        }
+        let templates: Vec<&str> = options
+            .templates
+            .iter()
+            .map(super::Template::as_text)
+            .collect();
+        let settings = [
+            ("--method", options.method.name().to_owned()),
+            ("--bundle", options.bundle.name().to_owned()),
+            ("--match", templates.join(" ")),
+            (
+                "--order",
+                if options.ordered { "auto" } else { "given" }.to_owned(),
+            ),
+            (
+                "--add-extensions-for-missing-values",
+                options.add_extensions.to_string(),
+            ),
+        ];
+        Ok(Self {
+            version: VERSION,
+            server: server.to_owned(),
+            settings: settings
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            files,
+            rejects: std::path::absolute(&options.rejects)
+                .unwrap_or_else(|_| options.rejects.clone()),
+            finished: None,
+        })
+    }
+
+    /// What another request has that this one has not, in words.
+    fn difference(&self, other: &Self) -> Option<String> {
+        if self.version != other.version {
+            return Some("another version of medplum began it".into());
+        }
+        if self.server != other.server {
+            return Some(format!("it is for {}", other.server));
+        }
+        if let Some((name, value)) = other
+            .settings
+            .iter()
+            .find(|(name, value)| self.settings.get(*name) != Some(value))
+        {
+            return Some(format!("{name} was `{value}`"));
+        }
+        let names = |request: &Self| -> Vec<String> {
+            request.files.iter().map(|file| file.0.clone()).collect()
+        };
+        if names(self) != names(other) {
+            return Some(format!("it imports {}", names(other).join(", ")));
+        }
+        let changed = self
+            .files
+            .iter()
+            .zip(&other.files)
+            .find(|(new, old)| new != old);
+        if let Some((file, _)) = changed {
+            return Some(format!("{} has changed since", file.0));
+        }
+        (self.rejects != other.rejects)
+            .then(|| format!("--rejects was {}", other.rejects.display()))
+    }
+}
+
+fn size_and_time(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::metadata(path)?;
+    let time = metadata
+        .modified()?
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    Ok((metadata.len(), u64::try_from(time.as_nanos()).unwrap_or(0)))
+}
+
+/// The state of one folder, held by this process alone.
+#[derive(Debug)]
+pub struct State {
+    folder: PathBuf,
+    request: Request,
+    journal: File,
+    /// What earlier runs left.
+    pub before: Before,
+    pub is_resumed: bool,
+    _lock: Lock,
+}
+
+/// What earlier runs of the same import settled.
+#[derive(Debug, Default)]
+pub struct Before {
+    pub done: Intervals,
+    pub lost: Intervals,
+    pub types: ByType,
+    pub rejects: (u64, u64),
+    pub learned: Vec<(String, String)>,
+}
+
+/// What opening a state found.
+#[derive(Debug)]
+pub enum Opened {
+    Ready(Box<State>),
+    /// `--resume` of an import that ended already.
+    Finished(Box<Report>),
+}
+
+impl State {
+    /// Opens the state of the folder that holds `.medplum-import`, or begins a new one.
+    ///
+    /// # Errors
+    /// Another process has it; an unfinished import is there; the disk.
+    pub fn open(
+        parent: &Path,
+        request: Request,
+        resume: bool,
+        restart: bool,
+    ) -> Result<Opened, ImportError> {
+        let folder = parent.join(FOLDER);
+        let disk = |source| ImportError::disk(&folder, source);
+        let lock = Lock::try_exclusive(&folder.join("lock")).map_err(disk)?;
+        let lock = lock.ok_or_else(|| ImportError::Busy {
+            folder: folder.clone(),
+        })?;
+        let path = folder.join("request.json");
+        let found: Option<Request> = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(disk(error)),
+        };
+        let mut is_resumed = false;
+        if let Some(found) = found.filter(|_| !restart) {
+            let difference = request.difference(&found);
+            match (found.finished, difference) {
+                (Some(report), None) if resume => return Ok(Opened::Finished(Box::new(report))),
+                (Some(_), _) => {}
+                (None, Some(difference)) => return Err(ImportError::Other { folder, difference }),
+                (None, None) if !resume => return Err(ImportError::Unfinished { folder }),
+                (None, None) => is_resumed = true,
+            }
+        }
+        let journal = folder.join("journal.ndjson");
+        if !is_resumed {
+            // The journal goes first: with the new request and the old journal, lines would pass for settled.
+            match fs::remove_file(&journal) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
+                _ => {}
+            }
+            write_request(&path, &request).map_err(disk)?;
+        }
+        let (before, length) = if is_resumed {
+            read(&journal).map_err(disk)?
+        } else {
+            (Before::default(), 0)
+        };
+        let journal = open_private(&journal, length).map_err(disk)?;
+        Ok(Opened::Ready(Box::new(Self {
+            folder,
+            request,
+            journal,
+            before,
+            is_resumed,
+            _lock: lock,
+        })))
+    }
+
+    /// The folder of the state.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Adds a line to the journal.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn record(&mut self, entry: &Entry) -> Result<(), ImportError> {
+        let mut line = serde_json::to_vec(entry)
+            .map_err(|error| ImportError::disk(&self.folder, error.into()))?;
+        line.push(b'\n');
+        self.journal
+            .write_all(&line)
+            .map_err(|source| ImportError::disk(&self.folder, source))
+    }
+
+    /// Notes that all is settled.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn finish(&mut self, report: &Report) -> Result<(), ImportError> {
+        self.request.finished = Some(report.clone());
+        write_request(&self.folder.join("request.json"), &self.request)
+            .and_then(|()| fs::remove_file(self.folder.join("journal.ndjson")))
+            .map_err(|source| ImportError::disk(&self.folder, source))
+    }
+
+    /// Forgets the import: nothing came of it that a resume could go on with.
+    pub fn forget(&self) {
+        let _ = fs::remove_file(self.folder.join("request.json"));
+        let _ = fs::remove_file(self.folder.join("journal.ndjson"));
+    }
+}
+
+fn write_request(path: &Path, request: &Request) -> io::Result<()> {
+    files::replace(path, &serde_json::to_vec(request)?)
+}
+
+/// Opens a private file for adding to it at `length`; what stands behind is cut off.
+pub fn open_private(path: &Path, length: u64) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let file = options.open(path)?;
+    file.set_len(length)?;
+    Ok(file)
+}
+
+/// Reads the journal, and how much of it is good: a kill may have cut its last line.
+fn read(path: &Path) -> io::Result<(Before, u64)> {
+    let mut before = Before::default();
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((before, 0)),
+        file => file?,
+    };
+    let (mut reader, mut line, mut good) = (BufReader::new(file), Vec::new(), 0);
+    loop {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line)?;
+        let entry = serde_json::from_slice::<Entry>(&line);
+        let (true, Ok(entry)) = (line.ends_with(b"\n"), entry) else {
+            return Ok((before, good));
+        };
+        good += length as u64;
+        entry
+            .sent
+            .iter()
+            .for_each(|(start, length)| before.lost.add(*start, *length));
+        for (start, length) in entry.back.iter().chain(&entry.done) {
+            before.lost.remove(*start, *length);
+        }
+        entry
+            .done
+            .iter()
+            .for_each(|(start, length)| before.done.add(*start, *length));
+        for (name, counts) in &entry.types {
+            before.types.entry(name.clone()).or_default().add(counts);
+        }
+        before.rejects = entry.rejects.unwrap_or(before.rejects);
+        before.learned.extend(entry.learned);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_grow_together_and_are_cut() {
+        let mut intervals = Intervals::default();
+        for (start, length) in [(10, 5), (0, 5), (5, 5), (20, 1)] {
+            intervals.add(start, length);
+        }
+        assert_eq!(intervals.0, BTreeMap::from([(0, 15), (20, 21)]));
+        intervals.remove(3, 2);
+        intervals.remove(18, 9);
+        assert_eq!(intervals.0, BTreeMap::from([(0, 3), (5, 15)]));
+        assert!(
+            intervals.contains(2)
+                && !intervals.contains(3)
+                && intervals.contains(14)
+                && !intervals.contains(15)
+        );
+        assert_eq!(ranges([1, 2, 3, 7, 8, 1]), [(1, 3), (7, 2), (1, 1)]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn intervals_hold_what_was_added_and_not_removed(steps in proptest::collection::vec((0_u64..60, 1_u64..9, proptest::bool::ANY), 0..40)) {
+            let (mut intervals, mut plain) = (Intervals::default(), std::collections::BTreeSet::new());
+            for (start, length, add) in steps {
+                for ordinal in start..start + length {
+                    if add { plain.insert(ordinal); } else { plain.remove(&ordinal); }
+                }
+                if add { intervals.add(start, length); } else { intervals.remove(start, length); }
+            }
+            for ordinal in 0..80 {
+                proptest::prop_assert_eq!(intervals.contains(ordinal), plain.contains(&ordinal));
+            }
+        }
+    }
+}

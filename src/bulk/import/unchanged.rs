@@ -1,0 +1,185 @@
+//! Which resources the server has already, with the same content: they need not be written again.
+
+use std::collections::HashSet;
+
+use reqwest::Method as HttpMethod;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::BundleKind;
+use super::batch::{Action, Batch, quoted};
+use crate::fhir::object::Object;
+use crate::fhir::{Client, FHIR_JSON, FhirError, TokenRule, with_body};
+use crate::http::Request;
+
+/// Members of `meta` that a server sets (FHIR R4 §2.27.4; the last three are Medplum's).
+const OF_THE_SERVER: [&str; 5] = [
+    "versionId",
+    "lastUpdated",
+    "author",
+    "project",
+    "compartment",
+];
+
+#[derive(Deserialize)]
+struct Found<'a> {
+    #[serde(borrow, default)]
+    entry: Vec<FoundEntry<'a>>,
+}
+
+#[derive(Deserialize)]
+struct FoundEntry<'a> {
+    #[serde(borrow, default)]
+    resource: Option<&'a RawValue>,
+}
+
+/// The ordinals of the items that are on the server with the same content.
+///
+/// # Errors
+/// The server was not reached or does not let itself be read.
+pub async fn on_server(
+    client: &Client,
+    batch: &Batch,
+    kind: BundleKind,
+) -> Result<HashSet<u64>, FhirError> {
+    let items: Vec<_> = batch
+        .items
+        .iter()
+        .filter(|item| item.action == Action::Put)
+        .collect();
+    let mut same = HashSet::new();
+    if items.is_empty() {
+        return Ok(same);
+    }
+    let ours = |at: usize| std::str::from_utf8(batch.text_of(items[at])).unwrap_or_default();
+    if kind == BundleKind::None {
+        let request = Request::new(HttpMethod::GET, client.url(&items[0].url)?);
+        let answer = client.read(request, TokenRule::OwnOrigins).await?;
+        let theirs = String::from_utf8_lossy(&answer.body);
+        if answer.status.is_success() && is_same_resource(ours(0), &theirs) {
+            same.insert(items[0].ordinal);
+        }
+        return Ok(same);
+    }
+    let entries: Vec<String> = items
+        .iter()
+        .map(|item| {
+            format!(
+                r#"{{"request":{{"method":"GET","url":{}}}}}"#,
+                quoted(&item.url)
+            )
+        })
+        .collect();
+    let body = format!(
+        r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
+        entries.join(",")
+    );
+    let request = Request::new(HttpMethod::POST, client.profile.fhir_base.clone());
+    let answer = client
+        .read_once(
+            with_body(request, body.into(), FHIR_JSON),
+            TokenRule::OwnOrigins,
+        )
+        .await?;
+    let text = String::from_utf8_lossy(&answer.checked()?.body).into_owned();
+    // A server that answers otherwise has said nothing: all is written then.
+    let found: Found = serde_json::from_str(&text).unwrap_or(Found { entry: Vec::new() });
+    for (at, (item, entry)) in items.iter().zip(found.entry).enumerate() {
+        if entry
+            .resource
+            .is_some_and(|theirs| is_same_resource(ours(at), theirs.get()))
+        {
+            same.insert(item.ordinal);
+        }
+    }
+    Ok(same)
+}
+
+/// Whether two resources say the same, but for what a server adds to `meta`. Numbers are compared digit by digit.
+fn is_same_resource(ours: &str, theirs: &str) -> bool {
+    let (Some(ours), Some(theirs)) = (without_servers(ours), without_servers(theirs)) else {
+        return false;
+    };
+    is_same(&ours, &theirs)
+}
+
+fn without_servers(text: &str) -> Option<String> {
+    let mut resource = Object::parse(text).ok()?;
+    if let Some(meta) = resource.get("meta").map(str::to_owned) {
+        let mut meta = Object::parse(&meta).ok()?;
+        for name in OF_THE_SERVER {
+            meta.remove(name);
+        }
+        if meta.is_empty() {
+            resource.remove("meta");
+        } else {
+            resource.set("meta", meta.to_string());
+        }
+    }
+    Some(resource.to_string())
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.trim(), other.trim());
+    if one == other {
+        return true;
+    }
+    match (one.as_bytes().first(), other.as_bytes().first()) {
+        (Some(b'{'), Some(b'{')) => {
+            let (Ok(one), Ok(other)) = (members(one), members(other)) else {
+                return false;
+            };
+            one.len() == other.len()
+                && one.iter().all(|(name, value)| {
+                    other
+                        .get(name)
+                        .is_some_and(|theirs| is_same(value.get(), theirs.get()))
+                })
+        }
+        (Some(b'['), Some(b'[')) => {
+            let lists = serde_json::from_str::<Vec<&RawValue>>(one)
+                .ok()
+                .zip(serde_json::from_str::<Vec<&RawValue>>(other).ok());
+            lists.is_some_and(|(one, other)| {
+                one.len() == other.len()
+                    && one
+                        .iter()
+                        .zip(other)
+                        .all(|(one, other)| is_same(one.get(), other.get()))
+            })
+        }
+        (Some(b'"'), Some(b'"')) => {
+            let text = |raw| serde_json::from_str::<String>(raw).ok();
+            text(one).is_some_and(|one| Some(one) == text(other))
+        }
+        _ => false,
+    }
+}
+
+fn members(text: &str) -> Result<std::collections::HashMap<String, &RawValue>, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resources_are_the_same_whatever_the_order_and_what_the_server_adds() {
+        let ours = r#"{"resourceType":"Patient","id":"1","a":[1.00,{"b":"\u00e9","c":null}]}"#;
+        let theirs = r#"{ "id":"1", "meta":{"versionId":"2","lastUpdated":"x","project":"p"}, "a":[1.00, {"c":null,"b":"é"}], "resourceType":"Patient"}"#;
+        assert!(is_same_resource(ours, theirs));
+        for (old, new) in [
+            ("1.00", "1.0"),
+            ("\"1\"", "\"2\""),
+            ("null", "0"),
+            ("versionId", "source"),
+            ("\"c\":null,", ""),
+        ] {
+            assert!(
+                !is_same_resource(ours, &theirs.replacen(old, new, 1)),
+                "{old} {new}"
+            );
+        }
+    }
+}
