@@ -15,7 +15,7 @@ use crate::http::Network;
 use crate::output::{Color, Format, Output};
 use crate::profile::{Key, Settings};
 
-/// Connect to FHIR servers: sign in, read and write, export in bulk
+/// Connect to FHIR servers: sign in, read and write, export and import in bulk
 #[derive(Debug, Parser)]
 #[command(
     name = "medplum",
@@ -46,7 +46,7 @@ enum Command {
     Put(rest::write::PutArgs),
     Patch(rest::write::PatchArgs),
     Delete(rest::delete::DeleteArgs),
-    /// Export data in bulk
+    /// Export and import data in bulk
     #[command(subcommand)]
     Bulk(bulk::BulkCommand),
     /// Make and show the keys that jwt-assertion signs with

@@ -152,22 +152,28 @@ fn what_is_pointed_at_goes_first_whatever_the_files_and_their_order() {
 
 #[test]
 fn a_server_that_refuses_client_ids_stops_the_run_before_the_rest() {
-    let store = Store::with(Rules {
+    let rules = Rules {
         refuses_ids: true,
         ..Rules::default()
-    });
-    let medplum = Medplum::new();
+    };
+    let (store, medplum) = (Store::with(rules), Medplum::new());
     medplum.file("a.ndjson", patients(100));
-    let run = import(&medplum, &store, &["a.ndjson", "-o", "json"])
-        .fails(1)
-        .says("--method conditional");
-    assert_eq!(store.bundles().len(), 1);
-    let report = run.json();
-    assert_eq!(
-        (&report["refused"], &report["notSent"]),
-        (&json!(25), &json!(75))
-    );
-    assert!(!medplum.path("rejects.ndjson").exists());
+    for (bundle, refused, requests) in [("batch", 25, 1), ("none", 1, 1), ("transaction", 0, 1)] {
+        store.server.forget();
+        let run = import(
+            &medplum,
+            &store,
+            &["a.ndjson", "-o", "json", "--bundle", bundle],
+        );
+        let report = run.fails(1).says("--method conditional").json();
+        assert_eq!(store.server.requests().len(), requests, "{bundle}");
+        assert_eq!(
+            (&report["refused"], &report["notSent"]),
+            (&json!(refused), &json!(100 - refused)),
+            "{bundle}"
+        );
+        assert!(!medplum.path("rejects.ndjson").exists());
+    }
     // Nothing stands in the way of the other method.
     let lines =
         r#"{"resourceType":"Patient","id":"p","identifier":[{"system":"http://a","value":"1"}]}"#;

@@ -268,11 +268,11 @@ fn write(
 
 /// Finds by `identifier=system|value`.
 fn find(held: &Held, kind: &str, query: &str) -> Option<String> {
-    let query = query
-        .replace("%7C", "|")
-        .replace("%3A", ":")
-        .replace("%2F", "/");
+    // An escaped bar is a part of the value (FHIR R4 §3.1.1.4.1.7).
+    let query = query.replace("%5C%7C", "\u{1}").replace("%7C", "|");
+    let query = query.replace("%3A", ":").replace("%2F", "/");
     let (system, value) = query.strip_prefix("identifier=")?.split_once('|')?;
+    let value = value.replace('\u{1}', "|");
     let same = |text: &str| {
         let json: Value = serde_json::from_str(text).unwrap();
         json["identifier"].as_array().is_some_and(|all| {

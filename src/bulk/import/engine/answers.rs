@@ -43,12 +43,16 @@ impl Engine<'_> {
             Outcome::Broken(error) => self.broke(batch, error),
             Outcome::NotSent(error) => self.not_sent(batch, error),
             Outcome::Refused(refusal) => self.refused(batch, refusal),
-            Outcome::Fatal(error) => {
+            Outcome::Fatal(error @ ImportError::Strange(_)) => {
                 self.stop_with(error);
-                self.leave(
-                    &batch,
-                    "the run was stopped before the answer was understood",
-                )
+                self.leave(&batch, "its answer could not be understood")
+            }
+            Outcome::Fatal(error) => {
+                // No token, 401, a redirect: nothing was done.
+                self.stop_with(error);
+                self.ledger.not_sent(&batch)?;
+                self.again.push_front(batch);
+                Ok(())
             }
             Outcome::Abandoned => {
                 self.leave(&batch, "the run was interrupted before the answer came")
@@ -214,7 +218,9 @@ impl Engine<'_> {
 
     /// Sent, and no answer: again where that is safe, else unknown.
     fn broke(&mut self, mut batch: Batch, error: FhirError) -> Result<(), ImportError> {
-        if batch.may_be_repeated() && batch.attempts < self.client.http.network.retries {
+        let retries = self.client.http.network.retries;
+        let may_be_repeated = batch.may_be_repeated();
+        if may_be_repeated && batch.attempts < retries {
             batch.attempts += 1;
             self.again.push_back(batch);
             return Ok(());
@@ -224,6 +230,12 @@ impl Engine<'_> {
         if self.failures_in_row >= MOST_FAILURES {
             self.stop_with(ImportError::Stopped(error));
             return self.leave(&batch, &words);
+        }
+        if may_be_repeated && batch.attempts < retries + MOST_FAILURES {
+            // Is it this batch, or is the server gone? The others tell.
+            batch.attempts += 1;
+            self.again.push_back(batch);
+            return Ok(());
         }
         self.settle_all(
             &batch,

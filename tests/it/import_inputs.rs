@@ -1,0 +1,288 @@
+//! What `bulk import` reads: files of every kind, folders, an export's folder, stdin; and lines that are no resources.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::import::{ODD, import, patients};
+use crate::support::{Medplum, Run, Store};
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[track_caller]
+fn import_stdin(medplum: &Medplum, store: &Store, text: &str, args: &[&str]) -> Run {
+    let flags = store.flags();
+    let words = ["bulk", "import", "-"]
+        .iter()
+        .chain(args)
+        .map(|word| (*word).to_owned());
+    medplum.command(words.chain(flags)).stdin(text).run()
+}
+
+#[test]
+fn files_folders_patterns_and_packed_files_are_read() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let patient = |id: &str| format!("{{\"resourceType\":\"Patient\",\"id\":\"{id}\"}}");
+    medplum.file(
+        "a.ndjson.gz",
+        [gzip(&format!("{}\n", patient("a1"))), gzip(&patient("a2"))].concat(),
+    );
+    medplum.file(
+        "b.json",
+        "{\n  \"id\": \"b\",\n  \"resourceType\": \"Patient\"\n}\n",
+    );
+    medplum.file("c/2.ndjson", patient("c2"));
+    medplum.file("c/1.json.gz", gzip(&patient("c1")));
+    medplum.file("c/.hidden.ndjson", "no");
+    medplum.file("c/readme.txt", "no");
+    medplum.file("d-1.ndjson", format!("\u{feff}{}", patient("d1")));
+    medplum.file("d-2.ndjson", patient("d2"));
+    let report = import(
+        &medplum,
+        &store,
+        &["a.ndjson.gz", "b.json", "c", "d-*.ndjson", "-o", "json"],
+    )
+    .ok()
+    .json();
+    let names: Vec<String> = ["a1", "a2", "b", "c1", "c2", "d1", "d2"]
+        .iter()
+        .map(|id| format!("Patient/{id}"))
+        .collect();
+    assert_eq!(store.names(), names);
+    assert_eq!(report["files"], 6);
+    assert!(store.text("Patient/b").contains("\n  \"id\": \"b\""));
+    for missing in ["e.ndjson", "e-*.ndjson", "bin"] {
+        std::fs::create_dir_all(medplum.path("bin")).unwrap();
+        let _ = import(&medplum, &store, &[missing]).fails(2).says(missing);
+    }
+}
+
+#[test]
+fn the_folder_of_an_export_is_imported_with_its_deletions_last() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file(
+        "gone.ndjson",
+        concat!(
+            r#"{"resourceType":"Patient","id":"x"}"#,
+            "\n",
+            r#"{"resourceType":"Observation","id":"x","subject":{"reference":"Patient/x"}}"#
+        ),
+    );
+    let _ = import(&medplum, &store, &["gone.ndjson"]).ok();
+    let delete = |url: &str| {
+        format!(
+            r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"request":{{"method":"DELETE","url":"{url}"}}}}]}}"#
+        )
+    };
+    medplum.file("out/1.Patient.ndjson", patients(3));
+    medplum.file(
+        "out/deleted/1.Bundle.ndjson",
+        format!(
+            "{}\n{}\n{}\n",
+            delete("Patient/x"),
+            delete("Observation/x"),
+            delete("Patient/never")
+        ),
+    );
+    medplum.file(
+        "out/errors/1.OperationOutcome.ndjson",
+        r#"{"resourceType":"OperationOutcome"}"#,
+    );
+    medplum.file("out/.medplum-export/job.json", "{}");
+    medplum.file("out/log.ndjson", r#"{"eventId":"kickoff"}"#);
+    store.server.forget();
+    let report = import(&medplum, &store, &["out", "-o", "json"]).ok().json();
+    assert_eq!(
+        (&report["created"], &report["deleted"], &report["unchanged"]),
+        (&json!(3), &json!(2), &json!(1))
+    );
+    assert_eq!(store.names(), ["Patient/p1", "Patient/p2", "Patient/p3"]);
+    // What points at another goes before it.
+    let lines: Vec<String> = store.bundles().concat();
+    assert_eq!(
+        lines[3..],
+        [
+            "DELETE Observation/x",
+            "DELETE Patient/x",
+            "DELETE Patient/never"
+        ]
+    );
+    // With a manifest, what it lists counts.
+    medplum.file("out/manifest.json", r#"{"output":[{"type":"Patient","url":"http://x","path":"1.Patient.ndjson"}],"deleted":[]}"#);
+    let report = import(&medplum, &store, &["out", "-o", "json"]).ok().json();
+    assert_eq!(
+        (&report["files"], &report["resources"]),
+        (&json!(1), &json!(3))
+    );
+    std::fs::remove_file(medplum.path("out/1.Patient.ndjson")).unwrap();
+    let _ = import(&medplum, &store, &["out"])
+        .fails(2)
+        .says("1.Patient.ndjson, which is not there");
+}
+
+#[test]
+fn a_deletion_that_is_refused_can_be_tried_again() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    store.server.guard(|request| {
+        let entry = json!({"response": {"status": "409 Conflict"}});
+        let answer = json!({"resourceType": "Bundle", "type": "batch-response", "entry": [entry]});
+        request
+            .text()
+            .contains("DELETE")
+            .then(|| crate::support::Answer::json(200, answer.to_string()))
+    });
+    let line = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}}]}"#;
+    medplum.file("a.ndjson", line);
+    let _ = import(&medplum, &store, &["a.ndjson"]).fails(5);
+    assert_eq!(medplum.read("rejects.ndjson"), format!("{line}\n"));
+}
+
+#[test]
+fn stdin_goes_as_it_comes() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let text = format!(
+        "{}\n{ODD}",
+        r#"{"resourceType":"Patient","id":"p","link":[{"other":{"reference":"urn:uuid:11111111-2222-3333-4444-555555555555"}}]}"#
+    );
+    let report = import_stdin(&medplum, &store, &text, &["-o", "json"])
+        .ok()
+        .says("1 references are urn:uuid")
+        .json();
+    assert_eq!(
+        (&report["files"], &report["created"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(store.bundles(), [["PUT Patient/p", "PUT Observation/odd"]]);
+    assert_eq!(store.text("Observation/odd"), ODD);
+    let _ = import_stdin(&medplum, &store, &text, &["--order", "auto"])
+        .fails(2)
+        .says("--order given");
+    let _ = import_stdin(&medplum, &store, &text, &["--resume"])
+        .fails(2)
+        .says("stdin");
+}
+
+#[test]
+fn what_a_stopped_import_from_stdin_did_not_send_is_counted() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    store
+        .server
+        .guard(|_| Some(crate::support::Answer::empty(403)));
+    let report = import_stdin(&medplum, &store, &patients(1000), &["-o", "json"])
+        .fails(3)
+        .json();
+    assert_eq!(
+        (&report["notSent"], &report["resources"]),
+        (&json!(1000), &json!(1000))
+    );
+}
+
+#[test]
+fn the_entries_of_a_bundle_find_each_other_by_their_full_urls() {
+    let medplum = Medplum::new();
+    let (patient, observation) = (
+        "aaaaaaaa-2222-3333-4444-555555555555",
+        "bbbbbbbb-2222-3333-4444-555555555555",
+    );
+    let bundle = format!(
+        r#"{{"resourceType":"Bundle","type":"transaction","entry":[
+          {{"fullUrl":"urn:uuid:{observation}","resource":{{"resourceType":"Observation","valueQuantity":{{"value":1.00}},"subject":{{"reference":"urn:uuid:{patient}"}}}},"request":{{"method":"POST","url":"Observation"}}}},
+          {{"fullUrl":"urn:uuid:{patient}","resource":{{"resourceType":"Patient","id":"{patient}"}}}},
+          {{"resource":{{"resourceType":"OperationOutcome"}},"search":{{"mode":"outcome"}}}}]}}"#
+    );
+    medplum.file("b.json", bundle);
+    let put = Store::open();
+    let _ = import(&medplum, &put, &["b.json"]).ok();
+    assert_eq!(
+        put.names(),
+        [
+            format!("Observation/{observation}"),
+            format!("Patient/{patient}")
+        ]
+    );
+    let text = put.text(&format!("Observation/{observation}"));
+    assert!(
+        text.contains(&format!(r#""reference":"Patient/{patient}""#)) && text.contains("1.00"),
+        "{text}"
+    );
+    // With ids that the server gives, references follow them.
+    let post = Store::open();
+    let _ = import(&medplum, &post, &["b.json", "--method", "post"]).ok();
+    assert_eq!(post.names(), ["Observation/new-2", "Patient/new-1"]);
+    assert!(
+        post.text("Observation/new-2")
+            .contains(r#""reference":"Patient/new-1""#)
+    );
+}
+
+#[test]
+fn lines_that_are_no_resources_are_refused_here_and_the_rest_goes() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let mut text = patients(3).into_bytes();
+    text.extend(b"{\"resourceType\":\"Patient\",\"id\":\"x\"\n{\"id\":\"no-type\"}\n\xff\xfe\n[1]\n{\"resourceType\":\"Patient\"}\n");
+    text.extend(patients(1).replace("p1", "last").into_bytes());
+    medplum.file("a.ndjson", text);
+    let run = import(&medplum, &store, &["a.ndjson", "-o", "json"]).fails(5);
+    let report = run.json();
+    assert_eq!(
+        (&report["created"], &report["refused"]),
+        (&json!(4), &json!(5))
+    );
+    let outcomes: Vec<Value> = medplum
+        .read("rejects.outcomes.ndjson")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut lines: Vec<u64> = outcomes
+        .iter()
+        .map(|outcome| outcome["line"].as_u64().unwrap())
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [4, 5, 6, 7, 8]);
+    let rejects = std::fs::read(medplum.path("rejects.ndjson")).unwrap();
+    assert!(
+        rejects.windows(2).any(|bytes| bytes == b"\xff\xfe"),
+        "bytes are kept"
+    );
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_told_before_anything_is_sent() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let packed = gzip(&patients(1000));
+    medplum.file("a.ndjson.gz", &packed[..packed.len() / 2]);
+    let _ = import(&medplum, &store, &["a.ndjson.gz"])
+        .fails(2)
+        .says("a.ndjson.gz");
+    medplum.file("b.json", r#"{"resourceType":"Bundle","type":"batch","entry":[{"resource":{"resourceType":"Patient","id":"1"}},"#);
+    let _ = import(&medplum, &store, &["b.json"])
+        .fails(2)
+        .says("cut short");
+    assert!(store.server.requests().is_empty());
+    assert!(!medplum.path(".medplum-import/request.json").exists());
+}
+
+#[test]
+fn a_dry_run_counts_and_sends_nothing() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", format!("{ODD}\n{}", patients(30)));
+    let report = import(&medplum, &store, &["a.ndjson", "--dry-run", "-o", "json"])
+        .ok()
+        .json();
+    assert_eq!(
+        (&report["notSent"], &report["types"][0]["type"]),
+        (&json!(31), &json!("Patient"))
+    );
+    assert!(store.server.requests().is_empty() && !medplum.path(".medplum-import").exists());
+    medplum.file("a.ndjson", "{}");
+    let _ = import(&medplum, &store, &["a.ndjson", "--dry-run"])
+        .fails(5)
+        .says("no resourceType");
+    assert!(!medplum.path("rejects.ndjson").exists());
+}

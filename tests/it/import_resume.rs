@@ -1,0 +1,241 @@
+//! `bulk import` that ends early: what is kept, and what `--resume` does with it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::import::{import, patients};
+use crate::support::medplum::tree;
+use crate::support::store::Rules;
+use crate::support::{Answer, Medplum, Store};
+
+/// A server that is silent from its `after`th Bundle on, until told otherwise.
+fn silent_after(store: &Store, after: usize) -> Arc<AtomicBool> {
+    let (seen, silent) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(true)));
+    let asked = Arc::clone(&silent);
+    store.server.guard(move |_| {
+        let is_late = seen.fetch_add(1, Ordering::SeqCst) >= after;
+        (is_late && asked.load(Ordering::SeqCst)).then(Answer::silence)
+    });
+    silent
+}
+
+fn start(medplum: &Medplum, store: &Store, args: &[&str]) -> crate::support::run::Running {
+    let flags = store.flags();
+    let words = ["bulk", "import"]
+        .iter()
+        .chain(args)
+        .map(|word| (*word).to_owned());
+    medplum.spawn(words.chain(flags))
+}
+
+fn wait_for_bundles(store: &Store, count: usize) {
+    while store.bundles().len() < count {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_killed_import_goes_on_and_loses_and_doubles_nothing() {
+    let store = Store::with(Rules {
+        refused: ["Patient/p3".to_owned(), "Patient/p290".to_owned()].into(),
+        ..Rules::default()
+    });
+    let medplum = Medplum::new();
+    medplum.file("a.ndjson", patients(300));
+    let silent = silent_after(&store, 5);
+    let running = start(&medplum, &store, &["a.ndjson", "--parallel", "2"]);
+    wait_for_bundles(&store, 7);
+    running.kill();
+    let _ = running.finish();
+    silent.store(false, Ordering::SeqCst);
+    let _ = import(&medplum, &store, &["a.ndjson"])
+        .fails(2)
+        .says("--resume");
+    let run = import(&medplum, &store, &["a.ndjson", "--resume", "-o", "json"]).fails(5);
+    let report = run.json();
+    assert_eq!(
+        (&report["created"], &report["refused"], &report["resources"]),
+        (&json!(298), &json!(2), &json!(300))
+    );
+    assert!(store.writes().values().all(|writes| *writes == 1));
+    assert_eq!(medplum.read("rejects.ndjson").lines().count(), 2);
+    assert_eq!(medplum.read("rejects.outcomes.ndjson").lines().count(), 2);
+    // Once more says the same, and sends nothing.
+    store.server.forget();
+    let again = import(&medplum, &store, &["a.ndjson", "--resume", "-o", "json"])
+        .fails(5)
+        .says("finished before")
+        .json();
+    assert_eq!(again["created"], 298);
+    assert!(store.bundles().is_empty());
+}
+
+#[test]
+fn a_killed_import_by_post_reports_what_is_unknown_and_never_sends_it_twice() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(200));
+    let silent = silent_after(&store, 3);
+    let args = ["a.ndjson", "--parallel", "2", "--method", "post"];
+    let running = start(&medplum, &store, &args);
+    wait_for_bundles(&store, 5);
+    running.kill();
+    let _ = running.finish();
+    silent.store(false, Ordering::SeqCst);
+    let args = [&args[..], &["--resume", "-o", "json"]].concat();
+    let report = import(&medplum, &store, &args).fails(5).json();
+    assert_eq!(
+        (&report["created"], &report["unknown"], &report["resources"]),
+        (&json!(150), &json!(50), &json!(200))
+    );
+    // Each line went out once, the silent ones too.
+    let mut ids: Vec<Value> = store
+        .server
+        .requests_to("/fhir/R4")
+        .iter()
+        .flat_map(|request| {
+            let entries = request.json()["entry"].as_array().unwrap().clone();
+            entries
+                .into_iter()
+                .map(|entry| entry["resource"]["id"].clone())
+        })
+        .collect();
+    assert_eq!(ids.len(), 200);
+    ids.sort_by_key(Value::to_string);
+    ids.dedup();
+    assert_eq!(ids.len(), 200);
+    assert_eq!(medplum.read("rejects.ndjson").lines().count(), 50);
+}
+
+#[test]
+fn ctrl_c_keeps_the_state_and_says_how_to_go_on() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(300));
+    let silent = silent_after(&store, 2);
+    let running = start(&medplum, &store, &["a.ndjson", "-o", "json"]);
+    wait_for_bundles(&store, 4);
+    running.interrupt();
+    let run = running.finish().fails(130).says("--resume");
+    let report = run.json();
+    assert_eq!(report["created"], 50);
+    assert_eq!(
+        report["notSent"].as_u64().unwrap() + report["unknown"].as_u64().unwrap(),
+        250
+    );
+    silent.store(false, Ordering::SeqCst);
+    let report = import(&medplum, &store, &["a.ndjson", "--resume", "-o", "json"])
+        .ok()
+        .json();
+    assert_eq!(
+        (&report["created"], &report["resources"]),
+        (&json!(300), &json!(300))
+    );
+}
+
+#[test]
+fn a_server_that_is_gone_ends_the_run_and_a_resume_finishes_it() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(300));
+    let (seen, gone) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(true)));
+    let asked = Arc::clone(&gone);
+    store.server.guard(move |_| {
+        let is_late = seen.fetch_add(1, Ordering::SeqCst) >= 4;
+        (is_late && asked.load(Ordering::SeqCst)).then(Answer::reset)
+    });
+    let args = ["a.ndjson", "-o", "json", "--retries", "1"];
+    let run = import(&medplum, &store, &args).fails(6).says("--resume");
+    let report = run.json();
+    assert_eq!(report["created"], 100);
+    assert_eq!(report["resources"], 300);
+    gone.store(false, Ordering::SeqCst);
+    let report = import(&medplum, &store, &["a.ndjson", "-o", "json", "--resume"])
+        .ok()
+        .json();
+    assert_eq!(
+        (&report["created"], &report["unknown"]),
+        (&json!(300), &json!(0))
+    );
+}
+
+#[test]
+fn a_second_process_is_told_and_changes_nothing() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(100));
+    let silent = silent_after(&store, 1);
+    let running = start(&medplum, &store, &["a.ndjson"]);
+    wait_for_bundles(&store, 2);
+    let before = tree(&medplum.path(""));
+    for flag in ["--resume", "--restart"] {
+        let _ = import(&medplum, &store, &["a.ndjson", flag])
+            .fails(2)
+            .says("another process");
+    }
+    assert_eq!(tree(&medplum.path("")), before);
+    silent.store(false, Ordering::SeqCst);
+    running.kill();
+    let _ = running.finish();
+    let _ = import(&medplum, &store, &["a.ndjson", "--resume"]).ok();
+    assert_eq!(store.names().len(), 100);
+}
+
+#[test]
+fn another_request_is_not_taken_for_the_one_that_is_unfinished() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(100));
+    let silent = silent_after(&store, 1);
+    let running = start(&medplum, &store, &["a.ndjson"]);
+    wait_for_bundles(&store, 2);
+    running.kill();
+    let _ = running.finish();
+    silent.store(false, Ordering::SeqCst);
+    store.server.forget();
+    let _ = import(
+        &medplum,
+        &store,
+        &["a.ndjson", "--resume", "--method", "post"],
+    )
+    .fails(2)
+    .says("--method was `put`");
+    medplum.file("b.ndjson", patients(1));
+    let _ = import(&medplum, &store, &["b.ndjson", "--resume"])
+        .fails(2)
+        .says("a.ndjson");
+    medplum.file("a.ndjson", patients(101));
+    let _ = import(&medplum, &store, &["a.ndjson", "--resume"])
+        .fails(2)
+        .says("has changed");
+    assert!(store.bundles().is_empty());
+    let _ = import(&medplum, &store, &["a.ndjson", "--restart"]).ok();
+    assert_eq!(store.names().len(), 101);
+}
+
+#[test]
+fn what_an_import_keeps_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let store = Store::with(Rules {
+        refused: ["Patient/p3".to_owned()].into(),
+        ..Rules::default()
+    });
+    let medplum = Medplum::new();
+    medplum.file("a.ndjson", patients(100));
+    let _silent = silent_after(&store, 1);
+    let running = start(&medplum, &store, &["a.ndjson"]);
+    wait_for_bundles(&store, 2);
+    let mode = |name: &str| {
+        std::fs::metadata(medplum.path(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(mode(".medplum-import"), 0o700);
+    for name in ["request.json", "journal.ndjson", "lock"] {
+        assert_eq!(mode(&format!(".medplum-import/{name}")), 0o600, "{name}");
+    }
+    for name in ["rejects.ndjson", "rejects.outcomes.ndjson"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    running.kill();
+    let _ = running.finish();
+}
