@@ -239,3 +239,115 @@ fn what_an_import_keeps_is_private() {
     running.kill();
     let _ = running.finish();
 }
+
+#[test]
+fn what_a_kill_left_half_written_is_cut_off() {
+    let store = Store::with(Rules {
+        refused: ["Patient/p3".to_owned(), "Patient/p90".to_owned()].into(),
+        ..Rules::default()
+    });
+    let medplum = Medplum::new();
+    medplum.file("a.ndjson", patients(100));
+    let silent = silent_after(&store, 1);
+    let running = start(&medplum, &store, &["a.ndjson"]);
+    wait_for_bundles(&store, 2);
+    running.kill();
+    let _ = running.finish();
+    // A line that no journal counts, and a journal's line that has no end.
+    for (name, text) in [
+        (
+            "rejects.ndjson",
+            "{\"resourceType\":\"Patient\",\"id\":\"p90\"}\n",
+        ),
+        ("rejects.outcomes.ndjson", "{\"file\":\"a.ndj"),
+        (
+            ".medplum-import/journal.ndjson",
+            "{\"d\":[[25,75]],\"t\":{\"Pat",
+        ),
+    ] {
+        medplum.file(name, medplum.read(name) + text);
+    }
+    silent.store(false, Ordering::SeqCst);
+    let report = import(&medplum, &store, &["a.ndjson", "--resume", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(
+        (&report["created"], &report["refused"]),
+        (&json!(98), &json!(2))
+    );
+    let rejects = medplum.read("rejects.ndjson");
+    assert_eq!(rejects.lines().count(), 2, "{rejects}");
+    assert_eq!(medplum.read("rejects.outcomes.ndjson").lines().count(), 2);
+}
+
+#[test]
+fn rejects_that_are_tried_again_stay_until_all_are_settled() {
+    let store = Store::with(Rules {
+        refused: ["Patient/p30".to_owned()].into(),
+        ..Rules::default()
+    });
+    let medplum = Medplum::new();
+    let before = patients(100);
+    medplum.file("rejects.ndjson", &before);
+    // A file of that name that no import wrote is not replaced.
+    let _ = import(&medplum, &store, &["rejects.ndjson"])
+        .fails(2)
+        .says("--rejects");
+    medplum.file("rejects.outcomes.ndjson", "{}\n");
+    let silent = silent_after(&store, 2);
+    let running = start(&medplum, &store, &["rejects.ndjson"]);
+    wait_for_bundles(&store, 3);
+    running.kill();
+    let _ = running.finish();
+    assert_eq!(medplum.read("rejects.ndjson"), before);
+    silent.store(false, Ordering::SeqCst);
+    let report = import(
+        &medplum,
+        &store,
+        &["rejects.ndjson", "--resume", "-o", "json"],
+    )
+    .fails(5)
+    .json();
+    assert_eq!(
+        (&report["created"], &report["refused"]),
+        (&json!(99), &json!(1))
+    );
+    assert_eq!(
+        medplum.read("rejects.ndjson"),
+        "{\"resourceType\":\"Patient\",\"id\":\"p30\"}\n"
+    );
+    assert_eq!(medplum.read("rejects.outcomes.ndjson").lines().count(), 1);
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_a_resume_finishes_it() {
+    let store = Store::with(Rules {
+        refused: (1..=90)
+            .map(|number| format!("Patient/p{number}"))
+            .collect(),
+        ..Rules::default()
+    });
+    let medplum = Medplum::new();
+    medplum.file("a.ndjson", patients(100));
+    let flags = store.flags();
+    let words = ["bulk", "import", "a.ndjson"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(flags);
+    let _ = medplum
+        .command(words)
+        .file_size_limit(6000)
+        .run()
+        .fails(1)
+        .says("make room")
+        .says("--resume");
+    let report = import(&medplum, &store, &["a.ndjson", "--resume", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(
+        (&report["created"], &report["refused"]),
+        (&json!(10), &json!(90))
+    );
+    assert_eq!(medplum.read("rejects.ndjson").lines().count(), 90);
+    assert_eq!(medplum.read("rejects.outcomes.ndjson").lines().count(), 90);
+}
