@@ -16,21 +16,26 @@ def build():
     subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
 
 
-def run(command, env=None, cwd=None):
-    """One run: seconds. The output goes nowhere; a failure ends the benchmark."""
+def run(command, env=None, cwd=None, may_fail=False):
+    """One run: seconds. The output goes nowhere; a failure ends the benchmark, or with `may_fail` is what is returned."""
     start = time.perf_counter()
     done = subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     seconds = time.perf_counter() - start
     if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stderr.decode(errors='replace')}")
+        words = done.stderr.decode(errors="replace").strip()
+        if may_fail:
+            return f"exit code {done.returncode} after {seconds:.1f} s: {words[-300:]}"
+        sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{words}")
     return seconds
 
 
-def usage(command, env=None, cwd=None):
-    """One run under GNU time: seconds, processor seconds, peak megabytes. (A child of Python would be charged with
-    Python's own memory.)"""
+def usage(command, env=None, cwd=None, may_fail=False):
+    """One run under GNU time: seconds, processor seconds, peak megabytes; with `may_fail` words when it failed. (A child of
+    Python would be charged with Python's own memory.)"""
     with tempfile.NamedTemporaryFile("r") as report:
-        run(["/usr/bin/time", "-f", "%e %U %S %M", "-o", report.name, *command], env, cwd)
+        ended = run(["/usr/bin/time", "-f", "%e %U %S %M", "-o", report.name, *command], env, cwd, may_fail)
+        if isinstance(ended, str):
+            return ended
         wall, user, system, kilobytes = report.read().split()[-4:]
     return float(wall), float(user) + float(system), int(kilobytes) / 1024
 
