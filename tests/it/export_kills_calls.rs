@@ -27,12 +27,22 @@ fn victim() -> Victim {
 
 #[test]
 fn an_export_that_is_killed_between_any_two_changes_of_the_disk_ends_whole() {
+    let whole = victim().undisturbed();
+    sweep(|calls, number| survives(calls, number, &whole));
+}
+
+#[test]
+fn a_replacement_that_is_killed_between_any_two_changes_of_the_disk_loses_no_file() {
+    sweep(replaces);
+}
+
+/// Kills before every call of every kind, as long as `survives` says that such a call was made.
+fn sweep(survives: impl Fn(&str, usize) -> bool + Sync) {
     let found = Command::new("strace").arg("-V").output();
     assert!(
         found.is_ok(),
         "strace is missing: run tests/run, or apt-get install strace"
     );
-    let whole = victim().undisturbed();
     let (left, kills) = (Mutex::new(CALLS.to_vec()), Mutex::new(0));
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -41,9 +51,7 @@ fn an_export_that_is_killed_between_any_two_changes_of_the_disk_ends_whole() {
                     let Some(calls) = left.lock().unwrap().pop() else {
                         return;
                     };
-                    let number = (1..MOST)
-                        .find(|number| !survives(calls, *number, &whole))
-                        .unwrap();
+                    let number = (1..MOST).find(|number| !survives(calls, *number)).unwrap();
                     *kills.lock().unwrap() += number - 1;
                     eprintln!("{} kills before {calls}", number - 1);
                 }
@@ -78,6 +86,50 @@ fn survives(calls: &str, number: usize, whole: &Files) -> bool {
     assert!(run.code == 0 || finished, "{at}\n{run}");
     let _ = victim.assert_unharmed(&there, whole, &run);
     victim.assert_complete(whole, &run);
+    true
+}
+
+/// Kills an export that replaces a finished one. Every file is the old one or the new one at any time, and in the end
+/// all are new and those that only the old export had are gone.
+fn replaces(calls: &str, number: usize) -> bool {
+    let victim = victim();
+    let _ = victim.command(&[]).run().ok();
+    let old = victim.bulk.files();
+    let new = victim.renewed();
+    let args = &["--overwrite"];
+    let run = victim.command(args).killed_before_call(calls, number).run();
+    if run.code == 0 {
+        return false;
+    }
+    let at = format!("before {calls} number {number}");
+    assert_eq!(run.code, 137, "{at}\n{run}");
+    let now = victim.bulk.files();
+    for (name, _) in new
+        .iter()
+        .filter(|(name, _)| old.iter().any(|(other, _)| other == name))
+    {
+        assert!(
+            now.iter().any(|(other, _)| other == name),
+            "{at}: {name} is gone\n{run}"
+        );
+    }
+    for file in now.iter().filter(|(name, _)| !name.starts_with('.')) {
+        assert!(
+            old.contains(file) || new.contains(file),
+            "{at}: {} is neither\n{run}",
+            file.0
+        );
+    }
+    let mut run = again(&victim, args);
+    if run.code == 1 && run.stderr.contains("--restart") {
+        run = again(&victim, &["--overwrite", "--restart"]);
+    }
+    assert_eq!(run.code, 0, "{at}\n{run}");
+    assert!(
+        victim.bulk.files() == new,
+        "{at}: {:?}\n{run}",
+        victim.bulk.names()
+    );
     true
 }
 

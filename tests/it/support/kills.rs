@@ -111,6 +111,27 @@ impl Victim {
         self.bulk.files_in("whole")
     }
 
+    /// The server has a new job, with other patients: what an export of it leaves.
+    pub fn renewed(&self) -> Files {
+        for target in self.shared.files.keys() {
+            let number = target.replace("/files/", "");
+            let line = json!({"resourceType": "Patient", "id": format!("{number}-new")});
+            let answer = ndjson(format!("{line}\n"));
+            self.bulk.server.on("GET", target, answer);
+        }
+        self.bulk.manifest(|manifest| {
+            let files = manifest["output"].as_array_mut().unwrap();
+            files
+                .iter_mut()
+                .for_each(|file| file["type"] = json!("Patient"));
+            (manifest["link"], manifest["deleted"], manifest["error"]) =
+                (json!([]), json!([]), json!([]));
+        });
+        let args = ["bulk", "export", "-p", "site", "-d", "renewed", "--keep"];
+        let _ = self.bulk.medplum.run(args).ok();
+        self.bulk.files_in("renewed")
+    }
+
     /// The export of which all is about.
     pub fn command(&self, args: &[&str]) -> Invocation<'_> {
         let args = [&["--parallel", "3"], args].concat();
@@ -138,7 +159,7 @@ impl Victim {
         self.shared.kick_offs.load(Ordering::SeqCst)
     }
 
-    /// How often the job was deleted at the server.
+    /// How often the job of the last kick-off was deleted at the server.
     pub fn deletes(&self) -> usize {
         self.shared.deletes.load(Ordering::SeqCst)
     }
@@ -223,6 +244,7 @@ impl Shared {
         };
         if step == Step::KickOff {
             self.kick_offs.fetch_add(1, Ordering::SeqCst);
+            self.deletes.store(0, Ordering::SeqCst);
         }
         let reply = self.reply(step);
         if reply.is_some() {
@@ -239,7 +261,8 @@ impl Shared {
                 let half = answer.length() / 2;
                 Some(answer.stall_at(half))
             }
-            _ if self.deletes.load(Ordering::SeqCst) > 0 && step != Step::Delete => {
+            _ if step == Step::Delete => Some(Answer::empty(202)),
+            _ if self.deletes.load(Ordering::SeqCst) > 0 => {
                 Some(Answer::outcome(404, "not-found", "the job was deleted"))
             }
             _ => None,
