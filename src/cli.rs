@@ -13,7 +13,7 @@ use crate::context::{Context, Globals};
 use crate::exit;
 use crate::http::Network;
 use crate::output::{Color, Format, Output};
-use crate::profile::{Key, Settings};
+use crate::profile::{CommandLine, Key, Settings};
 
 /// Connect to FHIR servers: sign in, read and write, export and import in bulk
 #[derive(Debug, Parser)]
@@ -109,6 +109,20 @@ struct ServerArgs {
         conflicts_with = "client_secret"
     )]
     client_secret_file: Option<String>,
+    /// Program that prints the client secret, with its arguments in one text; run without a shell, and only when a
+    /// token is asked for
+    ///
+    /// Quotes keep a word with spaces together: --client-secret-command 'op read "op://Team vault/epic/secret"'.
+    /// A text that begins with [ is a JSON array of strings. It has 30 seconds, and stdin at a terminal. From a .env
+    /// file it is not taken.
+    #[arg(
+        long,
+        global = true,
+        value_name = "COMMAND",
+        conflicts_with_all = ["client_secret", "client_secret_file"],
+        hide_short_help = true
+    )]
+    client_secret_command: Option<CommandLine>,
     /// Where the secret goes in token requests: header, post [default: header]
     #[arg(long, global = true, value_name = "WHERE", hide_short_help = true)]
     client_auth: Option<String>,
@@ -271,6 +285,9 @@ impl GlobalArgs {
             }
             secret = Some(text);
         }
+        let secret_command = server
+            .client_secret_command
+            .map(|command| command.absolute().to_string());
         let trust_origin = (!server.trust_origin.is_empty()).then(|| server.trust_origin.join(" "));
         let absolute = |path: Option<String>| {
             path.map(|path| {
@@ -287,6 +304,7 @@ impl GlobalArgs {
             (Key::ClientId, server.client_id),
             (Key::ClientSecret, secret),
             (Key::ClientSecretFile, absolute(secret_file)),
+            (Key::ClientSecretCommand, secret_command),
             (Key::ClientAuth, server.client_auth),
             (Key::AccessToken, server.access_token),
             (Key::PrivateKeyPath, absolute(server.private_key_path)),
@@ -329,22 +347,28 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
         return completions::run(&output, args, &mut Cli::command());
     }
     let context = Context::new(cli.global.into_globals()?, output)?;
-    match cli.command {
-        Command::Profile(command) => profile::run(&context, command),
-        Command::Login(args) => login::run(&context, args).await,
-        Command::Logout(args) => logout::run(&context, args).await,
-        Command::Whoami(args) => whoami::run(&context, args).await,
-        Command::Token(args) => token::run(&context, args).await,
-        Command::Get(args) => rest::get::run(&context, args).await,
-        Command::Post(args) => rest::write::post(&context, args).await,
-        Command::Put(args) => rest::write::put(&context, args).await,
-        Command::Patch(args) => rest::write::patch(&context, args).await,
-        Command::Delete(args) => rest::delete::run(&context, args).await,
-        Command::Bulk(command) => bulk::run(&context, command).await,
-        Command::Keys(command) => keys::run(&context, command),
-        Command::Sandbox(args) => sandbox::run(&context, args).await,
-        Command::Demo(args) => demo::run(&context, args).await,
-        Command::AuthHelp(args) => auth_help::run(&context, args),
+    let result = run_in(&context, cli.command).await;
+    context.say_mended();
+    result
+}
+
+async fn run_in(context: &Context, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Profile(command) => profile::run(context, command),
+        Command::Login(args) => login::run(context, args).await,
+        Command::Logout(args) => logout::run(context, args).await,
+        Command::Whoami(args) => whoami::run(context, args).await,
+        Command::Token(args) => token::run(context, args).await,
+        Command::Get(args) => rest::get::run(context, args).await,
+        Command::Post(args) => rest::write::post(context, args).await,
+        Command::Put(args) => rest::write::put(context, args).await,
+        Command::Patch(args) => rest::write::patch(context, args).await,
+        Command::Delete(args) => rest::delete::run(context, args).await,
+        Command::Bulk(command) => bulk::run(context, command).await,
+        Command::Keys(command) => keys::run(context, command),
+        Command::Sandbox(args) => sandbox::run(context, args).await,
+        Command::Demo(args) => demo::run(context, args).await,
+        Command::AuthHelp(args) => auth_help::run(context, args),
         Command::Completions(_) => Ok(()),
     }
 }

@@ -99,6 +99,7 @@ impl Context {
         may_be_new: bool,
     ) -> Result<(Profile, Option<ProfileFile>), ProfileError> {
         let file = self.store.read(name)?;
+        self.say_mended();
         let exists = file.as_ref().is_some_and(ProfileFile::has_options);
         if !exists && name != DEFAULT_NAME && !may_be_new {
             return Err(ProfileError::Unknown(name.to_owned()));
@@ -110,6 +111,21 @@ impl Context {
             env_file: self.env_file.settings.clone(),
         };
         Ok((resolve::resolve(name, &layers)?, file))
+    }
+
+    /// Tells of profiles that others could read, each once.
+    pub fn say_mended(&self) {
+        for mended in self.store.take_mended() {
+            let path = mended.path.display();
+            self.output.note(&match mended.problem {
+                None => format!(
+                    "Other users of this machine could read {path}; now only you can. Secrets in it may be known."
+                ),
+                Some(problem) => format!(
+                    "Other users of this machine can read {path}, and that cannot be changed: {problem}"
+                ),
+            });
+        }
     }
 
     /// Where passphrases come from for keys that no profile names.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::auth::AuthError;
 use crate::auth::browser::BrowserError;
 use crate::auth::keys::KeyError;
+use crate::auth::secret_command::SecretCommandError;
 use crate::bulk::BulkError;
 use crate::bulk::import::ImportError;
 use crate::fhir::FhirError;
@@ -266,9 +267,27 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
             _ => (NOT_ALLOWED, Some("check client id, client secret, scope and --token-url".into())),
         },
         AuthError::Key(error) => of_key(error),
+        AuthError::SecretCommand(error) => of_secret_command(error),
         AuthError::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url or --authorize-url".into())),
         AuthError::NotStored(error) | AuthError::Profile(error) => of_profile(error),
         AuthError::Http(error) => of_http(error),
+    }
+}
+
+fn of_secret_command(error: &SecretCommandError) -> (u8, Option<String>) {
+    match error {
+        SecretCommandError::NotStarted { .. } => (
+            USAGE,
+            Some("no shell reads --client-secret-command: name a program and its arguments, quoted where they hold spaces".into()),
+        ),
+        SecretCommandError::Failed { .. } | SecretCommandError::BadOutput { .. } => (
+            NOT_ALLOWED,
+            Some("run the command by itself: it must print the client secret, and nothing else, on stdout".into()),
+        ),
+        SecretCommandError::TooLong { .. } => (
+            NETWORK,
+            Some("a program that waits for a person gets stdin only at a terminal".into()),
+        ),
     }
 }
 
@@ -362,6 +381,21 @@ fn of_profile(error: &ProfileError) -> (u8, Option<String>) {
         | ProfileError::BadSetting { .. }
         | ProfileError::SecretFile { .. } => (USAGE, None),
         ProfileError::File { .. } => (FAILED, None),
+        ProfileError::Keyring(_) => (
+            USAGE,
+            Some(
+                "unlock it, or start one such as gnome-keyring or KWallet; where there is none, keep the secrets in \
+                 the profile file with --store file, or have a program print the secret with --client-secret-command"
+                    .into(),
+            ),
+        ),
+        ProfileError::NotInKeyring(name) => (
+            USAGE,
+            Some(format!(
+                "let the profile begin without them: `medplum profile set {name} --store keyring` (or file), then give \
+                 them again with `medplum profile set {name} --update …` or `medplum login -p {name}`"
+            )),
+        ),
         ProfileError::NoHome => (USAGE, Some("set HOME or MEDPLUM_CONFIG_DIR".into())),
     }
 }

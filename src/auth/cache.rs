@@ -1,7 +1,8 @@
 //! Tokens kept in the profile file, each bound to server, client and scope, so that none is used anywhere else.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
+use aws_lc_rs::{hmac, rand};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -61,7 +62,7 @@ impl Cache {
         Ok(if login {
             stored_login(&file).filter(|_| login_is_of(&file, profile))
         } else {
-            bound_token(&file, &binding(profile))
+            bound_token(&file, profile)
         })
     }
 
@@ -166,25 +167,56 @@ fn binding(profile: &Profile) -> Map<String, Value> {
         "authType".into(),
         text(profile.auth_type.map(AuthType::name)),
     );
-    let mut hasher = DefaultHasher::new();
-    // Another secret for the same client must not find the token of this one.
-    profile
-        .client_secret
+    binding
+}
+
+/// What another secret or key of the same client does not match: HMAC-SHA-256 over what proves the client, under a
+/// salt of its own, so that the file does not tell whether two profiles have one secret.
+fn fingerprint(profile: &Profile, salt: &[u8]) -> String {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, salt));
+    let mut add = |value: Option<&str>| match value {
+        // The length keeps two values apart from one that is both.
+        Some(value) => {
+            context.update(&(value.len() as u64).to_be_bytes());
+            context.update(value.as_bytes());
+        }
+        None => context.update(&u64::MAX.to_be_bytes()),
+    };
+    // The command stands for what it prints: it must not run to find a token.
+    match &profile.client_secret_command {
+        Some(command) => add(Some(&format!("command {command}"))),
+        None => add(profile.client_secret.as_ref().map(Secret::expose)),
+    }
+    add(profile
+        .private_key_path
         .as_ref()
-        .map(Secret::expose)
-        .hash(&mut hasher);
-    profile.private_key_path.hash(&mut hasher);
-    profile.key_id.hash(&mut hasher);
+        .and_then(|path| path.to_str()));
+    add(profile.key_id.as_deref());
     if profile.auth_type == Some(AuthType::JwtBearer) {
         // There these say whose token it is.
-        profile.issuer.hash(&mut hasher);
-        profile.subject.hash(&mut hasher);
+        add(profile.issuer.as_deref());
+        add(profile.subject.as_deref());
     }
-    binding.insert(
-        "credential".into(),
-        format!("{:016x}", hasher.finish()).into(),
-    );
-    binding
+    format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(salt),
+        URL_SAFE_NO_PAD.encode(context.sign())
+    )
+}
+
+/// Whether a stored fingerprint is the one of this profile.
+fn is_fingerprint_of(stored: &str, profile: &Profile) -> bool {
+    stored
+        .split_once('.')
+        .and_then(|(salt, _)| URL_SAFE_NO_PAD.decode(salt).ok())
+        .is_some_and(|salt| fingerprint(profile, &salt) == stored)
+}
+
+fn new_salt() -> [u8; 16] {
+    let mut salt = [0; 16];
+    // A salt is no secret; without randomness it is just the same one again.
+    let _ = rand::fill(&mut salt);
+    salt
 }
 
 /// Puts a token into a file as its login, for this program and for the Medplum CLI.
@@ -219,9 +251,13 @@ fn put_token(file: &mut ProfileFile, profile: &Profile, token: &Token) {
         let expired = from_entry(entry).is_none_or(|old| {
             old.refresh_token.is_none() && old.lifetime.is_some_and(|(_, until)| until < now)
         });
-        !expired && !is_bound_to(entry, &binding)
+        !expired && !is_bound_to(entry, &binding, profile)
     });
     let mut entry = binding;
+    entry.insert(
+        "credential".into(),
+        fingerprint(profile, &new_salt()).into(),
+    );
     entry.insert("accessToken".into(), token.access_token.expose().into());
     if let Some(refresh_token) = &token.refresh_token {
         entry.insert("refreshToken".into(), refresh_token.expose().into());
@@ -266,16 +302,23 @@ fn token_entries(file: &ProfileFile) -> Vec<Map<String, Value>> {
     }
 }
 
-fn is_bound_to(entry: &Map<String, Value>, binding: &Map<String, Value>) -> bool {
-    binding
+fn is_bound_to(
+    entry: &Map<String, Value>,
+    binding: &Map<String, Value>,
+    profile: &Profile,
+) -> bool {
+    let same = binding
         .iter()
-        .all(|(key, value)| entry.get(key).unwrap_or(&Value::Null) == value)
+        .all(|(key, value)| entry.get(key).unwrap_or(&Value::Null) == value);
+    let credential = entry.get("credential").and_then(Value::as_str);
+    same && credential.is_some_and(|stored| is_fingerprint_of(stored, profile))
 }
 
-fn bound_token(file: &ProfileFile, binding: &Map<String, Value>) -> Option<Token> {
+fn bound_token(file: &ProfileFile, profile: &Profile) -> Option<Token> {
+    let binding = binding(profile);
     token_entries(file)
         .iter()
-        .find(|entry| is_bound_to(entry, binding))
+        .find(|entry| is_bound_to(entry, &binding, profile))
         .and_then(from_entry)
 }
 

@@ -10,9 +10,11 @@ pub mod id_token;
 pub mod keys;
 pub mod revocation;
 pub mod scope;
+pub mod secret_command;
 mod stored_login;
 mod token;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use reqwest::header::HeaderValue;
@@ -62,6 +64,8 @@ pub enum AuthError {
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
+    SecretCommand(#[from] secret_command::SecretCommandError),
+    #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
     Profile(#[from] ProfileError),
@@ -73,7 +77,7 @@ enum Method {
     /// Nothing is configured: requests go out without credentials.
     Anonymous,
     /// HTTP Basic on every request (RFC 7617).
-    Basic(Secret),
+    Basic,
     /// An access token given by the user.
     Fixed(Secret),
     /// A login stored in the profile file.
@@ -117,10 +121,7 @@ impl TokenSource {
         http: &Http,
         cache: Cache,
     ) -> Result<Self, AuthError> {
-        let pair = match (&profile.client_id, &profile.client_secret) {
-            (Some(id), Some(secret)) => Some((id.as_str(), secret)),
-            _ => None,
-        };
+        let has_pair = profile.client_id.is_some() && profile.has_client_secret();
         let login = profile.may_use_login && file.is_some_and(|file| cache.has_login(file));
         let incomplete = |auth_type, missing| match &profile.withheld_for {
             Some(owner) => AuthError::Withheld {
@@ -133,14 +134,12 @@ impl TokenSource {
                 missing,
             },
         };
-        let method = match (profile.auth_type, &profile.access_token, pair) {
-            (Some(AuthType::Basic), _, Some((id, secret))) => {
-                Method::Basic(Secret::basic(id, secret.expose()))
-            }
-            (Some(auth_type @ AuthType::Basic), _, None) => {
+        let method = match (profile.auth_type, &profile.access_token) {
+            (Some(AuthType::Basic), _) if has_pair => Method::Basic,
+            (Some(auth_type @ AuthType::Basic), _) => {
                 return Err(incomplete(auth_type, "a client id and a client secret"));
             }
-            (None, Some(token), _) => Method::Fixed(token.clone()),
+            (None, Some(token)) => Method::Fixed(token.clone()),
             _ => match (Grant::of(profile), &profile.withheld_for) {
                 (Some(grant), _) if grant.missing(profile).is_none() => Method::Grant(grant),
                 _ if login => Method::Login,
@@ -193,7 +192,7 @@ impl TokenSource {
     pub fn describe(&self) -> &'static str {
         match &self.method {
             Method::Anonymous => "none",
-            Method::Basic(_) => "basic",
+            Method::Basic => "basic",
             Method::Fixed(_) => "access token",
             Method::Login => "stored login",
             Method::LoggedOut => AuthType::AuthorizationCode.name(),
@@ -208,10 +207,18 @@ impl TokenSource {
     pub async fn authorization(&self) -> Result<Option<Authorization>, AuthError> {
         match &self.method {
             Method::Anonymous => Ok(None),
-            Method::Basic(credential) => Ok(Some(Authorization {
-                header: header("Basic", credential)?,
-                renewable: None,
-            })),
+            Method::Basic => {
+                let profile = secret_command::with_secret(&self.profile).await?;
+                let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+                let credential = Secret::basic(
+                    &text(profile.client_id.as_deref()),
+                    &text(profile.client_secret.as_ref().map(Secret::expose)),
+                );
+                Ok(Some(Authorization {
+                    header: header("Basic", &credential)?,
+                    renewable: None,
+                }))
+            }
             Method::Fixed(token) => Ok(Some(Authorization {
                 header: header("Bearer", token)?,
                 renewable: None,
@@ -252,7 +259,7 @@ impl TokenSource {
     pub async fn token(&self) -> Result<Token, AuthError> {
         match &self.method {
             Method::Fixed(token) => return Ok(Token::opaque(token.clone())),
-            Method::Anonymous | Method::Basic(_) | Method::LoggedOut => {
+            Method::Anonymous | Method::Basic | Method::LoggedOut => {
                 return Err(self.no_login());
             }
             Method::Login | Method::Grant(_) => {}
@@ -323,8 +330,8 @@ impl TokenSource {
             Method::Login => {
                 let login = cached.ok_or_else(|| self.no_login())?;
                 let token_url = self.token_url().await?;
-                stored_login::renew(&self.http, &self.profile, &self.cache, &token_url, &login)
-                    .await
+                let profile = secret_command::with_secret(&self.profile).await?;
+                stored_login::renew(&self.http, &profile, &self.cache, &token_url, &login).await
             }
             _ => Err(self.no_login()),
         }
@@ -338,19 +345,24 @@ impl TokenSource {
     }
 
     async fn request(&self, grant: Grant) -> Result<Token, AuthError> {
+        let profile = if grant.uses_secret(&self.profile) {
+            secret_command::with_secret(&self.profile).await?
+        } else {
+            Cow::Borrowed(&self.profile)
+        };
         // The key first: nothing is sent when it cannot be used.
         let prepared = self
             .prepared
-            .get_or_try_init(|| self.prepare(grant))
+            .get_or_try_init(|| self.prepare(grant, &profile))
             .await?;
         let token_url = self.token_url().await?;
         exchange::exchange(&self.http, &token_url, || {
-            prepared.request(&self.profile, &token_url)
+            prepared.request(&profile, &token_url)
         })
         .await
     }
 
-    async fn prepare(&self, grant: Grant) -> Result<Prepared, AuthError> {
+    async fn prepare(&self, grant: Grant, profile: &Profile) -> Result<Prepared, AuthError> {
         if grant == Grant::JwtAssertion
             && let Some(subject) = grant::jwt_assertion::ignored_subject(&self.profile)
         {
@@ -358,7 +370,7 @@ impl TokenSource {
                 "The subject {subject} is not sent: with jwt-assertion the subject is the client id"
             ));
         }
-        let (profile, passphrase) = (self.profile.clone(), self.passphrase.clone());
+        let (profile, passphrase) = (profile.clone(), self.passphrase.clone());
         // Reading a key can mean waiting for a person.
         tokio::task::spawn_blocking(move || grant.prepare(&profile, &passphrase))
             .await

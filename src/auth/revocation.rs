@@ -8,7 +8,7 @@ use url::Url;
 
 use super::cache::Cache;
 use super::exchange::TokenRequest;
-use super::{AuthError, Token, discovery, header};
+use super::{AuthError, Token, discovery, header, secret_command};
 use crate::http::{Http, Request};
 use crate::profile::{Key, Profile, urls};
 use crate::secret;
@@ -56,6 +56,7 @@ async fn try_revoke(
             url: url.to_string(),
         });
     }
+    let profile = &*secret_command::with_secret(profile).await?;
     for token in tokens {
         // The refresh token first: most servers take its access tokens back with it (RFC 7009 §2.1).
         if let Some(refresh_token) = &token.refresh_token {

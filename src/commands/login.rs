@@ -9,11 +9,13 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::duration;
+use super::profile::StoreArg;
 use crate::auth::browser::{self, Person, SignIn, SignedIn};
 use crate::auth::cache::{self, Cache};
 use crate::auth::{AuthError, Token, discovery};
 use crate::context::Context;
 use crate::output::Output;
+use crate::profile::held::{self, Place};
 use crate::profile::store::ProfileFile;
 use crate::profile::{Profile, ProfileError};
 
@@ -30,10 +32,18 @@ pub struct LoginArgs {
     /// Longest wait for a person to sign in
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     login_timeout: Duration,
+    /// Where secrets and tokens are kept from now on [default: as before, at first file]
+    #[arg(long, value_enum, value_name = "WHERE")]
+    store: Option<StoreArg>,
 }
 
 pub async fn run(context: &Context, args: LoginArgs) -> anyhow::Result<()> {
     let (profile, file) = context.resolve(true)?;
+    let place = args.store.map(Place::from);
+    if place == Some(Place::Keyring) {
+        // Before anybody is asked: a token that cannot be kept is lost.
+        held::check_keyring()?;
+    }
     if profile.signs_in_by_browser() {
         return by_browser(context, &args, profile).await;
     }
@@ -45,7 +55,7 @@ pub async fn run(context: &Context, args: LoginArgs) -> anyhow::Result<()> {
         None
     };
     let profile = &client.profile;
-    store(context, profile, |file| {
+    store(context, profile, place, |file| {
         if let Some(token) = &token {
             cache::put_login(file, profile, token);
         }
@@ -90,7 +100,8 @@ async fn by_browser(context: &Context, args: &LoginArgs, profile: Profile) -> an
     let lock = Cache::new(context.store.clone(), &profile.name)
         .lock_tokens()
         .await;
-    let stored = store(context, &profile, |file| {
+    let place = args.store.map(Place::from);
+    let stored = store(context, &profile, place, |file| {
         if let Some(found) = &endpoints {
             discovery::put(file, &profile, found);
         }
@@ -127,10 +138,11 @@ async fn by_browser(context: &Context, args: &LoginArgs, profile: Profile) -> an
 fn store(
     context: &Context,
     profile: &Profile,
+    place: Option<Place>,
     tokens: impl FnOnce(&mut ProfileFile),
 ) -> Result<(), ProfileError> {
     let settings = &context.globals.settings;
-    context.store.update(&profile.name, |file| {
+    context.store.update_in(&profile.name, place, |file| {
         if !settings.is_empty() {
             file.set_settings(&profile.name, settings, true);
         }

@@ -47,7 +47,16 @@ pub fn from_file(path: &Path) -> EnvFile {
             .map(|(_, value)| value.clone())
     };
     file.profile = find("MEDPLUM_PROFILE").filter(|name| !name.is_empty());
-    file.settings = settings(find);
+    file.settings = settings(|name| {
+        // A folder that somebody else filled must not say which program runs.
+        find(name).filter(|_| name != Key::ClientSecretCommand.variable())
+    });
+    if find(Key::ClientSecretCommand.variable()).is_some() {
+        let variable = Key::ClientSecretCommand.variable();
+        file.problem.get_or_insert_with(|| {
+            format!("{variable} is taken from the environment, a flag or a profile only")
+        });
+    }
     file
 }
 

@@ -1,7 +1,10 @@
 //! What was configured for one server: settings by name, and the profile they resolve to.
 
 mod algorithm;
+mod command_line;
 pub mod env;
+pub mod held;
+mod keyring;
 pub mod resolve;
 pub mod store;
 pub mod urls;
@@ -14,6 +17,7 @@ use url::Url;
 
 use crate::secret::{MASK, Secret};
 pub use algorithm::Algorithm;
+pub use command_line::CommandLine;
 
 /// The profile used when none is named.
 pub const DEFAULT_NAME: &str = "default";
@@ -33,6 +37,7 @@ pub enum Key {
     ClientId,
     ClientSecret,
     ClientSecretFile,
+    ClientSecretCommand,
     ClientAuth,
     AccessToken,
     PrivateKeyPath,
@@ -50,7 +55,7 @@ pub enum Key {
 
 impl Key {
     /// All settings.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::AuthType,
         Self::BaseUrl,
         Self::FhirUrlPath,
@@ -60,6 +65,7 @@ impl Key {
         Self::ClientId,
         Self::ClientSecret,
         Self::ClientSecretFile,
+        Self::ClientSecretCommand,
         Self::ClientAuth,
         Self::AccessToken,
         Self::PrivateKeyPath,
@@ -75,6 +81,13 @@ impl Key {
         Self::TrustOrigin,
     ];
 
+    /// The ways to give the client secret, of which a profile has one.
+    pub const SECRETS: [Self; 3] = [
+        Self::ClientSecret,
+        Self::ClientSecretFile,
+        Self::ClientSecretCommand,
+    ];
+
     /// The key in the `options` object of a profile file; the Medplum CLI's where it has one.
     pub fn json(self) -> &'static str {
         match self {
@@ -87,6 +100,7 @@ impl Key {
             Self::ClientId => "clientId",
             Self::ClientSecret => "clientSecret",
             Self::ClientSecretFile => "clientSecretFile",
+            Self::ClientSecretCommand => "clientSecretCommand",
             Self::ClientAuth => "clientAuth",
             Self::AccessToken => "accessToken",
             Self::PrivateKeyPath => "privateKeyPath",
@@ -115,6 +129,7 @@ impl Key {
             Self::ClientId => "MEDPLUM_CLIENT_ID",
             Self::ClientSecret => "MEDPLUM_CLIENT_SECRET",
             Self::ClientSecretFile => "MEDPLUM_CLIENT_SECRET_FILE",
+            Self::ClientSecretCommand => "MEDPLUM_CLIENT_SECRET_COMMAND",
             Self::ClientAuth => "MEDPLUM_CLIENT_AUTH",
             Self::AccessToken => "MEDPLUM_CLIENT_ACCESS_TOKEN",
             Self::PrivateKeyPath => "MEDPLUM_PRIVATE_KEY_PATH",
@@ -144,7 +159,11 @@ impl Key {
     pub fn is_credential(self) -> bool {
         matches!(
             self,
-            Self::ClientSecret | Self::ClientSecretFile | Self::AccessToken | Self::PrivateKeyPath
+            Self::ClientSecret
+                | Self::ClientSecretFile
+                | Self::ClientSecretCommand
+                | Self::AccessToken
+                | Self::PrivateKeyPath
         )
     }
 }
@@ -306,6 +325,8 @@ pub struct Profile {
     pub auth_type: Option<AuthType>,
     pub client_id: Option<String>,
     pub client_secret: Option<Secret>,
+    /// The program that prints the client's secret; it runs when a token is asked for, not before.
+    pub client_secret_command: Option<CommandLine>,
     pub client_auth: ClientAuth,
     pub access_token: Option<Secret>,
     pub private_key_path: Option<PathBuf>,
@@ -336,11 +357,16 @@ impl Profile {
     pub fn signs_in_by_browser(&self) -> bool {
         let has_other_way = self.access_token.is_some()
             || self.private_key_path.is_some()
-            || self.client_id.is_some() && self.client_secret.is_some();
+            || self.client_id.is_some() && self.has_client_secret();
         match self.auth_type {
             Some(auth_type) => auth_type == AuthType::AuthorizationCode,
             None => !has_other_way,
         }
+    }
+
+    /// Whether there is a client secret, or a program that prints it.
+    pub fn has_client_secret(&self) -> bool {
+        self.client_secret.is_some() || self.client_secret_command.is_some()
     }
 
     /// The client of a login by browser: the profile's, or on Medplum's own servers the one that all users share.
@@ -375,6 +401,12 @@ pub enum ProfileError {
     },
     #[error("cannot read the client secret from {}: {reason}", path.display())]
     SecretFile { path: PathBuf, reason: String },
+    #[error("the keyring of this system cannot be used: {0}")]
+    Keyring(String),
+    #[error(
+        "the keyring does not have the secrets of profile \"{0}\": its entry was removed or is of another machine"
+    )]
+    NotInKeyring(String),
     #[error("no home directory is known, so there is no place for profiles")]
     NoHome,
 }

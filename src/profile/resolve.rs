@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::{AuthType, ClientAuth, Key, Layer, Profile, ProfileError, Settings, urls};
+use super::{AuthType, ClientAuth, CommandLine, Key, Layer, Profile, ProfileError, Settings, urls};
 use crate::secret::Secret;
 
 const DEFAULT_BASE: &str = "https://api.medplum.com/";
@@ -92,6 +92,7 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         auth_type,
         client_id: credentials.client_id,
         client_secret: credentials.client_secret,
+        client_secret_command: credentials.client_secret_command,
         client_auth: value(Key::ClientAuth)
             .map_or(Ok(ClientAuth::default()), |text| text.parse())?,
         access_token: credentials.access_token,
@@ -127,6 +128,7 @@ struct Resolver<'a> {
 struct Credentials {
     client_id: Option<String>,
     client_secret: Option<Secret>,
+    client_secret_command: Option<CommandLine>,
     access_token: Option<Secret>,
     access_token_from: Option<Layer>,
     private_key_path: Option<PathBuf>,
@@ -139,7 +141,8 @@ impl Credentials {
     fn are_complete(&self) -> bool {
         self.access_token.is_some()
             || self.private_key_path.is_some()
-            || self.client_id.is_some() && self.client_secret.is_some()
+            || self.client_id.is_some()
+                && (self.client_secret.is_some() || self.client_secret_command.is_some())
     }
 }
 
@@ -259,23 +262,31 @@ impl<'a> Resolver<'a> {
                 (key == Key::AccessToken || belongs(settings)).then_some((*layer, value))
             })
         };
-        let secret = pick(Key::ClientSecret);
-        // The file of a stronger layer stands before the value of a weaker one.
-        let secret_file = pick(Key::ClientSecretFile)
-            .filter(|(layer, _)| secret.is_none_or(|(of_value, _)| *layer < of_value));
+        // Of the ways to give the secret, the strongest layer's stands; in one layer the first of these.
+        let secret = Key::SECRETS
+            .into_iter()
+            .filter_map(|key| pick(key).map(|(layer, value)| (layer, (key, value))))
+            .min_by_key(|(layer, _)| *layer);
         let token = pick(Key::AccessToken);
         let key = pick(Key::PrivateKeyPath);
-        found.from = [&token, &secret, &secret_file, &key]
-            .into_iter()
-            .flatten()
-            .map(|(layer, _)| *layer)
-            .min();
+        found.from = [
+            token.map(|(layer, _)| layer),
+            secret.map(|(layer, _)| layer),
+            key.map(|(layer, _)| layer),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         found.access_token_from = token.map(|(layer, _)| layer);
         found.access_token = token.map(|(_, value)| Secret::new(value));
-        found.client_secret = match (secret_file, secret) {
-            (Some((_, path)), _) => Some(read_secret(path)?),
-            (None, secret) => secret.map(|(_, value)| Secret::new(value)),
-        };
+        match secret.map(|(_, given)| given) {
+            Some((Key::ClientSecretCommand, text)) => {
+                found.client_secret_command = Some(text.parse()?);
+            }
+            Some((Key::ClientSecretFile, path)) => found.client_secret = Some(read_secret(path)?),
+            Some((_, value)) => found.client_secret = Some(Secret::new(value)),
+            None => {}
+        }
         found.private_key_path = key.map(|(_, value)| PathBuf::from(value));
         if found.from.is_some() {
             found.withheld_for = None;

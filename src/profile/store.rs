@@ -3,15 +3,17 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
+use super::held::{self, Marker, Place};
 use super::{Key, ProfileError, Settings};
 use crate::files::{self, Lock};
 use crate::secret::Secret;
 
 /// The key that holds the settings, as a JSON string.
-const OPTIONS: &str = "options";
+pub(super) const OPTIONS: &str = "options";
 /// The key that holds the Medplum CLI's current login, as a JSON string.
 pub const ACTIVE_LOGIN: &str = "activeLogin";
 /// The key that holds the Medplum CLI's list of logins, as a JSON string.
@@ -20,17 +22,31 @@ pub const LOGINS: &str = "logins";
 pub const TOKENS: &str = "tokens";
 /// The key that holds what discovery found, as a JSON string.
 pub const DISCOVERY: &str = "discovery";
+/// The key that says that the secrets are in the keyring, as a JSON string.
+const KEYRING: &str = "keyring";
 
 /// The folder of profiles.
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    mended: Arc<Mutex<Vec<Mended>>>,
+}
+
+/// A file or folder that others could read.
+#[derive(Debug)]
+pub struct Mended {
+    pub path: PathBuf,
+    /// Why they still can.
+    pub problem: Option<String>,
 }
 
 /// One profile file as it stands; keys of other programs are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProfileFile {
+    /// All keys, those that the keyring holds among them.
     keys: Map<String, Value>,
+    place: Place,
+    marker: Option<Marker>,
 }
 
 impl Store {
@@ -45,12 +61,15 @@ impl Store {
                 .ok_or(ProfileError::NoHome)?
                 .join(".medplum"),
         };
-        Ok(Self { folder })
+        Ok(Self::at(folder))
     }
 
     /// A store in another folder.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder }
+        Self {
+            folder,
+            mended: Arc::default(),
+        }
     }
 
     /// The file of a profile.
@@ -65,9 +84,37 @@ impl Store {
     /// Reads a profile; `None` when there is none of that name.
     ///
     /// # Errors
-    /// The name is bad, or the file is unreadable or broken.
+    /// The name is bad, the file is unreadable or broken, or the keyring that holds its secrets is out of reach.
     pub fn read(&self, name: &str) -> Result<Option<ProfileFile>, ProfileError> {
-        read_file(&self.path(name)?)
+        let path = self.path(name)?;
+        self.mend(&path);
+        let mut missing = None;
+        loop {
+            let Some(mut file) = read_file(&path)? else {
+                return Ok(None);
+            };
+            let Some(marker) = file.marker.clone() else {
+                return Ok(Some(file));
+            };
+            if marker.fill(&mut file.keys)? {
+                return Ok(Some(file));
+            }
+            // Another process may have put a new entry in the old one's place between the two reads.
+            if missing.as_ref() == Some(&marker) {
+                return Err(ProfileError::NotInKeyring(name.to_owned()));
+            }
+            missing = Some(marker);
+        }
+    }
+
+    /// Reads what stands in a profile's file, without asking the keyring.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_public(&self, name: &str) -> Result<Option<ProfileFile>, ProfileError> {
+        let path = self.path(name)?;
+        self.mend(&path);
+        read_file(&path)
     }
 
     /// Changes a profile under its lock: reads it afresh, lets `change` edit it, and replaces the file whole.
@@ -80,37 +127,85 @@ impl Store {
         name: &str,
         change: impl FnOnce(&mut ProfileFile) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.update_in(name, None, change)
+    }
+
+    /// The same, and from now on the secrets are at `place`.
+    ///
+    /// # Errors
+    /// As [`Store::update`], or the keyring is out of reach; nothing is changed then. Secrets that are missing in the
+    /// keyring are no error here: this is the way out of that.
+    pub fn update_in<T, E: From<ProfileError>>(
+        &self,
+        name: &str,
+        place: Option<Place>,
+        change: impl FnOnce(&mut ProfileFile) -> Result<T, E>,
+    ) -> Result<T, E> {
         let path = self.path(name)?;
         let _lock = self.lock(name)?;
-        let before = read_file(&path)?.unwrap_or_default();
+        let before = match self.read(name) {
+            Err(ProfileError::NotInKeyring(_)) if place.is_some() => self.read_public(name)?,
+            read => read?,
+        };
+        let before = before.unwrap_or_default();
         let mut file = before.clone();
+        file.place = place.unwrap_or(before.place);
         let result = change(&mut file)?;
-        if before != file {
-            let text = serde_json::to_string_pretty(&file.keys).unwrap_or_default();
-            files::replace(&path, text.as_bytes()).map_err(|source| ProfileError::File {
-                action: "write",
-                path,
-                source,
-            })?;
+        // Asked for the keyring, also what another program left in the file goes there.
+        if before != file || place == Some(Place::Keyring) {
+            save(&path, name, &before, &file)?;
         }
         Ok(result)
     }
 
-    /// Removes a profile with its tokens.
+    /// Removes a profile with its tokens, those in the keyring first.
     ///
     /// # Errors
-    /// [`ProfileError::Unknown`], or the file cannot be removed.
+    /// [`ProfileError::Unknown`], or the file or the keyring's entry cannot be removed.
     pub fn remove(&self, name: &str) -> Result<(), ProfileError> {
         let path = self.path(name)?;
         if !path.exists() {
             return Err(ProfileError::Unknown(name.to_owned()));
         }
         let _lock = self.lock(name)?;
+        if let Ok(Some(ProfileFile {
+            marker: Some(marker),
+            ..
+        })) = read_file(&path)
+        {
+            marker.forget(&absolute(&path))?;
+        }
         fs::remove_file(&path).map_err(|source| ProfileError::File {
             action: "remove",
             path,
             source,
         })
+    }
+
+    /// What was found to be readable by others since this was asked last.
+    pub fn take_mended(&self) -> Vec<Mended> {
+        let mut mended = self
+            .mended
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        std::mem::take(&mut mended)
+    }
+
+    /// Takes the rights of others off a profile and its folder.
+    fn mend(&self, file: &Path) {
+        for path in [self.folder.as_path(), file] {
+            let problem = match files::make_private(path) {
+                Ok(true) => None,
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Some(error.to_string()),
+                Ok(false) | Err(_) => continue,
+            };
+            let path = path.to_owned();
+            if let Ok(mut mended) = self.mended.lock()
+                && mended.iter().all(|known| known.path != path)
+            {
+                mended.push(Mended { path, problem });
+            }
+        }
     }
 
     /// The names of all profiles, sorted; none when the folder does not exist.
@@ -154,7 +249,6 @@ impl Store {
             source,
         };
         files::create_private_dir(&self.folder).map_err(error)?;
-        let _ = files::make_private(&self.folder);
         Lock::exclusive(&path).map_err(error)
     }
 }
@@ -192,7 +286,7 @@ fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError> {
             });
         }
     };
-    let keys: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
+    let mut keys: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
         // serde_json's message quotes no values, only what it expected and where.
         broken(
             path,
@@ -203,9 +297,71 @@ fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError> {
             ),
         )
     })?;
-    let file = ProfileFile { keys };
+    let marker = match keys.shift_remove(KEYRING) {
+        None => None,
+        Some(value) => Some(
+            Marker::parse(&value)
+                .ok_or_else(|| broken(path, &format!("its `{KEYRING}` names no entry")))?,
+        ),
+    };
+    let place = match marker {
+        Some(_) => Place::Keyring,
+        None => Place::File,
+    };
+    let file = ProfileFile {
+        keys,
+        place,
+        marker,
+    };
     file.options().map_err(|reason| broken(path, &reason))?;
     Ok(Some(file))
+}
+
+/// Writes a profile where its secrets are to be. The order is such that a run killed at any point loses nothing: what
+/// is new is there before what is old goes.
+fn save(
+    path: &Path,
+    name: &str,
+    before: &ProfileFile,
+    file: &ProfileFile,
+) -> Result<(), ProfileError> {
+    let owner = absolute(path);
+    if file.place == Place::File {
+        write_keys(path, &file.keys)?;
+        return match &before.marker {
+            Some(marker) => marker.forget(&owner),
+            None => Ok(()),
+        };
+    }
+    let (mut public, held) = held::split(&file.keys);
+    let in_file = match read_file(path)? {
+        Some(file) => file.keys,
+        None => Map::new(),
+    };
+    if public == in_file
+        && let Some(marker) = &before.marker
+        && marker.replace_held(&owner, &held)?
+    {
+        return Ok(());
+    }
+    let marker = Marker::hold(before.marker.as_ref(), name, &owner, &held)?;
+    public.insert(KEYRING.into(), marker.to_json());
+    write_keys(path, &public)?;
+    marker.tidy();
+    Ok(())
+}
+
+fn write_keys(path: &Path, keys: &Map<String, Value>) -> Result<(), ProfileError> {
+    let text = serde_json::to_string_pretty(keys).unwrap_or_default();
+    files::replace(path, text.as_bytes()).map_err(|source| ProfileError::File {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn broken(path: &Path, reason: &str) -> ProfileError {
@@ -241,6 +397,12 @@ impl ProfileFile {
         let before = self.settings();
         let mut options = self.options().unwrap_or_default();
         options.insert("name".into(), name.into());
+        if Key::SECRETS.iter().any(|key| settings.get(*key).is_some()) {
+            // A new secret stands in the place of the old one, whichever way each is given.
+            for key in Key::SECRETS {
+                options.shift_remove(key.json());
+            }
+        }
         for key in Key::ALL {
             match settings.get(key) {
                 Some(value) => {
@@ -260,6 +422,16 @@ impl ProfileFile {
             self.drop_tokens();
             self.keys.shift_remove(DISCOVERY);
         }
+    }
+
+    /// Where the secrets are.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The settings that the keyring holds, by their names in the file.
+    pub fn held(&self) -> &[String] {
+        self.marker.as_ref().map_or(&[], |marker| &marker.holds)
     }
 
     /// Takes every login and token out of the file; the settings stay.

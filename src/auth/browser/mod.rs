@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use url::Url;
 
 use super::grant::authorization_code::{self, AuthorizationRequest, DEFAULT_SCOPE};
-use super::{AuthError, Token, discovery, exchange, id_token, scope};
+use super::{AuthError, Token, discovery, exchange, id_token, scope, secret_command};
 use crate::http::Http;
 use crate::profile::{AuthType, Key, Profile, ProfileError};
 use crate::secret::Secret;
@@ -96,7 +96,8 @@ pub async fn sign_in(
             missing: "a client id",
         });
     };
-    let mut profile = profile.clone();
+    // Before a person is sent anywhere: the code is of no use without the secret.
+    let mut profile = secret_command::with_secret(profile).await?.into_owned();
     profile.client_id = Some(client_id.clone());
     let (authorize_url, token_url, endpoints) = endpoints(http, &profile).await?;
     let callback = profile.callback_url.as_deref().unwrap_or(DEFAULT_CALLBACK);

@@ -12,7 +12,7 @@ use super::AuthError;
 use super::assertion::Signer;
 use super::exchange::TokenRequest;
 use super::keys::Passphrase;
-use crate::profile::{AuthType, Profile};
+use crate::profile::{Algorithm, AuthType, Profile};
 
 /// The auth types that ask the token endpoint without a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +40,8 @@ impl Grant {
             Some(AuthType::Basic | AuthType::AuthorizationCode) => None,
             None if profile.private_key_path.is_some() => Some(Self::JwtAssertion),
             None => {
-                let pair = profile
-                    .client_id
-                    .as_ref()
-                    .zip(profile.client_secret.as_ref());
-                pair.map(|_| Self::ClientCredentials)
+                let has_pair = profile.client_id.is_some() && profile.has_client_secret();
+                has_pair.then_some(Self::ClientCredentials)
             }
         }
     }
@@ -60,23 +57,35 @@ impl Grant {
 
     /// What an auth type asks of a profile and this one does not have, in words.
     pub fn missing(self, profile: &Profile) -> Option<&'static str> {
-        let (id, secret) = (&profile.client_id, &profile.client_secret);
+        let id = &profile.client_id;
+        let has_secret = profile.has_client_secret();
         let key = &profile.private_key_path;
         match self {
-            Self::ClientCredentials if id.is_none() || secret.is_none() => {
+            Self::ClientCredentials if id.is_none() || !has_secret => {
                 Some("a client id and a client secret")
             }
             Self::JwtAssertion if id.is_none() || key.is_none() => {
                 Some("a client id and a private key (--private-key-path)")
             }
             Self::JwtBearer if id.is_none() => Some("a client id"),
-            Self::JwtBearer if secret.is_none() && key.is_none() => {
+            Self::JwtBearer if !has_secret && key.is_none() => {
                 Some("a client secret or a private key")
             }
             Self::JwtBearer if profile.subject.is_none() => {
                 Some("a subject (--subject), the user it signs in")
             }
             _ => None,
+        }
+    }
+
+    /// Whether the client's secret is needed, so that a program that prints it has to run.
+    pub fn uses_secret(self, profile: &Profile) -> bool {
+        match self {
+            Self::ClientCredentials => true,
+            Self::JwtBearer => {
+                profile.private_key_path.is_none() || profile.algorithm == Some(Algorithm::Hs256)
+            }
+            Self::JwtAssertion => false,
         }
     }
 

@@ -6,7 +6,6 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::output::{Format, table};
 use crate::profile::ProfileError;
-use crate::profile::store::ProfileFile;
 
 /// Show the settings of a profile
 #[derive(Args, Debug)]
@@ -19,12 +18,9 @@ pub struct DescribeArgs {
 }
 
 pub(super) fn run(context: &Context, args: &DescribeArgs) -> anyhow::Result<()> {
-    let file: ProfileFile = context
-        .store
-        .read(&args.name)?
-        .filter(ProfileFile::has_options)
+    let file = super::read_to_show(context, &args.name, args.show_secrets)?
         .ok_or_else(|| ProfileError::Unknown(args.name.clone()))?;
-    let object = super::shown(&args.name, &file.settings(), args.show_secrets);
+    let object = super::shown(&args.name, &file, args.show_secrets);
     if context.output.format_for_lists() != Format::Table {
         return context.output.json(&Value::Object(object).to_string());
     }

@@ -17,10 +17,8 @@ pub struct ListArgs {
 pub(super) fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
     let mut profiles = Vec::new();
     for name in context.store.names()? {
-        match context.store.read(&name) {
-            Ok(Some(file)) if file.has_options() => {
-                profiles.push(super::shown(&name, &file.settings(), args.show_secrets));
-            }
+        match super::read_to_show(context, &name, args.show_secrets) {
+            Ok(Some(file)) => profiles.push(super::shown(&name, &file, args.show_secrets)),
             Ok(_) => {}
             // One broken file must not hide the others.
             Err(error) => context.output.warn(&error.to_string()),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::context::Context;
 
-/// Remove a profile with its login and tokens
+/// Remove a profile with its login and tokens, those in the keyring too
 #[derive(Args, Debug)]
 pub struct RemoveArgs {
     /// Name of the profile

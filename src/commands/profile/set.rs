@@ -2,8 +2,10 @@
 
 use clap::Args;
 
+use super::StoreArg;
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::profile::held::Place;
 use crate::profile::resolve::{self, Layers};
 use crate::profile::{AuthType, Key, ProfileError, Settings};
 
@@ -15,20 +17,34 @@ pub struct SetArgs {
     /// Keep the settings that are not given
     #[arg(long)]
     update: bool,
+    /// Where secrets and tokens are kept [default: as before, at first file]
+    ///
+    /// Alone it moves them and changes no setting. With keyring, the profile file holds neither.
+    #[arg(long, value_enum, value_name = "WHERE")]
+    store: Option<StoreArg>,
 }
 
 pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     let settings = &context.globals.settings;
     crate::profile::store::check_name(&args.name)?;
-    if settings.is_empty() {
+    let place = args.store.map(Place::from);
+    let only_moves = settings.is_empty()
+        && place.is_some()
+        && context
+            .store
+            .read_public(&args.name)?
+            .is_some_and(|file| file.has_options());
+    if settings.is_empty() && !only_moves {
         return Err(Failure::usage("there is nothing to set")
             .hint("give settings as flags, such as --base-url URL")
             .into());
     }
     check(settings)?;
-    let new = context.store.update(&args.name, |file| {
+    let new = context.store.update_in(&args.name, place, |file| {
         let new = file.settings().is_empty();
-        file.set_settings(&args.name, settings, args.update);
+        if !only_moves {
+            file.set_settings(&args.name, settings, args.update);
+        }
         Ok::<_, ProfileError>(new)
     })?;
     let done = if new { "created" } else { "changed" };

@@ -1,0 +1,168 @@
+//! `--client-secret-command`: a program that prints the client secret, run without a shell and once a process.
+
+use std::borrow::Cow;
+use std::io::IsTerminal;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+use crate::profile::{CommandLine, Profile};
+use crate::secret::Secret;
+
+/// A password store may ask a person first.
+const LONGEST_RUN: Duration = Duration::from_secs(30);
+const LARGEST_SECRET: usize = 64 << 10;
+/// As much of a program's complaint is shown.
+const LONGEST_COMPLAINT: usize = 2000;
+
+/// What the program of this process printed.
+static PRINTED: Mutex<Option<(CommandLine, Secret)>> = Mutex::const_new(None);
+
+/// Why there is no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretCommandError {
+    #[error("the client secret command `{program}` cannot be started: {source}")]
+    NotStarted {
+        program: String,
+        source: std::io::Error,
+    },
+    #[error("the client secret command `{program}` failed ({status}){complaint}")]
+    Failed {
+        program: String,
+        status: ExitStatus,
+        /// What it wrote to stderr, after a colon.
+        complaint: String,
+    },
+    #[error("the client secret command `{program}` did not end within {} s and was stopped", LONGEST_RUN.as_secs())]
+    TooLong { program: String },
+    #[error("the client secret command `{program}` printed {what}")]
+    BadOutput { program: String, what: String },
+}
+
+/// The profile with its client secret, which a program prints if the profile says so.
+///
+/// # Errors
+/// The program cannot be run, failed, or printed no secret.
+pub(super) async fn with_secret(profile: &Profile) -> Result<Cow<'_, Profile>, SecretCommandError> {
+    let Some(command) = &profile.client_secret_command else {
+        return Ok(Cow::Borrowed(profile));
+    };
+    let mut printed = PRINTED.lock().await;
+    let known = printed
+        .as_ref()
+        .filter(|(of, _)| of == command)
+        .map(|(_, secret)| secret.clone());
+    let secret = match known {
+        Some(secret) => secret,
+        None => {
+            let secret = run(command).await?;
+            *printed = Some((command.clone(), secret.clone()));
+            secret
+        }
+    };
+    let mut profile = profile.clone();
+    profile.client_secret = Some(secret);
+    Ok(Cow::Owned(profile))
+}
+
+async fn run(command: &CommandLine) -> Result<Secret, SecretCommandError> {
+    let program = command.program().to_owned();
+    // At a terminal the program may talk to the person; elsewhere stdin is data of somebody else.
+    let person = std::io::stdin().is_terminal();
+    let mut child = Command::new(command.program())
+        .args(command.arguments())
+        .stdin(if person {
+            Stdio::inherit()
+        } else {
+            Stdio::null()
+        })
+        .stdout(Stdio::piped())
+        .stderr(if person {
+            Stdio::inherit()
+        } else {
+            Stdio::piped()
+        })
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|source| SecretCommandError::NotStarted {
+            program: program.clone(),
+            source,
+        })?;
+    let Ok(ended) = tokio::time::timeout(LONGEST_RUN, output_of(&mut child)).await else {
+        let _ = child.kill().await;
+        return Err(SecretCommandError::TooLong { program });
+    };
+    let (status, printed, complaint) = ended.map_err(|source| SecretCommandError::NotStarted {
+        program: program.clone(),
+        source,
+    })?;
+    if !status.success() {
+        return Err(SecretCommandError::Failed {
+            program,
+            status,
+            complaint: shown(&complaint),
+        });
+    }
+    secret_in(printed).map_err(|what| SecretCommandError::BadOutput { program, what })
+}
+
+async fn output_of(child: &mut Child) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (status, printed, complaint) = tokio::join!(child.wait(), all_of(stdout), all_of(stderr));
+    Ok((status?, printed?, complaint?))
+}
+
+/// All that a program writes, kept up to a size that no secret has.
+async fn all_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        let mut pipe = pipe.take(LARGEST_SECRET as u64 + 1);
+        pipe.read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+/// The secret in what was printed, without the newline at its end; else what is wrong with it.
+fn secret_in(printed: Vec<u8>) -> Result<Secret, String> {
+    if printed.len() > LARGEST_SECRET {
+        return Err(format!("more than {} kB", LARGEST_SECRET >> 10));
+    }
+    let text = String::from_utf8(printed).map_err(|_| "something that is not UTF-8 text")?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err("nothing".into());
+    }
+    if text.contains(['\n', '\r', '\0']) {
+        return Err("several lines, where the client secret alone was expected".into());
+    }
+    Ok(Secret::new(text))
+}
+
+fn shown(complaint: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    let text: String = text.trim().chars().take(LONGEST_COMPLAINT).collect();
+    if text.is_empty() {
+        text
+    } else {
+        format!(": {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_newline_at_the_end_is_not_of_the_secret_and_more_is_refused() {
+        for (printed, secret) in [("s 1\n", "s 1"), ("s1", "s1"), (" s1 \r\n", " s1 ")] {
+            assert_eq!(secret_in(printed.into()).unwrap().expose(), secret);
+        }
+        for printed in ["", "\n", "s1\nlogin: me\n", "s1\n\n"] {
+            assert!(secret_in(printed.into()).is_err(), "{printed:?}");
+        }
+    }
+}
