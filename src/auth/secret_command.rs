@@ -55,13 +55,12 @@ pub(super) async fn with_secret(profile: &Profile) -> Result<Cow<'_, Profile>, S
         .as_ref()
         .filter(|(of, _)| of == command)
         .map(|(_, secret)| secret.clone());
-    let secret = match known {
-        Some(secret) => secret,
-        None => {
-            let secret = run(command).await?;
-            *printed = Some((command.clone(), secret.clone()));
-            secret
-        }
+    let secret = if let Some(secret) = known {
+        secret
+    } else {
+        let secret = run(command).await?;
+        *printed = Some((command.clone(), secret.clone()));
+        secret
     };
     let mut profile = profile.clone();
     profile.client_secret = Some(secret);

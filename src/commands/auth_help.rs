@@ -28,7 +28,9 @@ CapabilityStatement) when they are not set. Commands get and renew tokens by the
   jwt-bearer           a program that speaks for a user (RFC 7523 grant)
   basic                user and password, or id and secret, on every request
 
-A secret is best kept in a file: --client-secret-file FILE, or - to read it from stdin.
+A secret is best kept in a file: --client-secret-file FILE, or - to read it from stdin. Or let a
+password manager print it: --client-secret-command 'pass show epic'. `--store keyring` (of login
+and profile set) keeps secrets and tokens in the keyring of the operating system.
 
 Epic (backend; Group exports only)
   Register the app at fhir.epic.com with the public key (medplum keys jwks), wait until it is

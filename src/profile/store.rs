@@ -88,23 +88,23 @@ impl Store {
     pub fn read(&self, name: &str) -> Result<Option<ProfileFile>, ProfileError> {
         let path = self.path(name)?;
         self.mend(&path);
-        let mut missing = None;
-        loop {
-            let Some(mut file) = read_file(&path)? else {
-                return Ok(None);
+        let Some(mut file) = read_file(&path)? else {
+            return Ok(None);
+        };
+        while let Some(marker) = file.marker.clone() {
+            let failure = match marker.fill(&mut file.keys) {
+                Ok(true) => return Ok(Some(file)),
+                Ok(false) => ProfileError::NotInKeyring(name.to_owned()),
+                Err(error) => error,
             };
-            let Some(marker) = file.marker.clone() else {
-                return Ok(Some(file));
+            // Another process may have put a new entry in the old one's place in the meantime.
+            file = match read_file(&path)? {
+                None => return Ok(None),
+                Some(file) if file.marker == Some(marker) => return Err(failure),
+                Some(file) => file,
             };
-            if marker.fill(&mut file.keys)? {
-                return Ok(Some(file));
-            }
-            // Another process may have put a new entry in the old one's place between the two reads.
-            if missing.as_ref() == Some(&marker) {
-                return Err(ProfileError::NotInKeyring(name.to_owned()));
-            }
-            missing = Some(marker);
         }
+        Ok(Some(file))
     }
 
     /// Reads what stands in a profile's file, without asking the keyring.

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod at_rest;
 mod browser_login;
 mod browser_security;
 mod cli;
@@ -50,6 +51,7 @@ mod rest;
 mod rest_errors;
 mod resume;
 mod sandbox;
+mod secret_command;
 mod secrets;
 mod settings;
 mod signin;

@@ -1,6 +1,7 @@
 //! Beside programs that others wrote. `tests/run` installs them; a test that misses one fails and says so.
 
 mod jwt_peers;
+mod keyring;
 mod medplum_cli;
 mod medplum_cli_defects;
 mod medplum_cli_defects_bulk;

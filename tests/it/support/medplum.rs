@@ -47,6 +47,11 @@ impl Medplum {
         self
     }
 
+    /// The same for a machine that stands already.
+    pub fn set_env(&mut self, name: &str, value: impl AsRef<OsStr>) {
+        self.env.push((name.into(), value.as_ref().to_owned()));
+    }
+
     /// A new machine whose user is not root, so that file rights count.
     pub fn of_an_ordinary_user() -> Self {
         let mut medplum = Self::new();

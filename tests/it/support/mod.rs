@@ -10,6 +10,7 @@ pub mod bulk;
 pub mod clinic;
 pub mod fhir;
 pub mod jwt;
+pub mod keyring;
 pub mod keys;
 pub mod kills;
 pub mod medplum;
