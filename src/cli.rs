@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    auth_help, bulk, completions, demo, duration, keys, login, logout, profile, rest, sandbox,
-    token, whoami,
+    auth_help, bulk, completions, demo, doctor, duration, keys, login, logout, profile, rest,
+    sandbox, token, whoami,
 };
 use crate::context::{Context, Globals};
 use crate::exit;
@@ -41,6 +41,7 @@ enum Command {
     Logout(logout::LogoutArgs),
     Whoami(whoami::WhoamiArgs),
     Token(token::TokenArgs),
+    Doctor(doctor::DoctorArgs),
     Get(rest::get::GetArgs),
     Post(rest::write::PostArgs),
     Put(rest::write::PutArgs),
@@ -359,6 +360,7 @@ async fn run_in(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Logout(args) => logout::run(context, args).await,
         Command::Whoami(args) => whoami::run(context, args).await,
         Command::Token(args) => token::run(context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
         Command::Get(args) => rest::get::run(context, args).await,
         Command::Post(args) => rest::write::post(context, args).await,
         Command::Put(args) => rest::write::put(context, args).await,

@@ -75,6 +75,11 @@ pub fn report(output: &Output, error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// The exit code of an error by itself, and what to try next.
+pub fn judge(error: &(dyn std::error::Error + 'static)) -> (u8, Option<String>) {
+    verdict(error).unwrap_or((FAILED, None))
+}
+
 /// The code and hint of one error in a chain; `None` for errors that say nothing of their own.
 fn verdict(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<String>)> {
     if let Some(failure) = error.downcast_ref::<Failure>() {

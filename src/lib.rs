@@ -20,6 +20,8 @@ pub mod sandbox;
 
 pub mod exit;
 
+pub mod doctor;
+
 pub mod context;
 
 pub mod commands;

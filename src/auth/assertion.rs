@@ -7,7 +7,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use url::Url;
 
-use super::keys::{self, KeyError, Passphrase};
+use super::keys::{self, KeyError, Passphrase, PublicKey};
 use crate::profile::{Algorithm, Key, Profile, ProfileError, urls};
 use crate::secret::Secret;
 
@@ -21,6 +21,16 @@ pub struct Signer {
     key: EncodingKey,
     header: Header,
     algorithm: Algorithm,
+    public: Option<PublicKey>,
+}
+
+/// What signs, as far as it may be shown.
+#[derive(Clone, Debug)]
+pub struct SigningKey {
+    /// The public part; `None` when the client's secret signs.
+    pub public: Option<PublicKey>,
+    pub kid: Option<String>,
+    pub algorithm: Algorithm,
 }
 
 /// A signed assertion and what it says, without its signature.
@@ -63,7 +73,8 @@ impl Signer {
         let encoding = key
             .encoding_key()
             .ok_or_else(|| KeyError::Public { path: path.clone() })?;
-        let signer = Self::new(encoding, algorithm, Some(key.kid()));
+        let mut signer = Self::new(encoding, algorithm, Some(key.kid()));
+        signer.public = Some(key.public);
         Ok(Some(signer.with_key_url(profile.key_url.as_deref())))
     }
 
@@ -82,6 +93,16 @@ impl Signer {
             key,
             header,
             algorithm,
+            public: None,
+        }
+    }
+
+    /// What signs, for people.
+    pub fn signing_key(&self) -> SigningKey {
+        SigningKey {
+            public: self.public.clone(),
+            kid: self.header.kid.clone(),
+            algorithm: self.algorithm,
         }
     }
 

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value};
 use url::Url;
@@ -95,6 +97,17 @@ impl TokenRequest {
         self.with_secret(name, assertion.text)
     }
 
+    /// Header and claims of the assertion in it, as a server reads them; never the signature.
+    pub fn assertion(&self) -> Option<(Value, Value)> {
+        let is_assertion = |name: &str| matches!(name, "assertion" | "client_assertion");
+        let (_, text) = self.form.iter().find(|(name, _)| is_assertion(name))?;
+        let mut parts = text.expose().split('.').map(|part| {
+            let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
+            serde_json::from_slice(&bytes).ok()
+        });
+        Some((parts.next()??, parts.next()??))
+    }
+
     pub(super) fn into_http(self, url: &Url) -> Request {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in &self.form {
@@ -132,6 +145,10 @@ pub struct TokenRefusal {
     pub words: Option<String>,
     /// What the assertion sent said, when there was one.
     pub signed: Option<String>,
+    /// Whether the answer was a web page.
+    pub is_page: bool,
+    /// When the server says it answered (RFC 9110 §6.6.1).
+    pub date: Option<SystemTime>,
 }
 
 impl fmt::Display for TokenRefusal {
@@ -202,6 +219,9 @@ pub async fn exchange(
             answer.status,
             answer.header(CONTENT_TYPE).unwrap_or_default().to_owned(),
         );
+        let date = answer
+            .header(DATE)
+            .and_then(|date| httpdate::parse_http_date(date).ok());
         let body = answer.body.bytes(LARGEST_ANSWER).await?;
         let json: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
         if status.is_success()
@@ -235,6 +255,8 @@ pub async fn exchange(
             code,
             words,
             signed,
+            is_page: crate::words::is_html(&content_type, &String::from_utf8_lossy(&body)),
+            date,
         })));
     }
 }

@@ -25,6 +25,7 @@ use crate::http::{Http, HttpError};
 use crate::profile::store::ProfileFile;
 use crate::profile::{AuthType, Profile, ProfileError};
 use crate::secret::Secret;
+pub use assertion::SigningKey;
 use cache::Cache;
 pub use exchange::TokenRefusal;
 use grant::{Grant, Prepared};
@@ -283,9 +284,55 @@ impl TokenSource {
     /// As [`TokenSource::token`].
     pub async fn log_in(&self) -> Result<Token, AuthError> {
         match &self.method {
-            Method::Grant(grant) => self.request(*grant).await,
+            Method::Grant(grant) => self.request(*grant, None).await,
             _ => self.token().await,
         }
+    }
+
+    /// As [`TokenSource::log_in`], and the requests that follow go out with this token. Nothing is stored but a stored
+    /// login that was renewed: the old one may be worth nothing then.
+    ///
+    /// # Errors
+    /// As [`TokenSource::token`].
+    pub async fn token_anew(&self, token_url: Option<&Url>) -> Result<Token, AuthError> {
+        let token = match &self.method {
+            Method::Grant(grant) => self.request(*grant, token_url).await?,
+            _ => self.token().await?,
+        };
+        *self.held.lock().await = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Reads the key and says what signs; `None` when nothing does.
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    pub async fn signing_key(&self) -> Result<Option<SigningKey>, AuthError> {
+        let Method::Grant(grant) = self.method else {
+            return Ok(None);
+        };
+        let (_, prepared) = self.ready(grant).await?;
+        Ok(prepared.signing_key())
+    }
+
+    /// The token request that would go out, for people who look for a mistake in it; nothing is sent.
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    pub async fn rehearse(
+        &self,
+        token_url: &Url,
+    ) -> Result<Option<exchange::TokenRequest>, AuthError> {
+        let Method::Grant(grant) = self.method else {
+            return Ok(None);
+        };
+        let (profile, prepared) = self.ready(grant).await?;
+        prepared.request(&profile, token_url).map(Some)
+    }
+
+    /// Whether tokens come from the token endpoint by the client's own credentials.
+    pub fn has_grant(&self) -> bool {
+        matches!(self.method, Method::Grant(_))
     }
 
     /// Whether the way in has tokens at all.
@@ -318,7 +365,7 @@ impl TokenSource {
         }
         match &self.method {
             Method::Grant(grant) => {
-                let token = self.request(*grant).await?;
+                let token = self.request(*grant, None).await?;
                 if let Err(error) = self.cache.write(&self.profile, &token) {
                     // A read-only home in CI: every command asks for its own token then.
                     self.http
@@ -344,22 +391,31 @@ impl TokenSource {
         }
     }
 
-    async fn request(&self, grant: Grant) -> Result<Token, AuthError> {
+    async fn request(&self, grant: Grant, token_url: Option<&Url>) -> Result<Token, AuthError> {
+        // The key first: nothing is sent when it cannot be used.
+        let (profile, prepared) = self.ready(grant).await?;
+        let token_url = match token_url {
+            Some(url) => url.clone(),
+            None => self.token_url().await?,
+        };
+        exchange::exchange(&self.http, &token_url, || {
+            prepared.request(&profile, &token_url)
+        })
+        .await
+    }
+
+    /// The profile with its secret, when the grant needs one, and the grant with its key read.
+    async fn ready(&self, grant: Grant) -> Result<(Cow<'_, Profile>, &Prepared), AuthError> {
         let profile = if grant.uses_secret(&self.profile) {
             secret_command::with_secret(&self.profile).await?
         } else {
             Cow::Borrowed(&self.profile)
         };
-        // The key first: nothing is sent when it cannot be used.
         let prepared = self
             .prepared
             .get_or_try_init(|| self.prepare(grant, &profile))
             .await?;
-        let token_url = self.token_url().await?;
-        exchange::exchange(&self.http, &token_url, || {
-            prepared.request(&profile, &token_url)
-        })
-        .await
+        Ok((profile, prepared))
     }
 
     async fn prepare(&self, grant: Grant, profile: &Profile) -> Result<Prepared, AuthError> {

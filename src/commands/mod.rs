@@ -4,6 +4,7 @@ pub mod auth_help;
 pub mod bulk;
 pub mod completions;
 pub mod demo;
+pub mod doctor;
 pub mod keys;
 pub mod login;
 pub mod logout;

@@ -98,6 +98,14 @@ impl Output {
         self.data(format!("{text}\n").as_bytes())
     }
 
+    /// Writes one line to stdout that may repeat a server's words: secrets masked, control characters made harmless.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub fn report(&self, text: &str) -> anyhow::Result<()> {
+        self.line(&printable(&secret::mask(text), self.color))
+    }
+
     /// Prints JSON indented by two spaces, digits and key order as they are in `text`.
     ///
     /// # Errors
@@ -143,7 +151,8 @@ impl Output {
         }
     }
 
-    fn paint(&self, code: &str, text: &str) -> String {
+    /// The text in a colour of the terminal (SGR), where colour is wanted.
+    pub fn paint(&self, code: &str, text: &str) -> String {
         if self.color {
             format!("\x1b[1;{code}m{text}\x1b[0m")
         } else {

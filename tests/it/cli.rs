@@ -47,6 +47,7 @@ fn every_command_has_help_and_what_comes_later_does_not_exist() {
         "logout",
         "whoami",
         "token",
+        "doctor",
         "get",
         "post",
         "put",

@@ -9,7 +9,7 @@ pub mod refresh;
 use url::Url;
 
 use super::AuthError;
-use super::assertion::Signer;
+use super::assertion::{Signer, SigningKey};
 use super::exchange::TokenRequest;
 use super::keys::Passphrase;
 use crate::profile::{Algorithm, AuthType, Profile};
@@ -116,6 +116,14 @@ impl Grant {
 }
 
 impl Prepared {
+    /// What signs the assertions, when there are any.
+    pub fn signing_key(&self) -> Option<SigningKey> {
+        match self {
+            Self::ClientCredentials => None,
+            Self::JwtBearer(signer) | Self::JwtAssertion(signer) => Some(signer.signing_key()),
+        }
+    }
+
     /// A new token request; called once for every try.
     ///
     /// # Errors

@@ -111,7 +111,7 @@ impl PublicKey {
     }
 
     /// The members that make it up (RFC 7518 §6.2.1, §6.3.1).
-    pub(super) fn members(&self) -> Map<String, Value> {
+    pub fn members(&self) -> Map<String, Value> {
         let pairs = match self {
             Self::Rsa { n, e } => vec![("kty", "RSA".into()), ("n", encode(n)), ("e", encode(e))],
             Self::Ec { curve, x, y } => vec![

@@ -45,6 +45,11 @@ impl Jwt {
         })
     }
 
+    /// The signature as it stands in the text.
+    pub fn signature_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.signature)
+    }
+
     /// Whether this public JWK made the signature, by the algorithm in the header.
     pub fn is_signed_by(&self, jwk: &Value) -> bool {
         let member = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();

@@ -8,6 +8,7 @@ pub mod backend;
 pub mod browser;
 pub mod bulk;
 pub mod clinic;
+pub mod doctor;
 pub mod fhir;
 pub mod jwt;
 pub mod keyring;
@@ -24,6 +25,7 @@ pub mod sandbox;
 pub mod server;
 pub mod store;
 pub mod synthea;
+pub mod tls;
 
 pub use answer::Answer;
 pub use authorization::AuthorizationServer;

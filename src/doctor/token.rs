@@ -1,0 +1,105 @@
+//! The token itself: asked for anew, never shown.
+
+use super::causes::{self, Finding, Rank};
+use super::{Ending, Examination, Trouble, done, fetch, skipped, tls};
+use crate::auth::{AuthError, TokenRefusal};
+use crate::profile::ClientAuth;
+
+pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
+    let tokens = &examination.client.tokens;
+    if !tokens.has_tokens() {
+        return Ok(skipped(match tokens.describe() {
+            "none" => "no credentials are configured: requests go out without".to_owned(),
+            "access token" => "an access token was given".to_owned(),
+            way => format!("none is needed for auth: {way}"),
+        }));
+    }
+    let token = match tokens.token_anew(examination.token_url.as_ref()).await {
+        Ok(token) => token,
+        Err(AuthError::Refused(refusal)) => return Err(refused(examination, &refusal)),
+        Err(AuthError::Http(error)) => return Err(tls::trouble(&error)),
+        Err(error @ (AuthError::NoLogin { .. } | AuthError::Expired { .. })) => {
+            let cause = format!("{error}; log in with `medplum login`");
+            return Err(Trouble::of(&error).because(cause));
+        }
+        Err(error) => return Err(Trouble::of(&error)),
+    };
+    let from = if tokens.has_grant() {
+        "a new token"
+    } else {
+        "the stored login"
+    };
+    let life = match token.lifetime {
+        Some((_, until)) => {
+            let left = until.duration_since(jiff::Timestamp::now()).as_secs();
+            let stated = if token.lifetime_is_stated {
+                ""
+            } else {
+                " (assumed: the server does not say)"
+            };
+            format!("good for {left} s{stated}")
+        }
+        None => "the server does not say for how long".to_owned(),
+    };
+    examination.token = Some(token);
+    Ok(done(format!("{from}, {life}")))
+}
+
+/// The cause that is proved first, else all that it may be.
+fn refused(examination: &mut Examination<'_>, refusal: &TokenRefusal) -> Trouble {
+    let error = AuthError::Refused(Box::new(TokenRefusal {
+        words: refusal.words.clone(),
+        code: refusal.code.clone(),
+        signed: refusal.signed.clone(),
+        url: refusal.url.clone(),
+        ..*refusal
+    }));
+    let trouble = Trouble::of(&error);
+    if let Some(cause) = causes::stated(examination, refusal) {
+        return trouble.because(cause);
+    }
+    if refusal.status.is_server_error() {
+        return trouble.perhaps(causes::candidates(examination, refusal));
+    }
+    // The clock of the endpoint itself is the one that counts.
+    if let (Some(date), Some((_, claims))) = (refusal.date, &examination.assertion) {
+        let clock = causes::clock(claims, fetch::seconds_ahead(date));
+        let others = examination.findings.drain(..);
+        let others = others.filter(|finding| finding.rank != Rank::Clock);
+        examination.findings = clock
+            .into_iter()
+            .chain(others.collect::<Vec<_>>())
+            .collect();
+    }
+    examination.findings.extend(client_auth(examination));
+    examination.findings.sort_by_key(|finding| finding.rank);
+    if examination.findings.is_empty() {
+        return trouble.perhaps(causes::candidates(examination, refusal));
+    }
+    let cause = examination.findings.remove(0).text;
+    let others = examination.findings.drain(..).map(|finding| finding.text);
+    examination.notes.extend(others);
+    trouble.because(cause)
+}
+
+/// Whether the server says that it wants the client's proof in another way.
+fn client_auth(examination: &Examination<'_>) -> Option<Finding> {
+    let profile = &examination.client.profile;
+    let taken = examination.advertised("token_endpoint_auth_methods_supported")?;
+    let way = match examination.client.tokens.describe() {
+        "jwt-assertion" => "private_key_jwt",
+        "client-credentials" => match profile.client_auth {
+            ClientAuth::Header => "client_secret_basic",
+            ClientAuth::Post => "client_secret_post",
+        },
+        _ => return None,
+    };
+    (!taken.is_empty() && !taken.contains(&way)).then(|| {
+        let text = format!(
+            "client authentication: the client proves itself by {way}, and the server takes {}; choose with \
+             --client-auth or --auth-type",
+            taken.join(", ")
+        );
+        Finding::new(Rank::ClientAuth, text)
+    })
+}
