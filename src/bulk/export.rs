@@ -17,7 +17,7 @@ use super::manifest::{self, Manifest, ManifestError};
 use super::names::Names;
 use super::replacement::Replacement;
 use super::series::Series;
-use super::{BulkError, Observer, Outcomes, Summary, download, kept, landing};
+use super::{BulkError, Observer, Outcomes, Summary, attachment, download, kept, landing};
 use crate::fhir::asynchronous::{self, AsyncError, Patience};
 use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::http::retry;
@@ -96,8 +96,17 @@ pub async fn run(
         }
     }
     summary.outcomes = download::outcomes_of(&summary.files);
+    if let Some(wanted) = &options.style.attachments
+        && summary.failed.is_empty()
+    {
+        job.wants_attachments(wanted)?;
+        let fetched = attachment::all(client, job, wanted, how, observer).await?;
+        summary.attachments = Some(fetched);
+        let files = job.planned.iter();
+        summary.files = files.filter_map(|planned| job.exported(planned)).collect();
+    }
     kept::write(job).map_err(|source| BulkError::disk(&job.folder().join(kept::NAME), source))?;
-    if summary.failed.is_empty() {
+    if summary.is_whole() {
         complete(client, options, observer, work, &status_url, &mut summary).await?;
     }
     summary.elapsed = started.elapsed();
@@ -187,19 +196,18 @@ fn open(
         }
         kickoff.since = opened.since().map(str::to_owned);
         observer.in_series(kickoff.since.as_deref(), &place);
-    } else if options.again == Again::Overwrite {
+    } else if matches!(options.again, Again::Overwrite | Again::OverwriteAnew) {
         replacement = Replacement::of(folder)?;
         if let Some(replacement) = &replacement {
             place = replacement.work_folder();
         }
     }
     let request = request(client, &kickoff, options.status_url.as_ref());
-    let opened = Job::open(
-        &place,
-        request.clone(),
-        options.style.clone(),
-        options.again,
-    );
+    let again = match options.again {
+        Again::OverwriteAnew => Again::Restart,
+        again => again,
+    };
+    let opened = Job::open(&place, request.clone(), options.style.clone(), again);
     let job = match opened {
         // What was to replace the old export was of another request: this one is.
         Err(BulkError::OtherRequest { .. }) if replacement.is_some() => {
@@ -208,7 +216,10 @@ fn open(
         opened => opened?,
     };
     if job.state.phase == Phase::KickingOff && replacement.is_none() {
-        for name in [kept::NAME, "log.ndjson"] {
+        let own = [kept::NAME, "log.ndjson"].into_iter();
+        let fetched = [attachment::FOLDER, attachment::INDEX].into_iter();
+        let fetched = fetched.filter(|_| options.style.attachments.is_some());
+        for name in own.chain(fetched) {
             let path = place.join(name);
             if path.exists() {
                 return Err(BulkError::InTheWay { path });

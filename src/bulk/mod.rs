@@ -1,5 +1,6 @@
 //! Bulk Data: export (kick-off, manifest, files, check, record) and import. Events go to observers; nothing here prints.
 
+pub mod attachment;
 pub mod begun;
 pub mod download;
 pub mod export;
@@ -94,6 +95,8 @@ pub struct Summary {
     pub folder: PathBuf,
     pub transaction_time: Option<String>,
     pub outcomes: Outcomes,
+    /// What came of the attachments, when they were asked for.
+    pub attachments: Option<attachment::Attachments>,
     pub elapsed: Duration,
 }
 
@@ -101,6 +104,12 @@ impl Summary {
     /// The bytes on disk.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// Whether nothing is missing.
+    pub fn is_whole(&self) -> bool {
+        let attachments = self.attachments.as_ref();
+        self.failed.is_empty() && attachments.is_none_or(|attachments| attachments.missing == 0)
     }
 
     /// The resources in `output` files.

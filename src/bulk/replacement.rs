@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::job::state::{Planned, State, read_json};
 use super::job::{FOLDER, Phase};
-use super::{BulkError, kept};
+use super::{BulkError, attachment, kept};
 use crate::files::{self, Lock};
 
 const MOVING: &str = "replacing.json";
@@ -27,6 +27,9 @@ pub struct Replacement {
 struct Moving {
     old: Vec<PathBuf>,
     new: Vec<PathBuf>,
+    /// Whether the old export has attachments and the new one none.
+    #[serde(default)]
+    sheds_attachments: bool,
 }
 
 impl Replacement {
@@ -70,7 +73,14 @@ impl Replacement {
             let planned = planned.unwrap_or_default().into_iter();
             io::Result::Ok(planned.map(|planned| planned.path).collect())
         };
+        let has_attachments = |folder: &Path| {
+            let state = read_json::<State>(&folder.join(FOLDER).join("job.json"))?;
+            io::Result::Ok(state.is_some_and(|state| state.style.attachments.is_some()))
+        };
+        let had = has_attachments(&self.folder).map_err(disk)?;
+        let has = has_attachments(&inner(&self.folder)).map_err(disk)?;
         let moving = Moving {
+            sheds_attachments: had && !has,
             old: paths(&self.folder).map_err(disk)?,
             new: paths(&inner(&self.folder)).map_err(disk)?,
         };
@@ -104,7 +114,16 @@ pub fn settle(folder: &Path) -> io::Result<()> {
     for path in moving.old.iter().filter(|path| !moving.new.contains(path)) {
         let _ = fs::remove_file(folder.join(path));
     }
-    for name in [kept::NAME, "log.ndjson"] {
+    if moving.sheds_attachments {
+        attachment::clear(folder);
+    } else if new.join(attachment::FOLDER).exists() {
+        let _ = fs::remove_dir_all(folder.join(attachment::FOLDER));
+        fs::rename(
+            new.join(attachment::FOLDER),
+            folder.join(attachment::FOLDER),
+        )?;
+    }
+    for name in [kept::NAME, "log.ndjson", attachment::INDEX] {
         rename_if_there(&new.join(name), &folder.join(name))?;
     }
     for folder in &folders {

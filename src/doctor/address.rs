@@ -30,11 +30,11 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let host = profile.fhir_base.host_str().unwrap_or_default();
     let port = profile.fhir_base.port_or_known_default().unwrap_or(443);
     // An IPv6 address stands in brackets in a URL.
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match tokio::net::lookup_host((bare, port)).await {
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    match tokio::net::lookup_host((name, port)).await {
         Ok(addresses) => {
             let addresses: Vec<String> = addresses.map(|found| found.ip().to_string()).collect();
-            if bare.parse::<std::net::IpAddr>().is_err() {
+            if name.parse::<std::net::IpAddr>().is_err() {
                 detail.push(format!("{host} is {}", addresses.join(", ")));
             }
         }

@@ -124,7 +124,7 @@ pub(super) fn candidates(examination: &Examination<'_>, refusal: &TokenRefusal) 
         _ => {
             let (here, other) = match profile.client_auth {
                 ClientAuth::Post => ("the form body", "--client-auth header"),
-                _ => ("the Basic header", "--client-auth post"),
+                ClientAuth::Header => ("the Basic header", "--client-auth post"),
             };
             vec![
                 "wrong client secret: a typing error, a line end too many, expired or replaced since".into(),

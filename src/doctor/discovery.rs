@@ -112,7 +112,7 @@ async fn wrong_base(examination: &Examination<'_>) -> Option<Trouble> {
              do not follow; set --base-url to where it leads"
         )));
     }
-    let (code, said) = match (page.status.as_u16(), page.is_page) {
+    let (code, said) = match (page.status.as_u16(), page.is_html) {
         (404 | 410, _) => (exit::NOT_FOUND, "is not there (404)".to_owned()),
         (status, true) => (
             exit::FAILED,

@@ -19,7 +19,7 @@ pub(super) struct Page {
     pub status: StatusCode,
     pub json: Option<Value>,
     /// Whether it is a web page.
-    pub is_page: bool,
+    pub is_html: bool,
     /// The server's words when they are no JSON.
     pub words: Option<String>,
     /// Where it sends its readers instead.
@@ -56,7 +56,7 @@ async fn once(http: &Http, url: Url) -> Result<Page, HttpError> {
     let start = String::from_utf8_lossy(&body[..body.len().min(1024)]).into_owned();
     Ok(Page {
         status,
-        is_page: json.is_none() && words::is_html(&kind, &start),
+        is_html: json.is_none() && words::is_html(&kind, &start),
         words: json
             .is_none()
             .then(|| words::of_text(&kind, &body))

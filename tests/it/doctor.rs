@@ -41,14 +41,14 @@ fn backend() -> Backend {
 #[test]
 fn a_healthy_server_passes_every_step_for_each_way_in_of_machines() {
     let site = site();
-    let verdict = examine(&site.medplum, &[]).is_well();
+    let verdict = examine(&site.medplum, &[]).finds_all_well();
     assert!(verdict.detail("discovery").contains("/oauth2/token"));
     assert!(verdict.detail("token").contains("a new token"));
-    let verdict = examine(&site.medplum, &["--client-auth", "post"]).is_well();
+    let verdict = examine(&site.medplum, &["--client-auth", "post"]).finds_all_well();
     assert_eq!(verdict.json["notes"], json!([]));
 
     let smart = backend();
-    let verdict = examine(&smart.medplum, &["--scope", "system/*.rs"]).is_well();
+    let verdict = examine(&smart.medplum, &["--scope", "system/*.rs"]).finds_all_well();
     assert!(verdict.detail("key").contains("RSA 2048 bits"));
     let said = verdict.detail("assertion");
     let aud = format!(r#""aud":"{}""#, smart.server.url("/oauth2/token"));
@@ -64,7 +64,7 @@ fn a_healthy_server_passes_every_step_for_each_way_in_of_machines() {
     let bearer = Backend::bearer();
     speaks(&bearer.server, &json!({}));
     bearer.set_bearer(&[]);
-    let verdict = examine(&bearer.medplum, &[]).is_well();
+    let verdict = examine(&bearer.medplum, &[]).finds_all_well();
     assert!(verdict.detail("key").contains("HS256"));
 }
 
@@ -88,7 +88,7 @@ fn basic_a_given_token_and_no_credentials_are_read_with_and_skip_what_they_do_no
         let mut args = vec!["profile", "set", "site", "--base-url", &base];
         args.extend(flags);
         let _ = medplum.run(args).ok();
-        let verdict = examine(&medplum, &[]).is_well();
+        let verdict = examine(&medplum, &[]).finds_all_well();
         for step in ["key", "assertion", "token", "scope"] {
             let steps = verdict.json["steps"].as_array().unwrap();
             let step = steps.iter().find(|one| one["name"] == step).unwrap();

@@ -40,7 +40,7 @@ fn a_certificate_of_an_unknown_authority_is_named_first_and_trusting_it_heals() 
     assert_eq!(site.server.requests().len(), 0);
     let (_, said) = verdict(&["localhost"], 2100, true);
     assert!(
-        said.is_well()
+        said.finds_all_well()
             .detail("tls")
             .contains("a certificate that is trusted")
     );

@@ -19,6 +19,7 @@ mod doctor;
 mod doctor_causes;
 mod doctor_tls;
 mod export;
+mod export_attachments;
 mod export_docs;
 mod export_faults;
 mod export_faults_disk;

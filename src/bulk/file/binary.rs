@@ -1,4 +1,4 @@
-//! NDJSON inside a FHIR `Binary`: HAPI may wrap a file so when JSON was asked for; it is unwrapped as it streams.
+//! What a FHIR `Binary` in JSON holds, unwrapped as it streams: HAPI may wrap NDJSON so, and most wrap attachments.
 
 use std::io::{self, Write};
 
@@ -15,6 +15,8 @@ const LONGEST_TAIL: usize = 64 << 10;
 pub struct Unwrap<W: Write> {
     target: W,
     stage: Stage,
+    /// Whether a Binary may hold anything, not NDJSON alone.
+    of_any: bool,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,19 @@ impl<W: Write> Unwrap<W> {
         } else {
             Stage::Raw
         };
-        Self { target, stage }
+        Self {
+            target,
+            stage,
+            of_any: false,
+        }
+    }
+
+    /// The same for a Binary that holds anything.
+    pub fn of_any(target: W) -> Self {
+        Self {
+            of_any: true,
+            ..Self::new(target, true)
+        }
     }
 
     /// The target.
@@ -48,6 +62,11 @@ impl<W: Write> Unwrap<W> {
     /// Whether bytes pass as they come.
     pub fn is_raw(&self) -> bool {
         matches!(self.stage, Stage::Raw)
+    }
+
+    /// Whether the data of a Binary were found.
+    pub fn is_binary(&self) -> bool {
+        matches!(self.stage, Stage::Data { .. } | Stage::Tail(_))
     }
 
     /// Ends the body.
@@ -73,7 +92,7 @@ impl<W: Write> Unwrap<W> {
             Stage::Raw => self.target.write_all(bytes),
             Stage::Head(head) => {
                 head.extend_from_slice(bytes);
-                match look_at(head) {
+                match look_at(head, self.of_any) {
                     Head::Binary { data } => {
                         let rest = head.split_off(data);
                         self.stage = Stage::Data {
@@ -131,7 +150,7 @@ enum Head {
 }
 
 /// Looks for the data of a Binary (`data` in R4, `content` before).
-fn look_at(head: &[u8]) -> Head {
+fn look_at(head: &[u8], of_any: bool) -> Head {
     let Some(first) = head.iter().find(|byte| !byte.is_ascii_whitespace()) else {
         return Head::Unknown;
     };
@@ -148,7 +167,7 @@ fn look_at(head: &[u8]) -> Head {
                 continue;
             };
             let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
-            let holds_lines = text("contentType").to_ascii_lowercase().contains("ndjson");
+            let holds_lines = of_any || text("contentType").to_ascii_lowercase().contains("ndjson");
             return if text("resourceType") == "Binary" && holds_lines {
                 Head::Binary { data }
             } else {

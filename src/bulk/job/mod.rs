@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::file::part::{self, Part};
-use super::{BulkError, ExportedFile, kept, landing, replacement};
+use super::{BulkError, ExportedFile, attachment, kept, landing, replacement};
 use crate::files::{self, Lock};
 pub use state::{About, Done, Phase, Planned, State, Style};
 
@@ -31,6 +31,8 @@ pub enum Again {
     Restart,
     /// Replace a finished export, once the new one is complete.
     Overwrite,
+    /// The same, and forget a new one that is not finished.
+    OverwriteAnew,
 }
 
 /// What is known of a job from outside.
@@ -199,8 +201,9 @@ impl Job {
             return;
         };
         let (target, part) = (self.target(planned), self.part(planned));
-        let is_whole = fs::metadata(part.path()).is_ok_and(|file| file.len() == done.bytes);
-        if is_whole && !target.exists() && fs::rename(part.path(), &target).is_ok() {
+        let is_of = |path: &Path| fs::metadata(path).is_ok_and(|file| file.len() == done.bytes);
+        // A file of another length is the one that this one is to replace.
+        if is_of(part.path()) && !is_of(&target) && fs::rename(part.path(), &target).is_ok() {
             part.became_whole();
             files::sync_dir(&files::folder_of(&target));
         }
@@ -289,6 +292,18 @@ impl Job {
         self.state.manifest = manifest;
         self.write("files.json", &self.planned)?;
         self.save()
+    }
+
+    /// Records that attachments are about to be fetched.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn wants_attachments(&mut self, wanted: &attachment::Wanted) -> Result<(), BulkError> {
+        if self.state.style.attachments.as_ref() != Some(wanted) {
+            self.state.style.attachments = Some(wanted.clone());
+            self.save()?;
+        }
+        Ok(())
     }
 
     /// Records fresh links to the same files.
@@ -385,6 +400,9 @@ impl Job {
     fn clear(&mut self, found: State) -> Result<(), BulkError> {
         let fresh = self.state.clone();
         let had_manifest = found.phase == Phase::Fetching;
+        if had_manifest && found.style.attachments.is_some() {
+            attachment::clear(&self.folder);
+        }
         self.take_up(found)?;
         let exported = self
             .planned

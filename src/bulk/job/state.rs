@@ -12,6 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::bulk::Outcomes;
+use crate::bulk::attachment::Wanted;
 use crate::bulk::download::FileToken;
 use crate::bulk::manifest::ManifestFile;
 use crate::bulk::names::NameStyle;
@@ -42,6 +43,9 @@ pub struct Style {
     pub compress: bool,
     pub file_token: FileToken,
     pub keep: bool,
+    /// Which attachments are fetched too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attachments: Option<Wanted>,
 }
 
 /// What `job.json` holds.

@@ -47,7 +47,7 @@ pub struct ExportArgs {
     #[arg(long, help_heading = FOLDER, value_name = "URL", conflicts_with_all = ["types", "since", "until", "type_filters", "patients", "detach"])]
     status_url: Option<url::Url>,
     /// Forget an unfinished export in the folder and start a new one
-    #[arg(long, help_heading = FOLDER, conflicts_with = "overwrite")]
+    #[arg(long, help_heading = FOLDER)]
     restart: bool,
     /// Replace a finished export in the folder, once the new one is complete
     #[arg(long, help_heading = FOLDER)]
@@ -77,9 +77,10 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
     let folder = args.target_directory.unwrap_or_else(|| PathBuf::from("."));
     let options = Options {
         again: match (args.restart, args.overwrite) {
-            (true, _) => Again::Restart,
-            (_, true) => Again::Overwrite,
-            _ => Again::Continue,
+            (true, true) => Again::OverwriteAnew,
+            (true, false) => Again::Restart,
+            (false, true) => Again::Overwrite,
+            (false, false) => Again::Continue,
         },
         status_url: args.status_url,
         series: args.request.is_series(),

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::bars::Bars;
 use super::interrupt;
 use super::summary::{self, FailOn};
+use crate::bulk::attachment::{Mode, Wanted};
 use crate::bulk::download::FileToken;
 use crate::bulk::export::{self, Options};
 use crate::bulk::job::{Again, Style};
@@ -43,6 +44,29 @@ pub(super) struct FetchArgs {
     /// Leave the job and its files on the server
     #[arg(long)]
     keep: bool,
+    /// What DocumentReference and DiagnosticReport point to: files of its own, or in the resources [default: off]
+    #[arg(long, value_enum, value_name = "HOW")]
+    attachments: Option<AttachmentsArg>,
+    /// Only attachments of these types, such as application/pdf,text/*
+    #[arg(
+        long,
+        value_name = "MIME",
+        value_delimiter = ',',
+        requires = "attachments"
+    )]
+    attachment_types: Vec<String>,
+    /// Only attachments up to this size, such as 20MB [default: any; 5MB in the resources]
+    #[arg(long, value_name = "SIZE", value_parser = bytes, requires = "attachments")]
+    attachment_max_size: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AttachmentsArg {
+    /// Files in attachments/, listed in attachments.ndjson; the resources stay as they are
+    Download,
+    /// Base64 in the resources, where the URL stands
+    Inline,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -57,6 +81,22 @@ fn parallel(text: &str) -> Result<usize, String> {
         Ok(number @ 1..=64) => Ok(number),
         _ => Err("write a number from 1 to 64".into()),
     }
+}
+
+/// A number of bytes: `500kB`, `20MB`, `1GB`, or plain.
+fn bytes(text: &str) -> Result<u64, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let number = lower.trim_end_matches('b');
+    let (number, unit) = match number.char_indices().next_back() {
+        Some((at, 'k')) => (&number[..at], 1_000),
+        Some((at, 'm')) => (&number[..at], 1_000_000),
+        Some((at, 'g')) => (&number[..at], 1_000_000_000),
+        _ => (number, 1),
+    };
+    let number: Option<u64> = number.trim().parse().ok();
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(|| "write a size such as 500kB, 20MB or 1GB".to_owned())
 }
 
 impl FetchArgs {
@@ -83,9 +123,24 @@ impl FetchArgs {
                     None => style.file_token,
                 },
                 keep: self.keep || style.keep,
+                attachments: self.wanted_attachments(style.attachments),
                 ..style
             },
         }
+    }
+
+    fn wanted_attachments(&self, before: Option<Wanted>) -> Option<Wanted> {
+        let mode = match self.attachments {
+            None => return before,
+            Some(AttachmentsArg::Off) => return None,
+            Some(AttachmentsArg::Download) => Mode::Download,
+            Some(AttachmentsArg::Inline) => Mode::Inline,
+        };
+        Some(Wanted {
+            mode,
+            types: self.attachment_types.clone(),
+            largest: self.attachment_max_size,
+        })
     }
 
     /// Runs an export to its end and says what came of it.

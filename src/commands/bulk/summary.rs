@@ -58,6 +58,21 @@ pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
         time(summary.elapsed),
         summary.folder.display()
     ));
+    if let Some(attachments) = &summary.attachments {
+        let left_out = match attachments.left_out {
+            0 => String::new(),
+            number => format!(", {number} left out"),
+        };
+        let missing = match attachments.missing {
+            0 => String::new(),
+            number => format!(", {number} missing"),
+        };
+        output.note(&format!(
+            "{} attachments, {} of them fetched now{left_out}{missing}",
+            attachments.here,
+            size(attachments.bytes)
+        ));
+    }
     Ok(())
 }
 
@@ -85,6 +100,7 @@ fn as_json(summary: &Summary) -> Value {
             "reason": file.reason,
         })).collect::<Vec<_>>(),
         "outcomes": {"errors": summary.outcomes.errors, "warnings": summary.outcomes.warnings, "others": summary.outcomes.others},
+        "attachments": summary.attachments,
         "seconds": summary.elapsed.as_secs_f64(),
     })
 }
@@ -99,6 +115,20 @@ pub(super) fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> 
         );
         return Err(failure
             .hint("run the same command again: it fetches only what is missing")
+            .into());
+    }
+    if let Some(attachments) = &summary.attachments
+        && attachments.missing > 0
+    {
+        let failure = Failure::new(
+            exit::PARTIAL,
+            format!(
+                "all files are here, but {} attachments are missing",
+                attachments.missing
+            ),
+        );
+        return Err(failure
+            .hint("run the same command again to try them again; with --attachments off it ends without them")
             .into());
     }
     let count = fail_on.objections(&summary.outcomes);

@@ -22,7 +22,7 @@ fn a_wrong_client_id_and_a_wrong_secret_look_the_same_and_both_are_in_the_set() 
         let client = ["--client-id", id, "--client-secret", secret];
         examined(&peer, &[&client[..], &scope[..]].concat())
     };
-    let _ = with("simple", "simple-secret").is_well();
+    let _ = with("simple", "simple-secret").finds_all_well();
     let set = [
         "wrong client secret",
         "wrong client id",
@@ -53,7 +53,7 @@ fn an_unknown_key_id_and_a_wrong_client_id_look_the_same_and_both_are_in_the_set
             &[&own[..], &["--scope", "system/Patient.read"]].concat(),
         )
     };
-    let _ = with("backend", "registered").is_well();
+    let _ = with("backend", "registered").finds_all_well();
     let set = [
         "unknown key",
         "wrong client id",

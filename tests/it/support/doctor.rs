@@ -89,7 +89,7 @@ impl Verdict {
 
     /// The verdict, which must be that all is well.
     #[track_caller]
-    pub fn is_well(self) -> Self {
+    pub fn finds_all_well(self) -> Self {
         assert_eq!(self.run.code, 0, "{}", self.run);
         assert_eq!(self.json["cause"], Value::Null, "{}", self.run);
         assert_eq!(

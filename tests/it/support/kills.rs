@@ -121,9 +121,9 @@ impl Victim {
         }
         self.bulk.manifest(|manifest| {
             let files = manifest["output"].as_array_mut().unwrap();
-            files
-                .iter_mut()
-                .for_each(|file| file["type"] = json!("Patient"));
+            for file in files {
+                file["type"] = json!("Patient");
+            }
             (manifest["link"], manifest["deleted"], manifest["error"]) =
                 (json!([]), json!([]), json!([]));
         });
