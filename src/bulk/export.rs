@@ -105,6 +105,7 @@ pub async fn run(
         let files = job.planned.iter();
         summary.files = files.filter_map(|planned| job.exported(planned)).collect();
     }
+    job.still_there()?;
     kept::write(job).map_err(|source| BulkError::disk(&job.folder().join(kept::NAME), source))?;
     if summary.is_whole() {
         complete(client, options, observer, work, &status_url, &mut summary).await?;

@@ -14,6 +14,8 @@ use crate::http::range::Validator;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     path: PathBuf,
+    /// The folder of the job's state, which is never made anew: whoever took it away meant it.
+    place: PathBuf,
 }
 
 /// How far a part is durable. The bytes behind that are taken off before anything goes on.
@@ -31,7 +33,10 @@ impl Part {
     pub fn new(parts: &Path, name: &Path) -> Self {
         let mut path = parts.join(name).into_os_string();
         path.push(".part");
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            place: files::folder_of(parts),
+        }
     }
 
     /// Where the bytes lie.
@@ -45,6 +50,12 @@ impl Part {
     /// The folder cannot be written.
     pub fn create(&self) -> io::Result<File> {
         self.remove();
+        if !self.place.exists() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the folder of the export was taken away",
+            ));
+        }
         files::create_private_dir(&files::folder_of(&self.path))?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);

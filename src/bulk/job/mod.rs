@@ -354,6 +354,19 @@ impl Job {
         })
     }
 
+    /// Makes sure that the folder was not taken away under the job: nothing is written for readers then.
+    ///
+    /// # Errors
+    /// It was.
+    pub fn still_there(&self) -> Result<(), BulkError> {
+        if self.place().join("job.json").exists() {
+            return Ok(());
+        }
+        Err(BulkError::Vanished {
+            folder: self.folder.clone(),
+        })
+    }
+
     /// Makes sure that all files are where they should be and that the end can be recorded.
     ///
     /// # Errors
