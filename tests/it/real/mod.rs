@@ -1,6 +1,7 @@
 //! Beside programs that others wrote. `tests/run` installs them; a test that misses one fails and says so.
 
 mod doctor;
+mod import_router;
 mod jwt_peers;
 mod keyring;
 mod medplum_cli;

@@ -82,8 +82,8 @@ fn put_all(medplum: &Medplum, kind: &str, lines: &[String]) {
     }
 }
 
-/// Finds each type's resources by one search for their ids, page by page.
-fn find_all(medplum: &Medplum, lines: &[&String]) {
+/// Finds each type's resources by one search for their ids, page by page: they are what was sent.
+pub(super) fn find_all(medplum: &Medplum, lines: &[&String]) {
     let types: BTreeSet<String> = lines.iter().map(|line| synthea::name(line).0).collect();
     for resource_type in types {
         let mine: Vec<&String> = lines
@@ -108,8 +108,9 @@ fn find_all(medplum: &Medplum, lines: &[&String]) {
     }
 }
 
+/// A resource as it was read is what was sent, but for the version that the server gives.
 #[track_caller]
-fn assert_same(read: &Value, sent: &str) {
+pub(super) fn assert_same(read: &Value, sent: &str) {
     let mut read = read.clone();
     let meta = read["meta"].as_object_mut().unwrap();
     let version = [meta.remove("versionId"), meta.remove("lastUpdated")];
@@ -126,7 +127,7 @@ fn assert_same(read: &Value, sent: &str) {
 }
 
 /// So many different numbers below a limit, the same ones in every run.
-fn chosen(count: usize, below: usize) -> BTreeSet<usize> {
+pub(super) fn chosen(count: usize, below: usize) -> BTreeSet<usize> {
     let mut state: u64 = 0x5EED;
     let mut chosen = BTreeSet::new();
     while chosen.len() < count {

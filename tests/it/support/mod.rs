@@ -10,6 +10,7 @@ pub mod bulk;
 pub mod clinic;
 pub mod doctor;
 pub mod fhir;
+pub mod imported;
 pub mod jwt;
 pub mod keyring;
 pub mod keys;
