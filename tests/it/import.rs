@@ -181,3 +181,20 @@ fn a_server_that_refuses_client_ids_stops_the_run_before_the_rest() {
     let _ = import(&medplum, &store, &["a.ndjson", "--method", "conditional"]).ok();
     assert_eq!(store.names(), ["Patient/new-1"]);
 }
+
+/// Nothing of it was settled, so nothing of it may go.
+#[test]
+fn rejects_stay_when_the_server_takes_no_client_ids() {
+    let rules = Rules {
+        refuses_ids: true,
+        ..Rules::default()
+    };
+    let (store, medplum) = (Store::with(rules), Medplum::new());
+    medplum.file("rejects.ndjson", patients(3));
+    medplum.file("rejects.outcomes.ndjson", "{}\n");
+    let _ = import(&medplum, &store, &["rejects.ndjson"])
+        .fails(1)
+        .says("--method conditional");
+    assert_eq!(medplum.read("rejects.ndjson"), patients(3));
+    assert_eq!(medplum.read("rejects.outcomes.ndjson"), "{}\n");
+}

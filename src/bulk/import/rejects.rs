@@ -11,6 +11,9 @@ use super::source::Input;
 use super::state::open_private;
 use crate::output::json;
 
+/// The name of the lines' file while the final one is being read.
+const NAME: &str = "rejects.ndjson";
+
 /// The two files, made when the first line comes.
 #[derive(Debug)]
 pub struct Rejects {
@@ -63,7 +66,7 @@ impl Rejects {
         let mut rejects = Self {
             final_path: path.to_owned(),
             path: if is_input {
-                state.join("rejects.ndjson")
+                state.join(NAME)
             } else {
                 path.to_owned()
             },
@@ -124,34 +127,27 @@ impl Rejects {
         self.lengths
     }
 
-    /// Puts the files into their place; the path, when something was rejected.
+    /// Ends both files; where they will lie, when something was rejected.
     ///
     /// # Errors
     /// The disk.
-    pub fn finish(mut self) -> Result<Option<PathBuf>, ImportError> {
-        let is_none = self.lengths == (0, 0);
-        let disk = |source| ImportError::disk(&self.final_path, source);
+    pub fn end(&mut self) -> Result<Option<PathBuf>, ImportError> {
         if let Some((lines, outcomes)) = self.files.take() {
             lines
                 .sync_all()
                 .and_then(|()| outcomes.sync_all())
-                .map_err(disk)?;
+                .map_err(|source| ImportError::disk(&self.final_path, source))?;
         }
-        if is_none {
+        if self.lengths == (0, 0) {
             self.discard();
+            return Ok(None);
         }
-        if self.path != self.final_path {
-            // What was read is settled now: what is left of it takes its place.
-            let outcomes = outcomes_path(&self.final_path);
-            let moved = if is_none {
-                fs::remove_file(&outcomes).and_then(|()| fs::remove_file(&self.final_path))
-            } else {
-                move_file(&outcomes_path(&self.path), &outcomes)
-                    .and_then(|()| move_file(&self.path, &self.final_path))
-            };
-            moved.map_err(disk)?;
-        }
-        Ok((!is_none).then_some(self.final_path))
+        Ok(Some(self.final_path.clone()))
+    }
+
+    /// Whether they are to take the place of the file that was read.
+    pub fn replace_input(&self) -> bool {
+        self.path != self.final_path
     }
 
     /// Where lines that were rejected so far stand, when there are any.
@@ -172,6 +168,31 @@ impl Rejects {
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_file(outcomes_path(&self.path));
     }
+}
+
+/// Puts what is left of a rejects file, which was settled, into its place; nothing left removes it. What a run that was
+/// killed did of this is not done again.
+///
+/// # Errors
+/// The disk.
+pub fn take_place(state: &Path, final_path: &Path, is_none: bool) -> io::Result<()> {
+    let path = state.join(NAME);
+    let pairs = [
+        (outcomes_path(&path), outcomes_path(final_path)),
+        (path, final_path.to_owned()),
+    ];
+    for (from, to) in pairs {
+        let done = if is_none {
+            fs::remove_file(&to)
+        } else {
+            move_file(&from, &to)
+        };
+        match done {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Moves a file, also to another disk.

@@ -45,6 +45,7 @@ pub async fn run(
 ) -> Result<Ended, ImportError> {
     let started = Instant::now();
     tokio::pin!(interrupted);
+    State::complete(Path::new("."))?;
     let options = Arc::new(options);
     let inputs = Arc::new(inputs(&options, observer)?);
     let has_stdin = inputs.iter().any(|input| input.path.is_none());
@@ -140,7 +141,7 @@ fn finish(
     has_stdin: bool,
     complete: impl FnOnce(&mut Report),
 ) -> Result<Ended, ImportError> {
-    let (mut report, mut state, rejects) = engine.into_parts();
+    let (mut report, mut state, mut rejects) = engine.into_parts();
     complete(&mut report);
     if let Some(totals) = totals {
         add_unsent(&mut report.types, &totals);
@@ -155,16 +156,13 @@ fn finish(
     let is_resumable = stopped.is_some() && !has_stdin && !(useless && settled_nothing);
     if is_resumable {
         report.rejects = rejects.so_far();
+    } else if stopped.is_some() {
+        state.forget();
+        // A file that was read stays as it is: nothing of it is settled.
+        report.rejects = rejects.end()?.filter(|_| !rejects.replace_input());
     } else {
-        if stopped.is_some() {
-            state.forget();
-        }
-        report.rejects = rejects.finish()?;
-        if stopped.is_none()
-            && let Err(error) = state.finish(&report)
-        {
-            stopped = Some(error);
-        }
+        report.rejects = rejects.end()?;
+        stopped = state.finish(&report, rejects.replace_input()).err();
     }
     Ok(Ended {
         report,

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::report::{ByType, Report};
 use super::source::Input;
-use super::{ImportError, Options};
+use super::{ImportError, Options, rejects};
 use crate::files::{self, Lock};
 
 /// The folder of the state, inside the working folder.
 pub const FOLDER: &str = ".medplum-import";
+const REQUEST: &str = "request.json";
 const VERSION: u32 = 1;
 
 /// Ranges of ordinals, each with its length.
@@ -111,6 +112,9 @@ pub struct Request {
     pub rejects: PathBuf,
     /// The report, once all is settled.
     pub finished: Option<Report>,
+    /// Whether what is left of the rejects has yet to take the place of those that were read.
+    #[serde(default)]
+    is_unplaced: bool,
 }
 
 impl Request {
@@ -157,7 +161,24 @@ impl Request {
             rejects: std::path::absolute(&options.rejects)
                 .unwrap_or_else(|_| options.rejects.clone()),
             finished: None,
+            is_unplaced: false,
         })
+    }
+
+    /// Puts what is left of the rejects into its place, and takes that file for the one that was imported.
+    fn place(&mut self, folder: &Path) -> io::Result<()> {
+        let is_none = self
+            .finished
+            .as_ref()
+            .is_none_or(|report| report.rejects.is_none());
+        rejects::take_place(folder, &self.rejects, is_none)?;
+        for (name, size, time) in &mut self.files {
+            if let Ok((new_size, new_time)) = size_and_time(Path::new(name)) {
+                (*size, *time) = (new_size, new_time);
+            }
+        }
+        self.is_unplaced = false;
+        write_request(&folder.join(REQUEST), self)
     }
 
     /// What another request has that this one has not, in words.
@@ -250,7 +271,7 @@ impl State {
         let lock = lock.ok_or_else(|| ImportError::Busy {
             folder: folder.clone(),
         })?;
-        let path = folder.join("request.json");
+        let path = folder.join(REQUEST);
         let found: Option<Request> = match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -292,6 +313,28 @@ impl State {
         })))
     }
 
+    /// Ends what a kill left of an import that was done: rejects that were read are still where they were.
+    ///
+    /// # Errors
+    /// Another process is at it; the disk.
+    pub fn complete(parent: &Path) -> Result<(), ImportError> {
+        let folder = parent.join(FOLDER);
+        let disk = |source| ImportError::disk(&folder, source);
+        let unplaced = || -> Option<Request> {
+            let text = fs::read(folder.join(REQUEST)).ok()?;
+            let request: Request = serde_json::from_slice(&text).ok()?;
+            request.is_unplaced.then_some(request)
+        };
+        if unplaced().is_none() {
+            return Ok(());
+        }
+        let lock = Lock::try_exclusive(&folder.join("lock")).map_err(disk)?;
+        let _lock = lock.ok_or_else(|| ImportError::Busy {
+            folder: folder.clone(),
+        })?;
+        unplaced().map_or(Ok(()), |mut request| request.place(&folder).map_err(disk))
+    }
+
     /// The folder of the state.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -310,20 +353,24 @@ impl State {
             .map_err(|source| ImportError::disk(&self.folder, source))
     }
 
-    /// Notes that all is settled.
+    /// Notes that all is settled; then what is left of rejects that were read takes their place.
     ///
     /// # Errors
     /// The disk.
-    pub fn finish(&mut self, report: &Report) -> Result<(), ImportError> {
+    pub fn finish(&mut self, report: &Report, replaces_input: bool) -> Result<(), ImportError> {
+        let disk = |source| ImportError::disk(&self.folder, source);
         self.request.finished = Some(report.clone());
-        write_request(&self.folder.join("request.json"), &self.request)
-            .and_then(|()| fs::remove_file(self.folder.join("journal.ndjson")))
-            .map_err(|source| ImportError::disk(&self.folder, source))
+        self.request.is_unplaced = replaces_input;
+        write_request(&self.folder.join(REQUEST), &self.request).map_err(disk)?;
+        if replaces_input {
+            self.request.place(&self.folder).map_err(disk)?;
+        }
+        fs::remove_file(self.folder.join("journal.ndjson")).map_err(disk)
     }
 
     /// Forgets the import: nothing came of it that a resume could go on with.
     pub fn forget(&self) {
-        let _ = fs::remove_file(self.folder.join("request.json"));
+        let _ = fs::remove_file(self.folder.join(REQUEST));
         let _ = fs::remove_file(self.folder.join("journal.ndjson"));
     }
 }
