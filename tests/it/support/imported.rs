@@ -45,10 +45,10 @@ impl DataSet {
         let mut text = parts.next().unwrap().to_owned();
         for part in parts {
             match part.get(..36).and_then(|id| self.types.get(id)) {
-                Some(resource_type) => text += &format!("{resource_type}/"),
-                None => text += URN,
+                Some(resource_type) => text.extend([resource_type, "/"]),
+                None => text.push_str(URN),
             }
-            text += part;
+            text.push_str(part);
         }
         text
     }
