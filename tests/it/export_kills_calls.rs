@@ -28,22 +28,22 @@ fn victim() -> Victim {
 #[test]
 fn an_export_that_is_killed_between_any_two_changes_of_the_disk_ends_whole() {
     let whole = victim().undisturbed();
-    sweep(|calls, number| survives(calls, number, &whole));
+    sweep(&CALLS, |calls, number| survives(calls, number, &whole));
 }
 
 #[test]
 fn a_replacement_that_is_killed_between_any_two_changes_of_the_disk_loses_no_file() {
-    sweep(replaces);
+    sweep(&CALLS, replaces);
 }
 
 /// Kills before every call of every kind, as long as `survives` says that such a call was made.
-fn sweep(survives: impl Fn(&str, usize) -> bool + Sync) {
+pub fn sweep(calls: &[&'static str], survives: impl Fn(&str, usize) -> bool + Sync) {
     let found = Command::new("strace").arg("-V").output();
     assert!(
         found.is_ok(),
         "strace is missing: run tests/run, or apt-get install strace"
     );
-    let (left, kills) = (Mutex::new(CALLS.to_vec()), Mutex::new(0));
+    let (left, kills) = (Mutex::new(calls.to_vec()), Mutex::new(0));
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {

@@ -38,6 +38,8 @@ mod export_tokens;
 mod import;
 mod import_faults;
 mod import_inputs;
+mod import_kills;
+mod import_kills_calls;
 mod import_methods;
 mod import_resume;
 mod jwt;

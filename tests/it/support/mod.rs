@@ -10,6 +10,7 @@ pub mod bulk;
 pub mod clinic;
 pub mod doctor;
 pub mod fhir;
+pub mod import_kills;
 pub mod imported;
 pub mod jwt;
 pub mod keyring;

@@ -33,6 +33,7 @@ pub struct Rules {
 pub struct Store {
     pub server: Server,
     held: Arc<Mutex<Held>>,
+    rules: Arc<Rules>,
 }
 
 #[derive(Deserialize)]
@@ -68,9 +69,21 @@ impl Store {
     pub fn with(rules: Rules) -> Self {
         let server = Server::start();
         let held = Arc::new(Mutex::new(Held::default()));
-        let shared = Arc::clone(&held);
-        server.handler(move |request| answer(&mut shared.lock().unwrap(), &rules, request));
-        Self { server, held }
+        let rules = Arc::new(rules);
+        let store = Self {
+            server,
+            held,
+            rules,
+        };
+        let does = store.does();
+        store.server.handler(does);
+        store
+    }
+
+    /// What the server does with a request, for a guard that does it and says something else.
+    pub fn does(&self) -> impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static {
+        let (held, rules) = (Arc::clone(&self.held), Arc::clone(&self.rules));
+        move |request| answer(&mut held.lock().unwrap(), &rules, request)
     }
 
     /// The flags of a command that goes to this server.
