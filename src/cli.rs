@@ -192,7 +192,7 @@ struct OutputArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Network")]
 struct NetworkArgs {
-    /// Add a header to requests to the server
+    /// Add a header to requests to the server; `profile set` stores it, and 'NAME:' takes it away
     #[arg(
         short = 'H',
         long = "header",
@@ -203,9 +203,9 @@ struct NetworkArgs {
     /// Longest time for one request, such as 90 or 5m; none by default
     #[arg(long, global = true, value_name = "TIME", value_parser = duration, hide_short_help = true)]
     timeout: Option<Duration>,
-    /// Longest time to connect
-    #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "10s", hide_short_help = true)]
-    connect_timeout: Duration,
+    /// Longest time to connect [default: 10s]
+    #[arg(long, global = true, value_name = "TIME", hide_short_help = true)]
+    connect_timeout: Option<String>,
     /// Longest time without a byte
     #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "60s", hide_short_help = true)]
     read_timeout: Duration,
@@ -218,12 +218,23 @@ struct NetworkArgs {
         hide_short_help = true
     )]
     retries: u32,
+    /// Most requests that begin in a second, of all kinds together; none by default
+    #[arg(long, global = true, value_name = "N", hide_short_help = true)]
+    max_requests_per_second: Option<String>,
     /// Trust the certificates in this PEM file too
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
-    ca_cert: Option<std::path::PathBuf>,
-    /// Check no certificates; for tests only
-    #[arg(long, global = true, hide_short_help = true)]
-    insecure: bool,
+    ca_cert: Option<String>,
+    /// Check no certificates; for tests only. In a profile it warns at every command, and --insecure=false ends it
+    #[arg(
+        long,
+        global = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_short_help = true
+    )]
+    insecure: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -272,7 +283,7 @@ impl Cli {
 
 impl GlobalArgs {
     fn into_globals(self) -> Result<Globals, exit::Failure> {
-        let server = self.server;
+        let (server, network) = (self.server, self.network);
         let mut settings = Settings::default();
         let (mut secret, mut secret_file) = (server.client_secret, server.client_secret_file);
         if secret_file.as_deref() == Some("-") {
@@ -289,6 +300,18 @@ impl GlobalArgs {
         let secret_command = server
             .client_secret_command
             .map(|command| command.absolute().to_string());
+        if let Some(header) = network
+            .headers
+            .iter()
+            .find(|header| header.contains(['\r', '\n']))
+        {
+            // One header a line is how they are stored.
+            let name = header.split(':').next().unwrap_or_default().lines().next();
+            return Err(exit::Failure::usage(format!(
+                "the header `{}` holds a line break",
+                name.unwrap_or_default()
+            )));
+        }
         let trust_origin = (!server.trust_origin.is_empty()).then(|| server.trust_origin.join(" "));
         let absolute = |path: Option<String>| {
             path.map(|path| {
@@ -318,22 +341,26 @@ impl GlobalArgs {
             (Key::Subject, server.subject),
             (Key::Issuer, server.issuer),
             (Key::TrustOrigin, trust_origin),
+            (
+                Key::Headers,
+                (!network.headers.is_empty()).then(|| network.headers.join("\n")),
+            ),
+            (Key::CaCert, absolute(network.ca_cert)),
+            (Key::Insecure, network.insecure.map(|on| on.to_string())),
+            (Key::ConnectTimeout, network.connect_timeout),
+            (Key::MaxRequestsPerSecond, network.max_requests_per_second),
         ] {
             settings.set(key, value);
         }
-        let network = self.network;
         Ok(Globals {
             profile: self.profile,
             settings,
             network: Network {
-                connect_timeout: network.connect_timeout,
                 read_timeout: network.read_timeout,
                 timeout: network.timeout,
                 retries: network.retries,
-                ca_cert: network.ca_cert,
-                insecure: network.insecure,
+                ..Network::default()
             },
-            headers: network.headers,
             no_env_file: server.no_env_file,
         })
     }

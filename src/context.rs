@@ -2,21 +2,19 @@
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::{Arc, OnceLock};
 
 use crate::auth::TokenSource;
 use crate::auth::cache::Cache;
 use crate::auth::keys::{Passphrase, Prompt};
-use crate::exit::Failure;
 use crate::fhir::Client;
+use crate::http::pace::Pace;
 use crate::http::{Http, Network, Trace};
 use crate::output::Output;
 use crate::profile::env::{self, EnvFile};
 use crate::profile::resolve::{self, Layers};
 use crate::profile::store::{ProfileFile, Store};
-use crate::profile::{DEFAULT_NAME, Key, Profile, ProfileError, Settings};
+use crate::profile::{DEFAULT_NAME, Key, Layer, Profile, ProfileError, Settings};
 use crate::secret::Secret;
 
 /// What was typed that concerns every command.
@@ -24,8 +22,8 @@ use crate::secret::Secret;
 pub struct Globals {
     pub profile: Option<String>,
     pub settings: Settings,
+    /// What is said of the network by flags alone; the rest is in `settings`.
     pub network: Network,
-    pub headers: Vec<String>,
     pub no_env_file: bool,
 }
 
@@ -36,6 +34,7 @@ pub struct Context {
     pub globals: Globals,
     pub store: Store,
     env_file: EnvFile,
+    pace: OnceLock<Option<Arc<Pace>>>,
 }
 
 impl Context {
@@ -59,6 +58,7 @@ impl Context {
             globals,
             store: Store::open()?,
             env_file,
+            pace: OnceLock::new(),
         })
     }
 
@@ -144,18 +144,41 @@ impl Context {
         }
     }
 
-    /// The HTTP client with the network settings.
+    /// The HTTP client with the network settings of a profile.
     ///
     /// # Errors
-    /// A certificate file cannot be used.
-    pub fn http(&self) -> anyhow::Result<Http> {
-        if self.globals.network.insecure {
-            self.output.warn(
-                "Certificates are not checked (--insecure): anyone on the way can read the token.",
-            );
+    /// A certificate file or a proxy cannot be used.
+    pub fn http(&self, profile: &Profile) -> anyhow::Result<Http> {
+        let settings = &profile.network;
+        if let Some(layer) = settings.insecure_from {
+            self.warn_of_insecurity(layer, &profile.name);
+        }
+        let pace = self.pace.get_or_init(|| {
+            let rate = settings.max_requests_per_second?;
+            Some(Arc::new(Pace::new(rate)))
+        });
+        let mut network = Network {
+            ca_cert: settings.ca_cert.clone(),
+            insecure: settings.insecure_from.is_some(),
+            pace: pace.clone(),
+            ..self.globals.network.clone()
+        };
+        if let Some(time) = settings.connect_timeout {
+            network.connect_timeout = time;
         }
         let trace: Arc<dyn Trace> = Arc::new(OutputTrace(self.output.clone()));
-        Ok(Http::new(self.globals.network.clone(), trace)?)
+        Ok(Http::new(network, trace)?)
+    }
+
+    fn warn_of_insecurity(&self, layer: Layer, profile: &str) {
+        let by = match layer {
+            Layer::Profile => format!("profile {profile} says --insecure"),
+            Layer::Environment => Key::Insecure.variable().to_owned(),
+            _ => "--insecure".to_owned(),
+        };
+        self.output.warn(&format!(
+            "Certificates are not checked ({by}): anyone on the way can read the token."
+        ));
     }
 
     /// A client for the profile.
@@ -181,13 +204,13 @@ impl Context {
     /// A client for a profile that is resolved already.
     ///
     /// # Errors
-    /// The profile's credentials are incomplete, or a `-H` is no header.
+    /// The profile's credentials are incomplete.
     pub fn client_for(
         &self,
         profile: Profile,
         file: Option<&ProfileFile>,
     ) -> anyhow::Result<Client> {
-        let http = self.http()?;
+        let http = self.http(&profile)?;
         let cache = Cache::new(self.store.clone(), &profile.name);
         let is_medplum = file.is_some_and(|file| cache.login_is_medplum(file));
         let tokens = TokenSource::for_profile(&profile, file, &http, cache)?
@@ -202,7 +225,7 @@ impl Context {
                 tokens.describe()
             ),
         );
-        let mut client = Client::new(http, profile, tokens, headers(&self.globals.headers)?);
+        let mut client = Client::new(http, profile, tokens);
         if is_medplum && client.profile.may_use_login {
             client.set_medplum();
         }
@@ -226,31 +249,6 @@ impl Prompt for Terminal {
                 .suspend(|| rpassword::prompt_password(question)),
         )
     }
-}
-
-/// Reads `-H 'Name: value'`.
-fn headers(texts: &[String]) -> Result<HeaderMap, Failure> {
-    let mut headers = HeaderMap::new();
-    for text in texts {
-        let parsed = text.split_once(':').and_then(|(name, value)| {
-            let name: HeaderName = name.trim().parse().ok()?;
-            let mut value: HeaderValue = value.trim().parse().ok()?;
-            if crate::secret::is_sensitive_header(&name) {
-                value.set_sensitive(true);
-            }
-            Some((name, value))
-        });
-        let Some((name, value)) = parsed else {
-            // The text may hold a secret: only its name is repeated.
-            let is_of_a_name = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
-            let name: String = text.chars().take_while(is_of_a_name).collect();
-            return Err(Failure::usage(format!(
-                "`{name}` is not a header; write -H 'Name: value'"
-            )));
-        };
-        headers.insert(name, value);
-    }
-    Ok(headers)
 }
 
 /// The request trace on stderr.

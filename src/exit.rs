@@ -362,6 +362,16 @@ fn of_http(error: &HttpError) -> (u8, Option<String>) {
             NETWORK,
             Some("check the base URL, and HTTPS_PROXY if there is a proxy".into()),
         ),
+        HttpError::Proxy {
+            variable, server, ..
+        } => (
+            NETWORK,
+            Some(format!(
+                "correct {variable}, such as http://USER:PASSWORD@HOST:PORT with special characters in percent encoding, \
+                 or name {} in NO_PROXY",
+                server.host_str().unwrap_or_default()
+            )),
+        ),
         HttpError::Timeout { .. } => (
             NETWORK,
             Some("allow more time with --timeout SECONDS".into()),
@@ -384,6 +394,7 @@ fn of_profile(error: &ProfileError) -> (u8, Option<String>) {
         ),
         ProfileError::BadName(_)
         | ProfileError::BadSetting { .. }
+        | ProfileError::BadHeader(_)
         | ProfileError::SecretFile { .. } => (USAGE, None),
         ProfileError::File { .. } => (FAILED, None),
         ProfileError::Keyring(_) => (

@@ -88,7 +88,7 @@ pub async fn revocation_url(
     else {
         return Ok(None);
     };
-    let document = get_json(http, url, "application/json").await?;
+    let document = get_json(http, profile, url, "application/json").await?;
     Ok(document.and_then(|document| {
         let is_the_issuers = document.get("issuer").and_then(Value::as_str) == Some(issuer);
         is_the_issuers.then_some(())?;
@@ -143,7 +143,7 @@ async fn from_smart_configuration(
     profile: &Profile,
 ) -> Result<Option<Endpoints>, AuthError> {
     let url = below_fhir_base(profile, ".well-known/smart-configuration")?;
-    let document = get_json(http, url, "application/json").await?;
+    let document = get_json(http, profile, url, "application/json").await?;
     Ok(document.and_then(|document| {
         let names = [
             "token_endpoint",
@@ -160,7 +160,7 @@ async fn from_capability_statement(
     profile: &Profile,
 ) -> Result<Option<Endpoints>, AuthError> {
     let url = below_fhir_base(profile, "metadata")?;
-    let document = get_json(http, url, "application/fhir+json").await?;
+    let document = get_json(http, profile, url, "application/fhir+json").await?;
     Ok(document.and_then(|document| {
         let extensions = document.pointer("/rest/0/security/extension")?.as_array()?;
         let uris = extensions
@@ -205,17 +205,19 @@ fn below_fhir_base(profile: &Profile, path: &str) -> Result<Url, ProfileError> {
     })
 }
 
-/// Reads a document without credentials. Anything but a JSON object with status 200 counts as absent; one redirect
+/// Reads a document without a token. Anything but a JSON object with status 200 counts as absent; one redirect
 /// on the same host is followed, since servers redirect to add or take away a slash.
 async fn get_json(
     http: &Http,
+    profile: &Profile,
     mut url: Url,
     accept: &'static str,
 ) -> Result<Option<Value>, AuthError> {
     for _ in 0..2 {
-        let request = Request::new(Method::GET, url.clone())
+        let mut request = Request::new(Method::GET, url.clone())
             .header(ACCEPT, HeaderValue::from_static(accept))
             .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        profile.add_headers(&mut request.headers, &request.url);
         let answer = match http.send(request).await {
             Ok(answer) => answer,
             Err(error @ HttpError::Broken { .. }) => {

@@ -195,13 +195,15 @@ pub async fn exchange(
         let repeatable = request.is_repeatable();
         let answer = match http.send(request.into_http(url)).await {
             Ok(answer) => answer,
-            Err(error) if repeatable || error.was_not_sent() => match retry.wait(None) {
-                Some(wait) => {
-                    tokio::time::sleep(wait).await;
-                    continue;
+            Err(error) if !error.is_lasting() && (repeatable || error.was_not_sent()) => {
+                match retry.wait(None) {
+                    Some(wait) => {
+                        tokio::time::sleep(wait).await;
+                        continue;
+                    }
+                    None => return Err(error.into()),
                 }
-                None => return Err(error.into()),
-            },
+            }
             Err(error) => return Err(error.into()),
         };
         if retry::is_passing(answer.status)

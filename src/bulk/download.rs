@@ -277,9 +277,7 @@ impl Download {
             .map_err(|error| match error {
                 FhirError::Auth(AuthError::Http(error)) => Failed::Passing(error.to_string()),
                 FhirError::Auth(error) => Failed::Auth(error),
-                FhirError::Http(error @ HttpError::Setup { .. }) => {
-                    Failed::Lasting(error.to_string())
-                }
+                FhirError::Http(error) if error.is_lasting() => Failed::Lasting(error.to_string()),
                 FhirError::Http(error) => Failed::Passing(error.to_string()),
                 error => Failed::Lasting(error.to_string()),
             })?;

@@ -89,7 +89,7 @@ async fn by_browser(context: &Context, args: &LoginArgs, profile: Profile) -> an
         timeout: args.login_timeout,
         pasted,
     };
-    let signed_in = browser::sign_in(&context.http()?, &profile, how).await?;
+    let signed_in = browser::sign_in(&context.http(&profile)?, &profile, how).await?;
     let SignedIn {
         token,
         profile,

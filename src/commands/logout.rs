@@ -21,7 +21,7 @@ pub async fn run(context: &Context, _args: LogoutArgs) -> anyhow::Result<()> {
     let revoked = if tokens.is_empty() {
         Revoked::Yes
     } else {
-        revocation::revoke(&context.http()?, &profile, &cache, &tokens).await
+        revocation::revoke(&context.http(&profile)?, &profile, &cache, &tokens).await
     };
     let output = &context.output;
     if !cache.clear()? {

@@ -4,16 +4,6 @@ use super::{Ending, Examination, Passed, Trouble, environment};
 use crate::exit;
 use crate::secret;
 
-/// Variables that name a proxy, which then looks names up itself.
-const PROXIES: [&str; 6] = [
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
-
 pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let client = examination.client;
     let profile = &client.profile;
@@ -31,15 +21,19 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let port = profile.fhir_base.port_or_known_default().unwrap_or(443);
     // An IPv6 address stands in brackets in a URL.
     let name = host.trim_start_matches('[').trim_end_matches(']');
+    if let Some(proxy) = client.http.proxy(&profile.fhir_base) {
+        detail.push(format!(
+            "{host} is left to the proxy {} to look up",
+            proxy.address()
+        ));
+        return Ok(Passed::Done(detail));
+    }
     match tokio::net::lookup_host((name, port)).await {
         Ok(addresses) => {
             let addresses: Vec<String> = addresses.map(|found| found.ip().to_string()).collect();
             if name.parse::<std::net::IpAddr>().is_err() {
                 detail.push(format!("{host} is {}", addresses.join(", ")));
             }
-        }
-        Err(_) if PROXIES.iter().any(|name| std::env::var_os(name).is_some()) => {
-            detail.push(format!("{host} is left to the proxy to look up"));
         }
         Err(error) => {
             let what = format!("the host name {host} cannot be resolved ({error})");

@@ -29,7 +29,7 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let bad_url = |error: url::ParseError| Trouble::new(exit::USAGE, error.to_string());
     let url =
         urls::below(&profile.fhir_base, ".well-known/smart-configuration").map_err(bad_url)?;
-    let page = match fetch::get(&client.http, url).await {
+    let page = match fetch::get(client, url).await {
         Ok(page) => Some(page),
         Err(HttpError::Broken { .. } | HttpError::Encoding { .. }) => None,
         Err(error) => return Err(tls::trouble(&error)),
@@ -189,7 +189,7 @@ async fn try_base(
         return None;
     }
     let url = urls::below(&base, "metadata").ok()?;
-    let page = fetch::get(&examination.client.http, url).await.ok()?;
+    let page = fetch::get(examination.client, url).await.ok()?;
     page.is_capability_statement().then(|| {
         let root = root.as_str().trim_end_matches('/').to_owned();
         (root, path.to_owned())

@@ -1,4 +1,4 @@
-//! One GET without credentials, and what came of it.
+//! One GET without a token, and what came of it.
 
 use std::time::SystemTime;
 
@@ -7,7 +7,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-use crate::http::{Http, HttpError, Request};
+use crate::fhir::Client;
+use crate::http::{HttpError, Request};
 use crate::words;
 
 /// CapabilityStatements can be some megabytes.
@@ -29,22 +30,23 @@ pub(super) struct Page {
 }
 
 /// Fetches a document; one redirect on the same host is followed, since servers redirect to add or take away a slash.
-pub(super) async fn get(http: &Http, url: Url) -> Result<Page, HttpError> {
-    let page = once(http, url.clone()).await?;
+pub(super) async fn get(client: &Client, url: Url) -> Result<Page, HttpError> {
+    let page = once(client, url.clone()).await?;
     match &page.moved_to {
-        Some(target) if target.origin() == url.origin() => once(http, target.clone()).await,
+        Some(target) if target.origin() == url.origin() => once(client, target.clone()).await,
         _ => Ok(page),
     }
 }
 
-async fn once(http: &Http, url: Url) -> Result<Page, HttpError> {
-    let request = Request::new(Method::GET, url.clone())
+async fn once(client: &Client, url: Url) -> Result<Page, HttpError> {
+    let mut request = Request::new(Method::GET, url.clone())
         .header(
             ACCEPT,
             HeaderValue::from_static("application/fhir+json, application/json"),
         )
         .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    let answer = http.send(request).await?;
+    client.profile.add_headers(&mut request.headers, &url);
+    let answer = client.http.send(request).await?;
     let (status, ahead) = (answer.status, answer.header(DATE).and_then(ahead));
     let moved_to = status
         .is_redirection()

@@ -83,7 +83,7 @@ async fn published(
     let unknown = |reason: String| Published::Unknown(reason);
     let parsed = Url::parse(url).map_err(|error| unknown(error.to_string()))?;
     let shown = secret::url_for_people(&parsed);
-    let page = fetch::get(&examination.client.http, parsed)
+    let page = fetch::get(examination.client, parsed)
         .await
         .map_err(|error| unknown(error.to_string()))?;
     if !page.status.is_success() {

@@ -1,6 +1,6 @@
 //! Whether the server answers, and whether its certificate is one to trust. Nothing secret is sent here.
 
-use super::{Ending, Examination, Trouble, done, fetch};
+use super::{Ending, Examination, Passed, Trouble, fetch};
 use crate::exit;
 use crate::http::HttpError;
 use crate::profile::urls;
@@ -10,7 +10,7 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let base = &client.profile.fhir_base;
     let url = urls::below(base, "metadata")
         .map_err(|error| Trouble::new(exit::USAGE, error.to_string()))?;
-    let page = fetch::get(&client.http, url)
+    let page = fetch::get(client, url)
         .await
         .map_err(|error| trouble(&error))?;
     examination.ahead = page.ahead;
@@ -22,13 +22,19 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
         ));
     }
     examination.metadata = Some(page);
-    Ok(done(match base.scheme() {
+    let seen = match base.scheme() {
         "https" if client.http.network.insecure => {
-            "the server answers; its certificate was not checked (--insecure)".to_owned()
+            "the server answers; its certificate was not checked (--insecure)"
         }
-        "https" => "the server answers with a certificate that is trusted here".to_owned(),
-        _ => "the server answers; no TLS, so anyone on the way can read the credentials".to_owned(),
-    }))
+        "https" => "the server answers with a certificate that is trusted here",
+        _ => "the server answers; no TLS, so anyone on the way can read the credentials",
+    };
+    let mut detail = vec![seen.to_owned()];
+    if let Some(proxy) = client.http.proxy(base) {
+        let (address, variable) = (proxy.address(), proxy.variable);
+        detail.push(format!("through the proxy {address} ({variable})"));
+    }
+    Ok(Passed::Done(detail))
 }
 
 /// A connection that failed, with its cause where TLS says it.
@@ -46,7 +52,7 @@ pub(super) fn trouble(error: &HttpError) -> Trouble {
 /// What the words of rustls mean for a person.
 fn cause(reason: &str, host: &str) -> Option<String> {
     let says = |words: &str| reason.contains(words);
-    if says("UnknownIssuer") {
+    if says("UnknownIssuer") || says("BadSignature") {
         return Some(format!(
             "the certificate of {host} comes from a certificate authority that is not trusted here (a private one, a \
              proxy that looks into TLS, or a chain without its intermediate): trust it with --ca-cert FILE"

@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderV
 use url::Url;
 
 use super::{Answer, Client, FhirError, Refusal, TokenRule};
-use crate::http::{HttpError, Request, retry};
+use crate::http::{Request, retry};
 use crate::secret;
 
 /// Server's answers that ask for no wait get this one; BCDA says `Retry-After: 0`.
@@ -198,7 +198,7 @@ pub async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError>
         .header(ACCEPT, HeaderValue::from_static("application/json"));
     let answer = match client.read_once(request, TokenRule::OwnOrigins).await {
         Ok(answer) => answer,
-        Err(FhirError::Http(error)) if !matches!(error, HttpError::Setup { .. }) => {
+        Err(FhirError::Http(error)) if !error.is_lasting() => {
             return Ok(Look::Stumbled {
                 error: error.into(),
                 asked: None,

@@ -52,21 +52,18 @@ pub struct Client {
     pub http: Http,
     pub profile: Arc<Profile>,
     pub tokens: Arc<TokenSource>,
-    /// Headers given by the user, for the profile's own origins only.
-    headers: HeaderMap,
     /// Medplum's own servers are told that they may answer with more (`X-Medplum: extended`).
     is_medplum: bool,
 }
 
 impl Client {
     /// A client for a resolved profile.
-    pub fn new(http: Http, profile: Profile, tokens: TokenSource, headers: HeaderMap) -> Self {
+    pub fn new(http: Http, profile: Profile, tokens: TokenSource) -> Self {
         Self {
             is_medplum: urls::is_medplum(&profile.fhir_base),
             http,
             profile: Arc::new(profile),
             tokens: Arc::new(tokens),
-            headers,
         }
     }
 
@@ -95,11 +92,7 @@ impl Client {
 
     /// Whether a URL is on one of the profile's own origins.
     pub fn is_own(&self, url: &Url) -> bool {
-        let profile = &self.profile;
-        [&profile.base_url, &profile.fhir_base]
-            .into_iter()
-            .chain(&profile.trust_origins)
-            .any(|own| urls::same_origin(own, url))
+        self.profile.is_own(url)
     }
 
     /// Sends a request: token where it belongs, redirects followed by the rules, repeated where that is safe, one
@@ -136,7 +129,7 @@ impl Client {
             let answer = match self.http.send(request).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    let again = error.was_not_sent()
+                    let again = error.was_not_sent() && !error.is_lasting()
                         || idempotent && matches!(error, HttpError::Broken { .. });
                     match again.then(|| retry.wait(None)).flatten() {
                         Some(wait) => {
@@ -264,7 +257,7 @@ impl Client {
                     HeaderValue::from_static("extended"),
                 );
             }
-            for (name, value) in &self.headers {
+            for (name, value) in &self.profile.headers {
                 request.headers.insert(name.clone(), value.clone());
             }
         }

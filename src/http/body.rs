@@ -79,7 +79,7 @@ impl Body {
                     what: format!("no byte for {} s", self.read_timeout.as_secs()),
                 };
             }
-            from_reqwest(error, &self.url)
+            from_reqwest(error, &self.url, None)
         })
     }
 

@@ -1,6 +1,8 @@
 //! Bytes over the wire: one client with the network settings, no tokens, no FHIR, no redirects of its own.
 
 pub mod body;
+pub mod pace;
+pub mod proxy;
 pub mod range;
 pub mod retry;
 pub mod trace;
@@ -16,6 +18,8 @@ use url::Url;
 
 use crate::secret;
 pub use body::Body;
+use pace::Pace;
+use proxy::{Proxies, Proxy};
 pub use trace::Trace;
 
 /// How to reach servers.
@@ -33,6 +37,8 @@ pub struct Network {
     pub ca_cert: Option<PathBuf>,
     /// Accept any certificate.
     pub insecure: bool,
+    /// What all requests of the process keep to.
+    pub pace: Option<Arc<Pace>>,
 }
 
 impl Default for Network {
@@ -44,6 +50,7 @@ impl Default for Network {
             retries: 3,
             ca_cert: None,
             insecure: false,
+            pace: None,
         }
     }
 }
@@ -116,6 +123,17 @@ pub enum HttpError {
         secret::url_for_people(url)
     )]
     TooLarge { url: Box<Url>, limit: usize },
+    /// The way to the server is shut. Nothing reached the server.
+    #[error("the proxy {address} ({variable}) {reason}")]
+    Proxy {
+        address: String,
+        variable: &'static str,
+        /// The server that was meant.
+        server: Box<Url>,
+        reason: String,
+        /// Whether another try makes sense: it was out of reach, rather than unwilling.
+        passing: bool,
+    },
     #[error("cannot use {what}: {reason}")]
     Setup { what: String, reason: String },
 }
@@ -123,7 +141,18 @@ pub enum HttpError {
 impl HttpError {
     /// Whether the request certainly did not reach the server.
     pub fn was_not_sent(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Setup { .. })
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Proxy { .. } | Self::Setup { .. }
+        )
+    }
+
+    /// Whether the same request would fail in the same way again, whatever the server does.
+    pub fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::Setup { .. } | Self::Proxy { passing: false, .. }
+        )
     }
 }
 
@@ -131,6 +160,7 @@ impl HttpError {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
+    proxies: Arc<Proxies>,
     pub network: Network,
     pub trace: Arc<dyn Trace>,
 }
@@ -167,14 +197,22 @@ impl Http {
         if network.insecure {
             builder = builder.tls_danger_accept_invalid_certs(true);
         }
-        let client = builder
+        let proxies = Proxies::from_environment()?;
+        let client = proxies
+            .configure(builder)?
             .build()
             .map_err(|error| setup("the network settings", innermost(&error)))?;
         Ok(Self {
             client,
+            proxies: Arc::new(proxies),
             network,
             trace,
         })
+    }
+
+    /// The proxy that requests to this URL go through.
+    pub fn proxy(&self, url: &Url) -> Option<&Proxy> {
+        self.proxies.of(url)
     }
 
     /// Sends one request once and returns when the answer's head is there.
@@ -189,6 +227,9 @@ impl Http {
                 "medplum/",
                 env!("CARGO_PKG_VERSION")
             )));
+        if let Some(pace) = &self.network.pace {
+            pace.turn().await;
+        }
         trace::request(&*self.trace, &request);
         let started = std::time::Instant::now();
         let url = request.url.clone();
@@ -202,13 +243,18 @@ impl Http {
         let answer = match outgoing.send().await {
             Ok(answer) => answer,
             Err(error) => {
-                let error = from_reqwest(error, &url);
+                let error = from_reqwest(error, &url, self.proxy(&url));
                 self.trace.line(1, &format!("< {error}"));
                 return Err(error);
             }
         };
         trace::response(&*self.trace, &answer, started.elapsed());
         let status = answer.status();
+        if let Some(proxy) = self.proxy(&url)
+            && is_refusal_of_proxy(&answer, &url)
+        {
+            return Err(asks_for_password(proxy, &url));
+        }
         let headers = answer.headers().clone();
         Ok(Response {
             status,
@@ -224,21 +270,20 @@ fn origin(url: &Url) -> String {
 }
 
 /// Sorts reqwest's errors by what a caller can do about them.
-fn from_reqwest(error: reqwest::Error, url: &Url) -> HttpError {
+fn from_reqwest(error: reqwest::Error, url: &Url, proxy: Option<&Proxy>) -> HttpError {
     let error = error.without_url();
-    let url = Box::new(url.clone());
     if error.is_connect() {
-        let reason = innermost(&error);
         let text = chain(&error);
-        let reason = if text.contains("dns error") {
-            format!("the host name cannot be resolved ({reason})")
-        } else if error.is_timeout() {
-            "it does not answer (connection timed out)".to_owned()
-        } else {
-            reason
-        };
+        if let Some(proxy) = proxy
+            && let Some(error) = of_proxy(proxy, url, &error, &text)
+        {
+            return error;
+        }
+        let reason = connection_failure(&error, &text);
+        let url = Box::new(url.clone());
         return HttpError::Connect { url, reason };
     }
+    let url = Box::new(url.clone());
     if error.is_timeout() {
         return HttpError::Timeout {
             url,
@@ -248,6 +293,87 @@ fn from_reqwest(error: reqwest::Error, url: &Url) -> HttpError {
     HttpError::Broken {
         url,
         reason: innermost(&error),
+    }
+}
+
+fn connection_failure(error: &reqwest::Error, chain: &str) -> String {
+    let reason = innermost(error);
+    if chain.contains("dns error") {
+        format!("the host name cannot be resolved ({reason})")
+    } else if error.is_timeout() {
+        "it does not answer (connection timed out)".to_owned()
+    } else if reason.contains("UnknownIssuer") || reason.contains("BadSignature") {
+        // A bad signature: an authority of the same name is trusted, such as the one that was renewed.
+        format!(
+            "its certificate comes from a certificate authority that is not trusted here ({reason})"
+        )
+    } else {
+        reason
+    }
+}
+
+/// A connection that failed at the proxy; `None` when it failed behind it, in TLS with the server.
+fn of_proxy(proxy: &Proxy, url: &Url, error: &reqwest::Error, chain: &str) -> Option<HttpError> {
+    // The words of hyper-util's tunnel, which has no type that can be seen from here.
+    if chain.contains("proxy authorization required") {
+        return Some(asks_for_password(proxy, url));
+    }
+    let (reason, passing) = if chain.contains("tunnel error: unsuccessful") {
+        let what = if proxy.has_user() {
+            "it refuses the user and the password that its URL has, or the server, or cannot reach it"
+        } else {
+            "it refuses, or cannot reach it"
+        };
+        (
+            format!("does not connect to {}: {what}", origin(url)),
+            false,
+        )
+    } else if error.is_timeout() {
+        let reason = format!("makes no connection to {} in time", origin(url));
+        (reason, true)
+    } else if ["tcp connect error", "dns error", "tunnel error"]
+        .iter()
+        .any(|words| chain.contains(words))
+    {
+        let reason = connection_failure(error, chain);
+        (format!("cannot be reached: {reason}"), true)
+    } else {
+        return None;
+    };
+    Some(HttpError::Proxy {
+        address: proxy.address(),
+        variable: proxy.variable,
+        server: Box::new(url.clone()),
+        reason,
+        passing,
+    })
+}
+
+/// Whether the proxy itself answered that it wants another user or password (RFC 9110 §15.5.8). tinyproxy says 401 to a
+/// wrong one.
+fn is_refusal_of_proxy(answer: &reqwest::Response, url: &Url) -> bool {
+    let server = answer.headers().get(reqwest::header::SERVER);
+    match answer.status() {
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => true,
+        StatusCode::UNAUTHORIZED if url.scheme() == "http" => {
+            server.is_some_and(|server| server.as_bytes().starts_with(b"tinyproxy/"))
+        }
+        _ => false,
+    }
+}
+
+fn asks_for_password(proxy: &Proxy, url: &Url) -> HttpError {
+    let reason = if proxy.has_user() {
+        "refuses the user and the password that its URL has (407)"
+    } else {
+        "asks for a user and a password (407)"
+    };
+    HttpError::Proxy {
+        address: proxy.address(),
+        variable: proxy.variable,
+        server: Box::new(url.clone()),
+        reason: reason.to_owned(),
+        passing: false,
     }
 }
 

@@ -47,12 +47,10 @@ pub fn from_file(path: &Path) -> EnvFile {
             .map(|(_, value)| value.clone())
     };
     file.profile = find("MEDPLUM_PROFILE").filter(|name| !name.is_empty());
-    file.settings = settings(|name| {
-        // A folder that somebody else filled must not say which program runs.
-        find(name).filter(|_| name != Key::ClientSecretCommand.variable())
-    });
-    if find(Key::ClientSecretCommand.variable()).is_some() {
-        let variable = Key::ClientSecretCommand.variable();
+    let kept_out = Key::ALL.into_iter().filter(|key| !key.may_be_in_env_file());
+    let kept_out: Vec<&str> = kept_out.map(Key::variable).collect();
+    file.settings = settings(|name| find(name).filter(|_| !kept_out.contains(&name)));
+    if let Some(variable) = kept_out.iter().find(|name| find(name).is_some()) {
         file.problem.get_or_insert_with(|| {
             format!("{variable} is taken from the environment, a flag or a profile only")
         });

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::store::{ACTIVE_LOGIN, LOGINS, OPTIONS, TOKENS};
-use super::{Key, ProfileError, keyring};
+use super::{Key, ProfileError, Settings, keyring};
 use crate::secret::Secret;
 
 /// Where a profile's secrets and tokens are at rest.
@@ -78,8 +78,12 @@ pub(super) fn split(keys: &Map<String, Value>) -> (Map<String, Value>, Held) {
         }
     }
     if let Some(mut options) = options_of(&public) {
-        for key in Key::ALL.into_iter().filter(|key| key.is_secret()) {
-            if let Some(value) = options.shift_remove(key.json()) {
+        for key in Key::ALL {
+            let is_secret = options
+                .get(key.json())
+                .and_then(Value::as_str)
+                .map_or(key.is_secret(), |value| Settings::holds_secret(key, value));
+            if is_secret && let Some(value) = options.shift_remove(key.json()) {
                 held.options.insert(key.json().to_owned(), value);
             }
         }
@@ -281,5 +285,18 @@ mod tests {
         merge(&mut public, held);
         assert_eq!(options_of(&public).unwrap(), options);
         assert_eq!(public.len(), keys.len());
+    }
+
+    #[test]
+    fn headers_are_held_when_one_of_them_is_a_secret() {
+        for (headers, is_held) in [("X-Tenant: a", false), ("X-Tenant: a\nX-Api-Key: b", true)] {
+            let mut options = Map::new();
+            options.insert("headers".into(), headers.into());
+            let text = Value::Object(options).to_string();
+            let (public, held) = split(&Map::from_iter([(OPTIONS.to_owned(), text.into())]));
+            let public = options_of(&public).unwrap();
+            assert_eq!(public.contains_key("headers"), !is_held);
+            assert_eq!(held.options.contains_key("headers"), is_held);
+        }
     }
 }

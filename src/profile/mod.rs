@@ -3,8 +3,10 @@
 mod algorithm;
 mod command_line;
 pub mod env;
+pub mod headers;
 pub mod held;
 mod keyring;
+pub mod network;
 pub mod resolve;
 pub mod store;
 pub mod urls;
@@ -13,11 +15,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use reqwest::header::HeaderMap;
 use url::Url;
 
 use crate::secret::{MASK, Secret};
 pub use algorithm::Algorithm;
 pub use command_line::CommandLine;
+pub use network::NetworkSettings;
 
 /// The profile used when none is named.
 pub const DEFAULT_NAME: &str = "default";
@@ -51,11 +55,16 @@ pub enum Key {
     Subject,
     Issuer,
     TrustOrigin,
+    Headers,
+    CaCert,
+    Insecure,
+    ConnectTimeout,
+    MaxRequestsPerSecond,
 }
 
 impl Key {
     /// All settings.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::AuthType,
         Self::BaseUrl,
         Self::FhirUrlPath,
@@ -79,6 +88,11 @@ impl Key {
         Self::Subject,
         Self::Issuer,
         Self::TrustOrigin,
+        Self::Headers,
+        Self::CaCert,
+        Self::Insecure,
+        Self::ConnectTimeout,
+        Self::MaxRequestsPerSecond,
     ];
 
     /// The ways to give the client secret, of which a profile has one.
@@ -114,6 +128,11 @@ impl Key {
             Self::Subject => "subject",
             Self::Issuer => "issuer",
             Self::TrustOrigin => "trustOrigin",
+            Self::Headers => "headers",
+            Self::CaCert => "caCert",
+            Self::Insecure => "insecure",
+            Self::ConnectTimeout => "connectTimeout",
+            Self::MaxRequestsPerSecond => "maxRequestsPerSecond",
         }
     }
 
@@ -143,6 +162,11 @@ impl Key {
             Self::Subject => "MEDPLUM_SUBJECT",
             Self::Issuer => "MEDPLUM_ISSUER",
             Self::TrustOrigin => "MEDPLUM_TRUST_ORIGIN",
+            Self::Headers => "MEDPLUM_HEADERS",
+            Self::CaCert => "MEDPLUM_CA_CERT",
+            Self::Insecure => "MEDPLUM_INSECURE",
+            Self::ConnectTimeout => "MEDPLUM_CONNECT_TIMEOUT",
+            Self::MaxRequestsPerSecond => "MEDPLUM_MAX_REQUESTS_PER_SECOND",
         }
     }
 
@@ -151,6 +175,15 @@ impl Key {
         matches!(
             self,
             Self::ClientSecret | Self::AccessToken | Self::KeyPassphrase
+        )
+    }
+
+    /// Whether a `.env` file may say it. A folder that somebody else filled must not say which program runs, whom to
+    /// trust, or what else goes to the server.
+    pub fn may_be_in_env_file(self) -> bool {
+        !matches!(
+            self,
+            Self::ClientSecretCommand | Self::Headers | Self::CaCert | Self::Insecure
         )
     }
 
@@ -187,6 +220,9 @@ impl Settings {
             if key.is_secret() {
                 let _ = Secret::new(value.as_str());
             }
+            if key == Key::Headers {
+                headers::hide(&value);
+            }
             self.0.insert(key, value);
         }
     }
@@ -208,10 +244,19 @@ impl Settings {
             .any(|key| key.is_credential() && self.get(*key).is_some())
     }
 
+    /// Whether a value holds a secret: always one of a secret setting, and headers when one of them is.
+    pub fn holds_secret(key: Key, value: &str) -> bool {
+        key.is_secret() || key == Key::Headers && headers::hold_secret(value)
+    }
+
     /// A value fit to be shown.
     pub fn shown(key: Key, value: &str, show_secrets: bool) -> String {
-        if key.is_secret() && !show_secrets {
+        if show_secrets {
+            value.to_owned()
+        } else if key.is_secret() {
             MASK.to_owned()
+        } else if key == Key::Headers {
+            headers::shown(value)
         } else {
             value.to_owned()
         }
@@ -344,6 +389,10 @@ pub struct Profile {
     pub issuer: Option<String>,
     pub callback_url: Option<String>,
     pub trust_origins: Vec<Url>,
+    /// What goes with every request to the profile's own origins.
+    pub headers: HeaderMap,
+    /// How its servers are reached, as far as the profile says.
+    pub network: NetworkSettings,
     /// Where the credential came from, when there is one.
     pub credential_from: Option<Layer>,
     /// Whether a login stored in the profile file belongs to this server.
@@ -361,6 +410,23 @@ impl Profile {
         match self.auth_type {
             Some(auth_type) => auth_type == AuthType::AuthorizationCode,
             None => !has_other_way,
+        }
+    }
+
+    /// Whether a URL is on one of the profile's own origins.
+    pub fn is_own(&self, url: &Url) -> bool {
+        [&self.base_url, &self.fhir_base]
+            .into_iter()
+            .chain(&self.trust_origins)
+            .any(|own| urls::same_origin(own, url))
+    }
+
+    /// Adds the profile's headers to a request that goes to one of its own origins.
+    pub fn add_headers(&self, headers: &mut HeaderMap, url: &Url) {
+        if self.is_own(url) {
+            for (name, value) in &self.headers {
+                headers.insert(name.clone(), value.clone());
+            }
         }
     }
 
@@ -399,6 +465,8 @@ pub enum ProfileError {
         value: String,
         reason: String,
     },
+    #[error("`{0}` is not a header; write -H 'Name: value'")]
+    BadHeader(String),
     #[error("cannot read the client secret from {}: {reason}", path.display())]
     SecretFile { path: PathBuf, reason: String },
     #[error("the keyring of this system cannot be used: {0}")]

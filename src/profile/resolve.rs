@@ -5,9 +5,13 @@
 
 use std::path::PathBuf;
 
+use reqwest::header::HeaderMap;
 use url::Url;
 
-use super::{AuthType, ClientAuth, CommandLine, Key, Layer, Profile, ProfileError, Settings, urls};
+use super::{
+    AuthType, ClientAuth, CommandLine, Key, Layer, NetworkSettings, Profile, ProfileError,
+    Settings, headers, urls,
+};
 use crate::secret::Secret;
 
 const DEFAULT_BASE: &str = "https://api.medplum.com/";
@@ -108,6 +112,8 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         issuer: value(Key::Issuer),
         callback_url: value(Key::CallbackUrl),
         trust_origins,
+        headers: resolver.headers()?,
+        network: resolver.network()?,
         credential_from: credentials.from,
         // The refresh token of a login goes to no URL that a `.env` file names.
         may_use_login: profile_server_is_this_one
@@ -292,6 +298,36 @@ impl<'a> Resolver<'a> {
             found.withheld_for = None;
         }
         Ok(found)
+    }
+
+    /// Headers of all layers that mean this server; the stronger layer's stand.
+    fn headers(&self) -> Result<HeaderMap, ProfileError> {
+        let mut texts: Vec<&str> = self
+            .layers
+            .ordered()
+            .into_iter()
+            .filter(|(layer, settings)| self.is_meant_for(*layer, settings))
+            .filter_map(|(_, settings)| settings.get(Key::Headers))
+            .collect();
+        texts.reverse();
+        headers::map(&texts)
+    }
+
+    fn network(&self) -> Result<NetworkSettings, ProfileError> {
+        // Whom to trust for one server says nothing of another one.
+        let trusted = |key| {
+            self.layers
+                .ordered()
+                .into_iter()
+                .filter(|(layer, settings)| self.is_meant_for(*layer, settings))
+                .find_map(|(layer, settings)| settings.get(key).map(|value| (layer, value)))
+        };
+        NetworkSettings::read(
+            trusted(Key::CaCert),
+            trusted(Key::Insecure),
+            self.value(Key::ConnectTimeout),
+            self.value(Key::MaxRequestsPerSecond),
+        )
     }
 
     /// The client id is public, but one that belongs to another server is of no use.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Map, Value};
 
 use super::held::{self, Marker, Place};
-use super::{Key, ProfileError, Settings};
+use super::{Key, ProfileError, Settings, headers};
 use crate::files::{self, Lock};
 use crate::secret::Secret;
 
@@ -403,8 +403,19 @@ impl ProfileFile {
                 options.shift_remove(key.json());
             }
         }
+        let headers = settings.get(Key::Headers).map(|given| {
+            let stored = before.get(Key::Headers).filter(|_| merge);
+            headers::merged(stored.unwrap_or_default(), given)
+        });
         for key in Key::ALL {
-            match settings.get(key) {
+            let value = match key {
+                Key::Headers => headers.as_deref(),
+                _ => settings.get(key),
+            };
+            match value {
+                Some("") => {
+                    options.shift_remove(key.json());
+                }
                 Some(value) => {
                     options.insert(key.json().into(), value.into());
                 }

@@ -49,6 +49,7 @@ mod keys;
 mod layers;
 mod logout;
 mod many;
+mod network;
 mod profile;
 mod real;
 mod recipes;

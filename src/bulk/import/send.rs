@@ -171,7 +171,7 @@ fn of_error(error: FhirError) -> Outcome {
     match error {
         FhirError::Http(ref cause) => match cause {
             HttpError::Timeout { .. } => Outcome::Timeout(error),
-            HttpError::Setup { .. } => Outcome::Fatal(ImportError::Stopped(error)),
+            cause if cause.is_lasting() => Outcome::Fatal(ImportError::Stopped(error)),
             cause if cause.was_not_sent() => Outcome::NotSent(error),
             _ => Outcome::Broken(error),
         },

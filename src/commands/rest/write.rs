@@ -11,6 +11,7 @@ use crate::exit::Failure;
 use crate::fhir::asynchronous::{self, Patience};
 use crate::fhir::{Client, FHIR_JSON, TokenRule, with_body};
 use crate::http::Request;
+use crate::profile::Key;
 
 const JSON_PATCH: &str = "application/json-patch+json";
 
@@ -142,7 +143,8 @@ fn prepare(
     method: Method,
     args: &WriteArgs,
 ) -> anyhow::Result<(Client, Request)> {
-    let own_type = context.globals.headers.iter().any(|header| {
+    let given = context.globals.settings.get(Key::Headers);
+    let own_type = given.unwrap_or_default().lines().any(|header| {
         header
             .split(':')
             .next()

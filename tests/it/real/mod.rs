@@ -10,6 +10,7 @@ mod medplum_cli;
 mod medplum_cli_defects;
 mod medplum_cli_defects_bulk;
 mod medplum_cli_profiles;
+mod network;
 mod oidc;
 mod oidc_login;
 mod oidc_provider;

@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod fhir;
 pub mod import_kills;
 pub mod imported;
+pub mod gateway;
 pub mod jwt;
 pub mod keyring;
 pub mod keys;

@@ -2,7 +2,7 @@
 
 use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ type Handler = Arc<dyn Fn(&Request) -> Option<Answer> + Send + Sync>;
 /// A running server; it stops when dropped.
 pub struct Server {
     address: SocketAddr,
+    known_as: OnceLock<String>,
     shared: Arc<Shared>,
 }
 
@@ -52,12 +53,24 @@ impl Server {
                 thread::spawn(move || shared.serve(&stream));
             }
         });
-        Self { address, shared }
+        Self {
+            address,
+            known_as: OnceLock::new(),
+            shared,
+        }
     }
 
     /// An absolute URL on this server.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        match self.known_as.get() {
+            Some(origin) => format!("{origin}{path}"),
+            None => format!("http://{}{path}", self.address),
+        }
+    }
+
+    /// Gives URLs of this origin from now on, which something in front of it answers.
+    pub fn known_as(&self, origin: &str) {
+        self.known_as.set(origin.to_owned()).unwrap();
     }
 
     /// The same server under another host name, which makes it another origin.

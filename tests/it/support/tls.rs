@@ -39,6 +39,15 @@ impl Authority {
         medplum.file("ca.pem", &self.pem)
     }
 
+    /// A certificate for these names and its key, as PEM.
+    pub fn pair(&self, names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A TLS front for a server with a certificate for these names that is good until this year.
     pub fn front(&self, server: &Server, names: &[&str], until: i32) -> Tls {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
