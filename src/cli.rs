@@ -157,6 +157,17 @@ struct ServerArgs {
     /// Issuer of jwt-bearer assertions [default: the client id]
     #[arg(long, global = true, value_name = "ISSUER", hide_short_help = true)]
     issuer: Option<String>,
+    /// Ask for tokens that are bound to a key, and prove it with every request (DPoP, RFC 9449)
+    #[arg(
+        long,
+        global = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_short_help = true
+    )]
+    dpop: Option<bool>,
     /// Another origin that may have the token, such as https://files.example.com
     #[arg(long, global = true, value_name = "ORIGIN", hide_short_help = true)]
     trust_origin: Vec<String>,
@@ -349,6 +360,7 @@ impl GlobalArgs {
             (Key::Insecure, network.insecure.map(|on| on.to_string())),
             (Key::ConnectTimeout, network.connect_timeout),
             (Key::MaxRequestsPerSecond, network.max_requests_per_second),
+            (Key::Dpop, server.dpop.map(|on| on.to_string())),
         ] {
             settings.set(key, value);
         }

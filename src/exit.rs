@@ -271,6 +271,15 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
             ),
             _ => (NOT_ALLOWED, Some("check client id, client secret, scope and --token-url".into())),
         },
+        AuthError::NotBound { .. } => (
+            NOT_ALLOWED,
+            Some(
+                "the server may not know DPoP, or not for this client; do without it by `medplum profile set NAME --update \
+                 --dpop=false`"
+                    .into(),
+            ),
+        ),
+        AuthError::NothingToBind { .. } => (USAGE, Some("leave it out with --dpop=false".into())),
         AuthError::Key(error) => of_key(error),
         AuthError::SecretCommand(error) => of_secret_command(error),
         AuthError::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url or --authorize-url".into())),

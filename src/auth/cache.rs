@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Token;
+use super::dpop::BoundKey;
 use crate::files::Lock;
 use crate::profile::store::{ACTIVE_LOGIN, LOGINS, ProfileFile, Store, TOKENS};
 use crate::profile::{AuthType, Profile, ProfileError};
@@ -167,6 +168,14 @@ fn binding(profile: &Profile) -> Map<String, Value> {
         "authType".into(),
         text(profile.auth_type.map(AuthType::name)),
     );
+    binding.insert(
+        "dpop".into(),
+        if profile.dpop {
+            true.into()
+        } else {
+            Value::Null
+        },
+    );
     binding
 }
 
@@ -266,6 +275,9 @@ fn put_token(file: &mut ProfileFile, profile: &Profile, token: &Token) {
         entry.insert("issuedAt".into(), issued.to_string().into());
         entry.insert("expiresAt".into(), until.to_string().into());
     }
+    if let Some(key) = &token.bound_to {
+        entry.insert("dpopKey".into(), key.text().expose().into());
+    }
     if let Some(scope) = &token.scope {
         entry.insert("grantedScope".into(), scope.as_str().into());
     }
@@ -325,8 +337,14 @@ fn bound_token(file: &ProfileFile, profile: &Profile) -> Option<Token> {
 fn from_entry(entry: &Map<String, Value>) -> Option<Token> {
     let text = |key: &str| entry.get(key).and_then(Value::as_str);
     let time = |key: &str| text(key).and_then(|text| text.parse::<Timestamp>().ok());
+    let bound_to = match entry.get("dpopKey") {
+        // Without its key the token is worth nothing.
+        Some(key) => Some(BoundKey::parse(key.as_str()?)?),
+        None => None,
+    };
     Some(Token {
         access_token: Secret::new(text("accessToken")?),
+        bound_to,
         refresh_token: text("refreshToken").map(Secret::new),
         lifetime: time("issuedAt").zip(time("expiresAt")),
         lifetime_is_stated: true,

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::assertion::Assertion;
+use super::dpop::{MOST_NONCES, Prover};
 use super::{AuthError, Token};
 use crate::http::retry::{self, Retry};
 use crate::http::{Http, Request};
@@ -29,6 +30,8 @@ pub struct TokenRequest {
     basic: Option<Secret>,
     /// What the assertion in it says.
     signed: Option<String>,
+    /// What the token is to be bound to (RFC 9449).
+    dpop: Option<Prover>,
 }
 
 impl TokenRequest {
@@ -95,6 +98,13 @@ impl TokenRequest {
     pub fn with_assertion(mut self, name: &'static str, assertion: Assertion) -> Self {
         self.signed = Some(assertion.about);
         self.with_secret(name, assertion.text)
+    }
+
+    /// Asks for a token that is bound to a key, when there is one.
+    #[must_use]
+    pub fn with_dpop(mut self, prover: Option<&Prover>) -> Self {
+        self.dpop = prover.cloned();
+        self
     }
 
     /// Header and claims of the assertion in it, as a server reads them; never the signature.
@@ -186,6 +196,7 @@ pub async fn exchange(
 ) -> Result<Token, AuthError> {
     let mut retry = Retry::new(http.network.retries, LONGEST_WAIT);
     let mut doubts_refusal = true;
+    let mut nonces = 0;
     loop {
         let request = make()?;
         let signed = request.signed.clone();
@@ -193,7 +204,12 @@ pub async fn exchange(
             http.trace.line(1, &format!("* assertion: {signed}"));
         }
         let repeatable = request.is_repeatable();
-        let answer = match http.send(request.into_http(url)).await {
+        let prover = request.dpop.clone();
+        let mut outgoing = request.into_http(url);
+        if let Some(prover) = &prover {
+            prover.prove_for_token(&mut outgoing)?;
+        }
+        let answer = match http.send(outgoing).await {
             Ok(answer) => answer,
             Err(error) if !error.is_lasting() && (repeatable || error.was_not_sent()) => {
                 match retry.wait(None) {
@@ -221,18 +237,31 @@ pub async fn exchange(
             answer.status,
             answer.header(CONTENT_TYPE).unwrap_or_default().to_owned(),
         );
+        let headers = prover.as_ref().map(|_| answer.headers.clone());
         let date = answer
             .header(DATE)
             .and_then(|date| httpdate::parse_http_date(date).ok());
         let body = answer.body.bytes(LARGEST_ANSWER).await?;
         let json: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
-        if status.is_success()
-            && let Some(token) = json.as_ref().and_then(|json| Token::from_answer(json, now))
-        {
-            return Ok(token);
-        }
         let text = |key: &str| Some(json.as_ref()?.get(key)?.as_str()?.to_owned());
         let code = text("error");
+        if let (Some(prover), Some(headers)) = (&prover, &headers)
+            && prover.token_endpoint_wants_nonce(url, headers, code.as_deref())
+            && nonces < MOST_NONCES
+        {
+            nonces += 1;
+            http.trace
+                .line(1, "* the token endpoint wants its nonce in the DPoP proof");
+            continue;
+        }
+        if status.is_success()
+            && let Some(mut token) = json.as_ref().and_then(|json| Token::from_answer(json, now))
+        {
+            if let Some(prover) = prover {
+                token.bind(prover.key, url, text("token_type"))?;
+            }
+            return Ok(token);
+        }
         // Epic refuses good assertions now and then, in the same words as bad ones; a fresh one is taken.
         if std::mem::take(&mut doubts_refusal)
             && signed.is_some()

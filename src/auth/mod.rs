@@ -4,6 +4,7 @@ mod assertion;
 pub mod browser;
 pub mod cache;
 pub mod discovery;
+pub mod dpop;
 pub mod exchange;
 pub mod grant;
 pub mod id_token;
@@ -17,16 +18,17 @@ mod token;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use reqwest::header::HeaderValue;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
-use crate::http::{Http, HttpError};
+use crate::http::{Http, HttpError, Request, Response};
 use crate::profile::store::ProfileFile;
 use crate::profile::{AuthType, Profile, ProfileError};
 use crate::secret::Secret;
 pub use assertion::SigningKey;
 use cache::Cache;
+use dpop::{BoundKey, Nonces, Prover};
 pub use exchange::TokenRefusal;
 use grant::{Grant, Prepared};
 use keys::{KeyError, Passphrase, Prompt};
@@ -60,6 +62,12 @@ pub enum AuthError {
     Refused(Box<TokenRefusal>),
     #[error("{url} is not https although the FHIR server is")]
     Insecure { url: String },
+    #[error(
+        "{url} gave a token of the type `{token_type}`, although one bound to a key was asked for (--dpop)"
+    )]
+    NotBound { url: String, token_type: String },
+    #[error("--dpop binds tokens that are asked for, and {way} asks for none")]
+    NothingToBind { way: &'static str },
     #[error("the new refresh token could not be stored: {0}")]
     NotStored(ProfileError),
     #[error(transparent)]
@@ -100,6 +108,8 @@ pub struct TokenSource {
     /// The key, read when the first token is asked for.
     prepared: OnceCell<Prepared>,
     held: Mutex<Option<Token>>,
+    /// What servers want in DPoP proofs.
+    nonces: Nonces,
 }
 
 /// What to put on a request.
@@ -109,6 +119,8 @@ pub struct Authorization {
     pub header: HeaderValue,
     /// The token in it, when a new one can be had.
     renewable: Option<Secret>,
+    /// The token in it and what proves that it is ours, when it is bound to a key.
+    bound: Option<(Secret, Prover)>,
 }
 
 impl TokenSource {
@@ -158,6 +170,14 @@ impl TokenSource {
                 (None, None) => Method::Anonymous,
             },
         };
+        let way = match &method {
+            Method::Basic => Some("basic"),
+            Method::Fixed(_) => Some("an access token that was given"),
+            _ => None,
+        };
+        if let Some(way) = way.filter(|_| profile.dpop) {
+            return Err(AuthError::NothingToBind { way });
+        }
         let mut profile = profile.clone();
         if matches!(method, Method::Login) && profile.client_id.is_none() {
             profile.client_id = profile.login_client_id().map(str::to_owned);
@@ -174,6 +194,7 @@ impl TokenSource {
             cache,
             prepared: OnceCell::new(),
             held: Mutex::new(None),
+            nonces: Nonces::default(),
         })
     }
 
@@ -218,16 +239,24 @@ impl TokenSource {
                 Ok(Some(Authorization {
                     header: header("Basic", &credential)?,
                     renewable: None,
+                    bound: None,
                 }))
             }
             Method::Fixed(token) => Ok(Some(Authorization {
                 header: header("Bearer", token)?,
                 renewable: None,
+                bound: None,
             })),
             Method::Login | Method::LoggedOut | Method::Grant(_) => {
                 let token = self.token().await?;
+                let scheme = match token.bound_to {
+                    Some(_) => "DPoP",
+                    None => "Bearer",
+                };
+                let prove = |key| (token.access_token.clone(), Prover::new(key, &self.nonces));
                 Ok(Some(Authorization {
-                    header: header("Bearer", &token.access_token)?,
+                    header: header(scheme, &token.access_token)?,
+                    bound: token.bound_to.map(prove),
                     renewable: Some(token.access_token),
                 }))
             }
@@ -269,7 +298,7 @@ impl TokenSource {
         if let Some(token) = held.as_ref().filter(|token| self.is_good(token)) {
             return Ok(token.clone());
         }
-        let token = match self.cache.read(&self.profile, self.is_login())? {
+        let token = match self.cached()? {
             Some(token) if self.is_good(&token) => token,
             _ => self.obtain(None).await?,
         };
@@ -356,7 +385,7 @@ impl TokenSource {
     /// A new token, asked for by one process at a time; the others find it in the cache.
     async fn obtain(&self, refused: Option<&Secret>) -> Result<Token, AuthError> {
         let _lock = self.cache.lock_tokens().await;
-        let cached = self.cache.read(&self.profile, self.is_login())?;
+        let cached = self.cached()?;
         if let Some(token) = &cached
             && self.is_good(token)
             && Some(&token.access_token) != refused
@@ -378,10 +407,17 @@ impl TokenSource {
                 let login = cached.ok_or_else(|| self.no_login())?;
                 let token_url = self.token_url().await?;
                 let profile = secret_command::with_secret(&self.profile).await?;
-                stored_login::renew(&self.http, &profile, &self.cache, &token_url, &login).await
+                let (http, cache) = (&self.http, &self.cache);
+                stored_login::renew(http, &profile, cache, &token_url, &login, &self.nonces).await
             }
             _ => Err(self.no_login()),
         }
+    }
+
+    /// The token in the profile; one that is not bound to a key is none where such a one is asked for.
+    fn cached(&self) -> Result<Option<Token>, ProfileError> {
+        let token = self.cache.read(&self.profile, self.is_login())?;
+        Ok(token.filter(|token| !self.profile.dpop || token.bound_to.is_some()))
     }
 
     fn no_login(&self) -> AuthError {
@@ -398,10 +434,18 @@ impl TokenSource {
             Some(url) => url.clone(),
             None => self.token_url().await?,
         };
+        let prover = self.new_prover()?;
         exchange::exchange(&self.http, &token_url, || {
-            prepared.request(&profile, &token_url)
+            let request = prepared.request(&profile, &token_url)?;
+            Ok(request.with_dpop(prover.as_ref()))
         })
         .await
+    }
+
+    /// A new key for a new token, when tokens are to be bound.
+    fn new_prover(&self) -> Result<Option<Prover>, KeyError> {
+        let key = self.profile.dpop.then(BoundKey::generate).transpose()?;
+        Ok(key.map(|key| Prover::new(key, &self.nonces)))
     }
 
     /// The profile with its secret, when the grant needs one, and the grant with its key read.
@@ -448,9 +492,23 @@ impl TokenSource {
 }
 
 impl Authorization {
-    /// Whether another token may be had after a refusal.
-    pub fn is_renewable(&self) -> bool {
-        self.renewable.is_some()
+    /// Puts it on a request, with a new proof when the token is bound to a key.
+    ///
+    /// # Errors
+    /// The proof cannot be made.
+    pub fn put_on(&self, request: &mut Request) -> Result<(), AuthError> {
+        request.headers.insert(AUTHORIZATION, self.header.clone());
+        if let Some((token, prover)) = &self.bound {
+            prover.prove_with(token, request)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the nonce of an answer. Whether the server wants the same request again with it.
+    pub fn wants_nonce(&self, answer: &Response) -> bool {
+        self.bound.as_ref().is_some_and(|(_, prover)| {
+            prover.server_wants_nonce(&answer.url, answer.status, &answer.headers)
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use reqwest::header::AUTHORIZATION;
 use url::Url;
 
 use super::cache::Cache;
+use super::dpop::{Nonces, Prover};
 use super::exchange::TokenRequest;
 use super::{AuthError, Token, discovery, header, secret_command};
 use crate::http::{Http, Request};
@@ -93,8 +94,16 @@ async fn end_medplum_login(
     login: &Token,
 ) -> Result<Revoked, AuthError> {
     let url = urls::join(Key::TokenUrl, &profile.base_url, "oauth2/logout")?;
-    let request = Request::new(Method::POST, url)
-        .header(AUTHORIZATION, header("Bearer", &login.access_token)?);
+    let mut request = Request::new(Method::POST, url);
+    let scheme = match &login.bound_to {
+        Some(key) => {
+            let prover = Prover::new(key.clone(), &Nonces::default());
+            prover.prove_with(&login.access_token, &mut request)?;
+            "DPoP"
+        }
+        None => "Bearer",
+    };
+    let request = request.header(AUTHORIZATION, header(scheme, &login.access_token)?);
     let answer = http.send(request).await?;
     Ok(if answer.status.is_success() {
         Revoked::Yes

@@ -4,6 +4,7 @@
 use url::Url;
 
 use super::cache::Cache;
+use super::dpop::{Nonces, Prover};
 use super::{AuthError, Token, TokenRefusal, exchange, grant};
 use crate::http::Http;
 use crate::profile::Profile;
@@ -18,13 +19,16 @@ pub(super) async fn renew(
     cache: &Cache,
     token_url: &Url,
     login: &Token,
+    nonces: &Nonces,
 ) -> Result<Token, AuthError> {
     let Some(refresh_token) = &login.refresh_token else {
         return Err(AuthError::Expired {
             profile: profile.name.clone(),
         });
     };
-    let request = grant::refresh::request(profile, refresh_token);
+    // The refresh token of a public client is bound to the same key (RFC 9449 §5).
+    let prover = login.bound_to.clone().map(|key| Prover::new(key, nonces));
+    let request = grant::refresh::request(profile, refresh_token).with_dpop(prover.as_ref());
     match exchange::exchange(http, token_url, || Ok(request.clone())).await {
         Ok(mut token) => {
             token.keep_from(login);
@@ -36,7 +40,11 @@ pub(super) async fn renew(
         Err(AuthError::Refused(refusal)) if is_about_the_login(&refusal) => {
             // Where there are no locks, another process may have renewed it in the meantime.
             match cache.read(profile, true)? {
-                Some(other) if other.access_token != login.access_token && other.is_fresh() => {
+                Some(other)
+                    if other.access_token != login.access_token
+                        && other.is_fresh()
+                        && other.bound_to.is_some() == login.bound_to.is_some() =>
+                {
                     Ok(other)
                 }
                 _ => Err(AuthError::LoginOver {

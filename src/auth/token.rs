@@ -2,8 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
+use url::Url;
 
-use crate::secret::Secret;
+use super::AuthError;
+use super::dpop::BoundKey;
+use crate::secret::{self, Secret};
 
 /// A server that names no lifetime is taken to mean this one.
 const UNKNOWN_LIFETIME: SignedDuration = SignedDuration::from_secs(300);
@@ -33,6 +36,8 @@ pub struct Token {
     pub context: Map<String, Value>,
     /// Who signed in, as the server states it to this client alone; checked once and not kept.
     pub id_token: Option<Secret>,
+    /// The key that must sign along with it; `None` for a bearer token.
+    pub bound_to: Option<BoundKey>,
 }
 
 impl Token {
@@ -46,6 +51,7 @@ impl Token {
             scope: None,
             context: Map::new(),
             id_token: None,
+            bound_to: None,
         }
     }
 
@@ -74,12 +80,37 @@ impl Token {
             lifetime_is_stated: stated.is_some(),
             id_token: text("id_token").map(Secret::new),
             scope: text("scope").map(str::to_owned),
+            bound_to: None,
             context: answer
                 .iter()
                 .filter(|(key, _)| !KNOWN.contains(&key.as_str()))
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect(),
         })
+    }
+
+    /// Notes the key it was asked for with.
+    ///
+    /// # Errors
+    /// [`AuthError::NotBound`] when the server gave another kind of token (RFC 9449 §5): a bearer token is good for
+    /// whoever gets hold of it.
+    pub(super) fn bind(
+        &mut self,
+        key: BoundKey,
+        url: &Url,
+        token_type: Option<String>,
+    ) -> Result<(), AuthError> {
+        if !token_type
+            .as_deref()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("DPoP"))
+        {
+            return Err(AuthError::NotBound {
+                url: secret::url_for_people(url),
+                token_type: token_type.unwrap_or_else(|| "unknown".into()),
+            });
+        }
+        self.bound_to = Some(key);
+        Ok(())
     }
 
     /// Whether it is good for another request: a tenth of its life, at most 30 s, is left to the journey.

@@ -30,7 +30,8 @@ CapabilityStatement) when they are not set. Commands get and renew tokens by the
 
 A secret is best kept in a file: --client-secret-file FILE, or - to read it from stdin. Or let a
 password manager print it: --client-secret-command 'pass show epic'. `--store keyring` (of login
-and profile set) keeps secrets and tokens in the keyring of the operating system.
+and profile set) keeps secrets and tokens in the keyring of the operating system. With --dpop,
+tokens are bound to a key and of no use to whoever finds them (RFC 9449; the server must know it).
 
 Epic (backend; Group exports only)
   Register the app at fhir.epic.com with the public key (medplum keys jwks), wait until it is

@@ -11,5 +11,10 @@ pub struct TokenArgs {}
 pub async fn run(context: &Context, _args: TokenArgs) -> anyhow::Result<()> {
     let client = context.fhir()?;
     let token = client.tokens.token().await?;
+    if token.bound_to.is_some() {
+        context.output.note(
+            "This token is bound to a key of the profile (DPoP): it is of no use in another program",
+        );
+    }
     context.output.line(token.access_token.expose())
 }

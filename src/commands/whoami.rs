@@ -95,6 +95,9 @@ fn facts(client: &Client, token: Option<&Token>) -> Vec<(&'static str, String)> 
             facts.push((name, value));
         }
     }
+    if let Some(key) = &token.bound_to {
+        facts.push(("Bound", format!("to the key {} (DPoP)", key.thumbprint())));
+    }
     if let Some((_, until)) = token.lifetime {
         facts.push(("Expires", expiry(until, token.refresh_token.is_some())));
     }

@@ -41,8 +41,12 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
         }
         None => "the server does not say for how long".to_owned(),
     };
+    let bound = match token.bound_to {
+        Some(_) => ", bound to a key (DPoP)",
+        None => "",
+    };
     examination.token = Some(token);
-    Ok(done(format!("{from}, {life}")))
+    Ok(done(format!("{from}, {life}{bound}")))
 }
 
 /// The cause that is proved first, else all that it may be.

@@ -19,6 +19,7 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use crate::auth::dpop::MOST_NONCES;
 use crate::auth::{AuthError, TokenSource};
 use crate::http::retry::{self, Retry};
 use crate::http::{Http, HttpError, Request, Response};
@@ -122,6 +123,7 @@ impl Client {
             redirects: 0,
             renewed: false,
             repeated: false,
+            nonces: 0,
         };
         loop {
             let (request, authorization) = self.dressed(&state).await?;
@@ -141,6 +143,15 @@ impl Client {
                     }
                 }
             };
+            // Nothing was done yet, so that also a write is sent again (RFC 9449 §9).
+            if authorization
+                .as_ref()
+                .is_some_and(|sent| sent.wants_nonce(&answer))
+                && state.nonces < MOST_NONCES
+            {
+                state.nonces += 1;
+                continue;
+            }
             if answer.status == StatusCode::UNAUTHORIZED
                 && !state.renewed
                 && let Some(refused) = authorization
@@ -271,12 +282,9 @@ impl Client {
         }
         let authorization = self.tokens.authorization().await?;
         if let Some(authorization) = &authorization {
-            request
-                .headers
-                .insert(AUTHORIZATION, authorization.header.clone());
+            authorization.put_on(&mut request)?;
         }
-        let renewable = authorization.filter(crate::auth::Authorization::is_renewable);
-        Ok((request, renewable))
+        Ok((request, authorization))
     }
 
     async fn pause(&self, wait: Duration, reason: &str) {
@@ -323,6 +331,8 @@ struct Sending {
     redirects: usize,
     renewed: bool,
     repeated: bool,
+    /// How often the server wanted another nonce.
+    nonces: u32,
 }
 
 impl Sending {

@@ -60,11 +60,12 @@ pub enum Key {
     Insecure,
     ConnectTimeout,
     MaxRequestsPerSecond,
+    Dpop,
 }
 
 impl Key {
     /// All settings.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AuthType,
         Self::BaseUrl,
         Self::FhirUrlPath,
@@ -93,6 +94,7 @@ impl Key {
         Self::Insecure,
         Self::ConnectTimeout,
         Self::MaxRequestsPerSecond,
+        Self::Dpop,
     ];
 
     /// The ways to give the client secret, of which a profile has one.
@@ -133,6 +135,7 @@ impl Key {
             Self::Insecure => "insecure",
             Self::ConnectTimeout => "connectTimeout",
             Self::MaxRequestsPerSecond => "maxRequestsPerSecond",
+            Self::Dpop => "dpop",
         }
     }
 
@@ -167,6 +170,7 @@ impl Key {
             Self::Insecure => "MEDPLUM_INSECURE",
             Self::ConnectTimeout => "MEDPLUM_CONNECT_TIMEOUT",
             Self::MaxRequestsPerSecond => "MEDPLUM_MAX_REQUESTS_PER_SECOND",
+            Self::Dpop => "MEDPLUM_DPOP",
         }
     }
 
@@ -391,6 +395,8 @@ pub struct Profile {
     pub trust_origins: Vec<Url>,
     /// What goes with every request to the profile's own origins.
     pub headers: HeaderMap,
+    /// Whether tokens are bound to a key (RFC 9449).
+    pub dpop: bool,
     /// How its servers are reached, as far as the profile says.
     pub network: NetworkSettings,
     /// Where the credential came from, when there is one.

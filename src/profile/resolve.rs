@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     AuthType, ClientAuth, CommandLine, Key, Layer, NetworkSettings, Profile, ProfileError,
-    Settings, headers, urls,
+    Settings, headers, network, urls,
 };
 use crate::secret::Secret;
 
@@ -114,6 +114,10 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         trust_origins,
         headers: resolver.headers()?,
         network: resolver.network()?,
+        dpop: match resolver.value(Key::Dpop) {
+            Some((_, text)) => network::flag(Key::Dpop, text)?,
+            None => false,
+        },
         credential_from: credentials.from,
         // The refresh token of a login goes to no URL that a `.env` file names.
         may_use_login: profile_server_is_this_one

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use url::Url;
 
+use super::dpop::{BoundKey, Nonces, Prover};
 use super::grant::authorization_code::{self, AuthorizationRequest, DEFAULT_SCOPE};
 use super::{AuthError, Token, discovery, exchange, id_token, scope, secret_command};
 use crate::http::Http;
@@ -102,12 +103,16 @@ pub async fn sign_in(
     let (authorize_url, token_url, endpoints) = endpoints(http, &profile).await?;
     let callback = profile.callback_url.as_deref().unwrap_or(DEFAULT_CALLBACK);
     let listener = Listener::bind(callback).await?;
-    let asked = authorization_code::authorize(
+    let key = profile.dpop.then(BoundKey::generate).transpose()?;
+    let mut asked = authorization_code::authorize(
         &profile,
         &client_id,
         &authorize_url,
         listener.redirect_uri(),
     )?;
+    if let Some(key) = key {
+        asked.bind(key);
+    }
     let issuer = endpoints
         .as_ref()
         .filter(|found| found.token_url == token_url)
@@ -214,7 +219,10 @@ async fn token_for(
     code: Secret,
     issuer: Option<&str>,
 ) -> Result<Token, AuthError> {
-    let request = authorization_code::token_request(profile, asked, code);
+    let key = asked.bound_to.clone();
+    let prover = key.map(|key| Prover::new(key, &Nonces::default()));
+    let request =
+        authorization_code::token_request(profile, asked, code).with_dpop(prover.as_ref());
     let mut token = exchange::exchange(http, token_url, || Ok(request.clone())).await?;
     if let (Some(nonce), Some(text)) = (&asked.nonce, &token.id_token) {
         let expected = id_token::Expected {

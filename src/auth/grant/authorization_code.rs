@@ -4,6 +4,7 @@ use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
 use url::Url;
 
+use super::super::dpop::BoundKey;
 use super::super::exchange::TokenRequest;
 use crate::profile::{Key, Profile, ProfileError};
 use crate::secret::Secret;
@@ -21,8 +22,20 @@ pub struct AuthorizationRequest {
     pub state: Secret,
     /// The id_token must repeat it; only with the scope `openid`.
     pub nonce: Option<Secret>,
+    /// The key that the token is to be bound to.
+    pub bound_to: Option<BoundKey>,
     redirect_uri: String,
     verifier: Secret,
+}
+
+impl AuthorizationRequest {
+    /// Binds the code to a key too (RFC 9449 §10).
+    pub fn bind(&mut self, key: BoundKey) {
+        self.url
+            .query_pairs_mut()
+            .append_pair("dpop_jkt", key.thumbprint());
+        self.bound_to = Some(key);
+    }
 }
 
 /// A new authorization request, with a state, a verifier and a nonce of its own.
@@ -67,6 +80,7 @@ pub fn authorize(
         url,
         state: Secret::new(state.into_secret()),
         nonce: nonce.map(Secret::new),
+        bound_to: None,
         redirect_uri: redirect_uri.to_owned(),
         verifier: Secret::new(verifier.into_secret()),
     })

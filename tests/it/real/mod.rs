@@ -4,6 +4,7 @@ mod doctor;
 mod import_medplum_cli;
 mod import_router;
 mod import_sekmet;
+mod dpop;
 mod jwt_peers;
 mod keyring;
 mod medplum_cli;

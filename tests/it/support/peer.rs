@@ -39,6 +39,11 @@ impl Peer {
         Self::configured(&node("oidc.mjs"), config)
     }
 
+    /// `oidc-provider` with DPoP and a FHIR server that checks proofs with `jose`; its base is `/fhir/R4`.
+    pub fn dpop(config: &Value) -> Self {
+        Self::configured(&node("dpop.mjs"), config)
+    }
+
     /// Authlib's jwt-bearer grant.
     pub fn jwt_bearer(config: &Value) -> Self {
         let words = [python("python"), folder().join("jwt_bearer.py")];
