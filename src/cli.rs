@@ -78,7 +78,8 @@ struct GlobalArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Server and sign-in")]
 struct ServerArgs {
-    /// Way to sign in: basic, client-credentials, authorization-code, jwt-bearer, jwt-assertion
+    /// Way to sign in: basic, client-credentials, authorization-code, device-code, jwt-bearer, jwt-assertion,
+    /// token-exchange
     #[arg(long, global = true, value_name = "TYPE")]
     auth_type: Option<String>,
     /// Base URL of the server
@@ -124,9 +125,62 @@ struct ServerArgs {
         hide_short_help = true
     )]
     client_secret_command: Option<CommandLine>,
-    /// Where the secret goes in token requests: header, post [default: header]
-    #[arg(long, global = true, value_name = "WHERE", hide_short_help = true)]
+    /// How the client proves itself at the token endpoint: header, raw, post, client_secret_jwt, private_key_jwt,
+    /// tls_client_auth, none [default: what the server takes, else header]
+    #[arg(long, global = true, value_name = "WAY", hide_short_help = true)]
     client_auth: Option<String>,
+    /// Certificate to show in TLS, PEM; only the server and its token endpoint see it (RFC 8705)
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    client_cert: Option<String>,
+    /// Private key of --client-cert, PEM [default: in the same file]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        requires = "client_cert",
+        hide_short_help = true
+    )]
+    client_key: Option<String>,
+    /// Where a device asks for its code (RFC 8628); found by discovery when unset
+    #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
+    device_authorization_url: Option<String>,
+    /// Token to exchange; others can see it in the process list, so prefer --subject-token-file
+    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
+    subject_token: Option<String>,
+    /// File that holds the token to exchange; read anew for each exchange
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "subject_token",
+        hide_short_help = true
+    )]
+    subject_token_file: Option<String>,
+    /// What the token to exchange is: access_token, refresh_token, id_token, jwt, saml1, saml2, or a URI
+    /// [default: access_token]
+    #[arg(long, global = true, value_name = "TYPE", hide_short_help = true)]
+    subject_token_type: Option<String>,
+    /// Token of who acts for the subject
+    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
+    actor_token: Option<String>,
+    /// File that holds the token of who acts; read anew for each exchange
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "actor_token",
+        hide_short_help = true
+    )]
+    actor_token_file: Option<String>,
+    /// What the actor's token is [default: access_token]
+    #[arg(long, global = true, value_name = "TYPE", hide_short_help = true)]
+    actor_token_type: Option<String>,
+    /// What token-exchange asks for [default: the server's choice]
+    #[arg(long, global = true, value_name = "TYPE", hide_short_help = true)]
+    requested_token_type: Option<String>,
+    /// Where the token that token-exchange asks for is to be used
+    #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
+    resource: Option<String>,
     /// Access token to use as it is
     #[arg(long, global = true, value_name = "TOKEN")]
     access_token: Option<String>,
@@ -148,7 +202,8 @@ struct ServerArgs {
     /// Scope to ask for
     #[arg(long, global = true, value_name = "SCOPE")]
     scope: Option<String>,
-    /// Audience of assertions, absolute or relative to the base URL [default: the token URL]
+    /// Audience of assertions, absolute or relative to the base URL [default: the token URL]; with token-exchange, of
+    /// the token asked for
     #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
     audience: Option<String>,
     /// Subject of jwt-bearer assertions: the user
@@ -341,6 +396,17 @@ impl GlobalArgs {
             (Key::ClientSecretFile, absolute(secret_file)),
             (Key::ClientSecretCommand, secret_command),
             (Key::ClientAuth, server.client_auth),
+            (Key::ClientCert, absolute(server.client_cert)),
+            (Key::ClientKey, absolute(server.client_key)),
+            (Key::DeviceAuthorizationUrl, server.device_authorization_url),
+            (Key::SubjectToken, server.subject_token),
+            (Key::SubjectTokenFile, absolute(server.subject_token_file)),
+            (Key::SubjectTokenType, server.subject_token_type),
+            (Key::ActorToken, server.actor_token),
+            (Key::ActorTokenFile, absolute(server.actor_token_file)),
+            (Key::ActorTokenType, server.actor_token_type),
+            (Key::RequestedTokenType, server.requested_token_type),
+            (Key::Resource, server.resource),
             (Key::AccessToken, server.access_token),
             (Key::PrivateKeyPath, absolute(server.private_key_path)),
             (Key::KeyPassphraseFile, absolute(server.key_passphrase_file)),

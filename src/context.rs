@@ -144,6 +144,15 @@ impl Context {
         }
     }
 
+    /// Where the passphrase of a profile's key comes from.
+    pub fn passphrase_of(&self, profile: &Profile) -> Passphrase {
+        Passphrase {
+            file: profile.key_passphrase_file.clone(),
+            value: profile.key_passphrase.clone(),
+            prompt: Some(Arc::new(Terminal(self.output.clone()))),
+        }
+    }
+
     /// The HTTP client with the network settings of a profile.
     ///
     /// # Errors
@@ -161,6 +170,10 @@ impl Context {
             ca_cert: settings.ca_cert.clone(),
             insecure: settings.insecure_from.is_some(),
             pace: pace.clone(),
+            client_cert: profile.client_cert.clone().map(|cert| {
+                let key = profile.client_key.clone().unwrap_or_else(|| cert.clone());
+                (cert, key)
+            }),
             ..self.globals.network.clone()
         };
         if let Some(time) = settings.connect_timeout {

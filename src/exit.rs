@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::auth::AuthError;
 use crate::auth::browser::BrowserError;
+use crate::auth::device::DeviceError;
 use crate::auth::keys::KeyError;
 use crate::auth::secret_command::SecretCommandError;
 use crate::bulk::BulkError;
@@ -247,7 +248,7 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
             NOT_ALLOWED,
             Some("log in with `medplum login`, or give credentials with `medplum profile set NAME --client-id … --client-secret …`".into()),
         ),
-        AuthError::Incomplete { auth_type: AuthType::AuthorizationCode, .. } => (
+        AuthError::Incomplete { auth_type: AuthType::AuthorizationCode | AuthType::DeviceCode, missing: "a client id", .. } => (
             USAGE,
             Some("give the id that the server registered for you with --client-id; a Medplum server of your own may know `medplum-cli`".into()),
         ),
@@ -271,6 +272,11 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
             ),
             _ => (NOT_ALLOWED, Some("check client id, client secret, scope and --token-url".into())),
         },
+        AuthError::NotForRequests { .. } => (
+            NOT_ALLOWED,
+            Some("ask for another one with --requested-token-type access_token".into()),
+        ),
+        AuthError::Device(error) => of_device(error),
         AuthError::NotBound { .. } => (
             NOT_ALLOWED,
             Some(
@@ -285,6 +291,18 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
         AuthError::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url or --authorize-url".into())),
         AuthError::NotStored(error) | AuthError::Profile(error) => of_profile(error),
         AuthError::Http(error) => of_http(error),
+    }
+}
+
+fn of_device(error: &DeviceError) -> (u8, Option<String>) {
+    match error {
+        DeviceError::NotOffered { .. } => (
+            USAGE,
+            Some("name it with --device-authorization-url, or sign in with --auth-type authorization-code".into()),
+        ),
+        DeviceError::NoCode { .. } => (FAILED, Some("check --device-authorization-url".into())),
+        DeviceError::Denied(_) => (NOT_ALLOWED, None),
+        DeviceError::Expired | DeviceError::TooLate(_) => (NETWORK, Some("run the same command again for a new code".into())),
     }
 }
 

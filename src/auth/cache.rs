@@ -10,7 +10,7 @@ use super::Token;
 use super::dpop::BoundKey;
 use crate::files::Lock;
 use crate::profile::store::{ACTIVE_LOGIN, LOGINS, ProfileFile, Store, TOKENS};
-use crate::profile::{AuthType, Profile, ProfileError};
+use crate::profile::{AuthType, GivenToken, Profile, ProfileError};
 use crate::secret::Secret;
 
 /// Tokens of more clients than this in one profile push the oldest out.
@@ -205,6 +205,28 @@ fn fingerprint(profile: &Profile, salt: &[u8]) -> String {
         // There these say whose token it is.
         add(profile.issuer.as_deref());
         add(profile.subject.as_deref());
+    }
+    if let Some(cert) = &profile.client_cert {
+        add(cert.to_str());
+    }
+    if profile.auth_type == Some(AuthType::TokenExchange) {
+        let exchange = &profile.exchange;
+        for token in [&exchange.subject, &exchange.actor] {
+            match token {
+                Some(GivenToken::Value(token)) => add(Some(token.expose())),
+                // The file stands for what it holds: its token is a new one now and then, of the same subject.
+                Some(GivenToken::File(path)) => add(path.to_str()),
+                None => add(None),
+            }
+        }
+        for text in [
+            &exchange.subject_type,
+            &exchange.actor_type,
+            &exchange.requested_type,
+            &exchange.resource,
+        ] {
+            add(text.as_deref());
+        }
     }
     format!(
         "{}.{}",

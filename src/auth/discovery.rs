@@ -26,6 +26,12 @@ pub struct Endpoints {
     pub revocation_url: Option<Url>,
     /// Who signs id_tokens, to the letter.
     pub issuer: Option<String>,
+    /// Where a device asks for a code (RFC 8628 §4).
+    pub device_url: Option<Url>,
+    /// The token endpoint for clients that show a certificate (RFC 8705 §5).
+    pub mtls_token_url: Option<Url>,
+    /// How clients may prove themselves (RFC 8414 §2); empty when the server does not say.
+    pub client_auth: Vec<String>,
 }
 
 /// Finds the endpoints, from the profile's cache if they are known for this FHIR base.
@@ -65,6 +71,9 @@ pub fn put(file: &mut ProfileFile, profile: &Profile, found: &Endpoints) {
         "authorizeUrl": found.authorize_url.as_ref().map(Url::as_str),
         "revocationUrl": found.revocation_url.as_ref().map(Url::as_str),
         "issuer": found.issuer,
+        "deviceUrl": found.device_url.as_ref().map(Url::as_str),
+        "mtlsTokenUrl": found.mtls_token_url.as_ref().map(Url::as_str),
+        "clientAuth": found.client_auth,
     });
     file.set_json(DISCOVERY, &entry);
 }
@@ -82,6 +91,36 @@ pub async fn revocation_url(
     let (None, Some(issuer)) = (&found.revocation_url, &found.issuer) else {
         return Ok(found.revocation_url);
     };
+    let document = issuers_document(http, profile, issuer).await?;
+    Ok(document
+        .and_then(|document| url_of(profile, Key::TokenUrl, document.get("revocation_endpoint"))))
+}
+
+/// Where a device asks for a code, from SMART or else from the issuer's own document.
+///
+/// # Errors
+/// The server cannot be reached.
+pub async fn device_url(
+    http: &Http,
+    profile: &Profile,
+    found: &Endpoints,
+) -> Result<Option<Url>, AuthError> {
+    let (None, Some(issuer)) = (&found.device_url, &found.issuer) else {
+        return Ok(found.device_url.clone());
+    };
+    let document = issuers_document(http, profile, issuer).await?;
+    Ok(document.and_then(|document| {
+        let endpoint = document.get("device_authorization_endpoint");
+        url_of(profile, Key::DeviceAuthorizationUrl, endpoint)
+    }))
+}
+
+/// What the issuer says of itself (OpenID Connect Discovery §4).
+async fn issuers_document(
+    http: &Http,
+    profile: &Profile,
+    issuer: &str,
+) -> Result<Option<Value>, AuthError> {
     let Some(url) = Url::parse(issuer)
         .ok()
         .and_then(|url| urls::below(&url, ".well-known/openid-configuration").ok())
@@ -89,11 +128,9 @@ pub async fn revocation_url(
         return Ok(None);
     };
     let document = get_json(http, profile, url, "application/json").await?;
-    Ok(document.and_then(|document| {
-        let is_the_issuers = document.get("issuer").and_then(Value::as_str) == Some(issuer);
-        is_the_issuers.then_some(())?;
-        url_of(profile, Key::TokenUrl, document.get("revocation_endpoint"))
-    }))
+    let is_the_issuers =
+        |document: &Value| document.get("issuer").and_then(Value::as_str) == Some(issuer);
+    Ok(document.filter(is_the_issuers))
 }
 
 /// Asks the server, keeps nothing: SMART first, then the CapabilityStatement.
@@ -122,6 +159,9 @@ pub fn defaults(http: &Http, profile: &Profile) -> Result<Endpoints, AuthError> 
         authorize_url: Some(url(Key::AuthorizeUrl, "oauth2/authorize")?),
         revocation_url: None,
         issuer: None,
+        device_url: None,
+        mtls_token_url: None,
+        client_auth: Vec::new(),
     })
 }
 
@@ -133,7 +173,11 @@ fn cached(profile: &Profile, cache: &Cache) -> Result<Option<Endpoints>, Profile
     Ok(entry.and_then(|entry| {
         (entry.get("fhirBase")?.as_str()? == profile.fhir_base.as_str()).then_some(())?;
         let names = ["tokenUrl", "authorizeUrl", "revocationUrl", "issuer"];
-        from_json(profile, names.map(|name| entry.get(name)))
+        let mut found = from_json(profile, names.map(|name| entry.get(name)))?;
+        found.device_url = url_of(profile, Key::TokenUrl, entry.get("deviceUrl"));
+        found.mtls_token_url = url_of(profile, Key::TokenUrl, entry.get("mtlsTokenUrl"));
+        found.client_auth = texts(entry.get("clientAuth"));
+        Some(found)
     }))
 }
 
@@ -151,8 +195,25 @@ async fn from_smart_configuration(
             "revocation_endpoint",
             "issuer",
         ];
-        from_json(profile, names.map(|name| document.get(name)))
+        let mut found = from_json(profile, names.map(|name| document.get(name)))?;
+        found.add_from(profile, &document);
+        Some(found)
     }))
+}
+
+impl Endpoints {
+    /// Takes what only some documents name.
+    fn add_from(&mut self, profile: &Profile, document: &Value) {
+        let url = |pointer| url_of(profile, Key::TokenUrl, document.pointer(pointer));
+        self.device_url = url("/device_authorization_endpoint");
+        self.mtls_token_url = url("/mtls_endpoint_aliases/token_endpoint");
+        self.client_auth = texts(document.get("token_endpoint_auth_methods_supported"));
+    }
+}
+
+fn texts(list: Option<&Value>) -> Vec<String> {
+    let list = list.and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 async fn from_capability_statement(
@@ -188,6 +249,9 @@ fn from_json(profile: &Profile, values: [Option<&Value>; 4]) -> Option<Endpoints
         authorize_url: url_of(profile, Key::AuthorizeUrl, authorize),
         revocation_url: url_of(profile, Key::TokenUrl, revoke),
         issuer: issuer.and_then(Value::as_str).map(str::to_owned),
+        device_url: None,
+        mtls_token_url: None,
+        client_auth: Vec::new(),
     })
 }
 
@@ -218,6 +282,7 @@ async fn get_json(
             .header(ACCEPT, HeaderValue::from_static(accept))
             .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         profile.add_headers(&mut request.headers, &request.url);
+        request.shows_certificate = profile.is_own(&request.url);
         let answer = match http.send(request).await {
             Ok(answer) => answer,
             Err(error @ HttpError::Broken { .. }) => {

@@ -13,10 +13,10 @@ use url::Url;
 
 use super::assertion::Assertion;
 use super::dpop::{MOST_NONCES, Prover};
+use super::grant::device_code;
 use super::{AuthError, Token};
 use crate::http::retry::{self, Retry};
 use crate::http::{Http, Request};
-use crate::profile::{ClientAuth, Profile};
 use crate::secret::{self, Secret};
 
 /// Token answers are small; anything larger is not one.
@@ -27,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub struct TokenRequest {
     form: Vec<(&'static str, Secret)>,
-    basic: Option<Secret>,
+    pub(super) basic: Option<Secret>,
     /// What the assertion in it says.
     signed: Option<String>,
     /// What the token is to be bound to (RFC 9449).
@@ -45,7 +45,10 @@ impl TokenRequest {
     fn is_repeatable(&self) -> bool {
         let grant_type = self.form.iter().find(|(name, _)| *name == "grant_type");
         grant_type.is_some_and(|(_, value)| {
-            !matches!(value.expose(), "authorization_code" | "refresh_token")
+            !matches!(
+                value.expose(),
+                "authorization_code" | "refresh_token" | device_code::GRANT_TYPE
+            )
         })
     }
 
@@ -69,28 +72,6 @@ impl TokenRequest {
     pub fn with_secret(mut self, name: &'static str, value: Secret) -> Self {
         self.form.push((name, value));
         self
-    }
-
-    /// Adds the client's proof: secret in the Basic header, form-encoded first (RFC 6749 §2.3.1), or in the body;
-    /// a public client names its id in the body.
-    #[must_use]
-    pub fn with_client(mut self, profile: &Profile) -> Self {
-        let id = profile.client_id.as_deref();
-        match (&profile.client_secret, id, profile.client_auth) {
-            (Some(secret), Some(id), ClientAuth::Header) => {
-                self.basic = Some(Secret::basic(
-                    &form_encode(id),
-                    &form_encode(secret.expose()),
-                ));
-                self
-            }
-            (Some(secret), id, ClientAuth::Post) => {
-                let secret = secret.clone();
-                self.with("client_id", id)
-                    .with_secret("client_secret", secret)
-            }
-            (_, id, _) => self.with("client_id", id),
-        }
     }
 
     /// Adds a signed assertion.
@@ -118,6 +99,11 @@ impl TokenRequest {
         Some((parts.next()??, parts.next()??))
     }
 
+    /// What the assertion in it says, when there is one.
+    pub(super) fn signed(&self) -> Option<&str> {
+        self.signed.as_deref()
+    }
+
     pub(super) fn into_http(self, url: &Url) -> Request {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in &self.form {
@@ -136,12 +122,10 @@ impl TokenRequest {
             request.headers.insert(AUTHORIZATION, value);
         }
         request.body = Some(form.finish().into());
+        // The endpoint that gets the secret may see the certificate too.
+        request.shows_certificate = true;
         request
     }
-}
-
-fn form_encode(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// A token endpoint that answered, but with no token.
@@ -257,6 +241,13 @@ pub async fn exchange(
         if status.is_success()
             && let Some(mut token) = json.as_ref().and_then(|json| Token::from_answer(json, now))
         {
+            // RFC 8693 §2.2.1: what was issued is no token for requests.
+            if text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("N_A")) {
+                return Err(AuthError::NotForRequests {
+                    url: secret::url_for_people(url),
+                    issued: text("issued_token_type").unwrap_or_else(|| "unknown".into()),
+                });
+            }
             if let Some(prover) = prover {
                 token.bind(prover.key, url, text("token_type"))?;
             }
@@ -274,22 +265,35 @@ pub async fn exchange(
             tokio::time::sleep(wait).await;
             continue;
         }
-        let words = match &json {
-            Some(_) => text("error_description")
-                .or_else(|| text("message"))
-                .or_else(|| outcome_words(json.as_ref()?)),
-            None => crate::words::of_text(&content_type, &body),
-        };
-        return Err(AuthError::Refused(Box::new(TokenRefusal {
-            url: url.clone(),
-            status,
-            code,
-            words,
-            signed,
-            is_page: crate::words::is_html(&content_type, &String::from_utf8_lossy(&body)),
-            date,
-        })));
+        let content = (content_type.as_str(), &body[..]);
+        return Err(refusal(url, (status, date), content, json.as_ref(), signed));
     }
+}
+
+/// What an answer without a token says.
+pub(super) fn refusal(
+    url: &Url,
+    (status, date): (StatusCode, Option<SystemTime>),
+    (content_type, body): (&str, &[u8]),
+    json: Option<&Map<String, Value>>,
+    signed: Option<String>,
+) -> AuthError {
+    let text = |key: &str| Some(json?.get(key)?.as_str()?.to_owned());
+    let words = match json {
+        Some(json) => text("error_description")
+            .or_else(|| text("message"))
+            .or_else(|| outcome_words(json)),
+        None => crate::words::of_text(content_type, body),
+    };
+    AuthError::Refused(Box::new(TokenRefusal {
+        url: url.clone(),
+        status,
+        code: text("error"),
+        words,
+        signed,
+        is_page: crate::words::is_html(content_type, &String::from_utf8_lossy(body)),
+        date,
+    }))
 }
 
 /// Some token endpoints answer with an OperationOutcome (Medplum).
@@ -299,14 +303,4 @@ fn outcome_words(json: &Map<String, Value>) -> Option<String> {
         .pointer("/details/text")
         .or_else(|| issue.get("diagnostics"))?;
     Some(text.as_str()?.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn id_and_secret_are_form_encoded_before_base64() {
-        assert_eq!(form_encode("a b:c%&+é"), "a+b%3Ac%25%26%2B%C3%A9");
-    }
 }

@@ -3,6 +3,8 @@
 mod assertion;
 pub mod browser;
 pub mod cache;
+pub mod client_auth;
+pub mod device;
 pub mod discovery;
 pub mod dpop;
 pub mod exchange;
@@ -24,10 +26,11 @@ use url::Url;
 
 use crate::http::{Http, HttpError, Request, Response};
 use crate::profile::store::ProfileFile;
-use crate::profile::{AuthType, Profile, ProfileError};
+use crate::profile::{AuthType, ClientAuth, Profile, ProfileError};
 use crate::secret::Secret;
 pub use assertion::SigningKey;
 use cache::Cache;
+use client_auth::ClientProof;
 use dpop::{BoundKey, Nonces, Prover};
 pub use exchange::TokenRefusal;
 use grant::{Grant, Prepared};
@@ -66,6 +69,10 @@ pub enum AuthError {
         "{url} gave a token of the type `{token_type}`, although one bound to a key was asked for (--dpop)"
     )]
     NotBound { url: String, token_type: String },
+    #[error("{url} issued a token of the type {issued}, which is not one for requests")]
+    NotForRequests { url: String, issued: String },
+    #[error(transparent)]
+    Device(#[from] device::DeviceError),
     #[error("--dpop binds tokens that are asked for, and {way} asks for none")]
     NothingToBind { way: &'static str },
     #[error("the new refresh token could not be stored: {0}")]
@@ -107,6 +114,8 @@ pub struct TokenSource {
     passphrase: Passphrase,
     /// The key, read when the first token is asked for.
     prepared: OnceCell<Prepared>,
+    /// What proves the client in token requests, chosen when the first one is sent.
+    proof: OnceCell<ClientProof>,
     held: Mutex<Option<Token>>,
     /// What servers want in DPoP proofs.
     nonces: Nonces,
@@ -156,7 +165,7 @@ impl TokenSource {
             _ => match (Grant::of(profile), &profile.withheld_for) {
                 (Some(grant), _) if grant.missing(profile).is_none() => Method::Grant(grant),
                 _ if login => Method::Login,
-                _ if profile.auth_type == Some(AuthType::AuthorizationCode) => Method::LoggedOut,
+                _ if profile.needs_person() => Method::LoggedOut,
                 (Some(grant), _) => {
                     let missing = grant.missing(profile).unwrap_or_default();
                     return Err(incomplete(grant.auth_type(), missing));
@@ -193,6 +202,7 @@ impl TokenSource {
             http: http.clone(),
             cache,
             prepared: OnceCell::new(),
+            proof: OnceCell::new(),
             held: Mutex::new(None),
             nonces: Nonces::default(),
         })
@@ -217,7 +227,11 @@ impl TokenSource {
             Method::Basic => "basic",
             Method::Fixed(_) => "access token",
             Method::Login => "stored login",
-            Method::LoggedOut => AuthType::AuthorizationCode.name(),
+            Method::LoggedOut => self
+                .profile
+                .auth_type
+                .unwrap_or(AuthType::AuthorizationCode)
+                .name(),
             Method::Grant(grant) => grant.auth_type().name(),
         }
     }
@@ -323,9 +337,9 @@ impl TokenSource {
     ///
     /// # Errors
     /// As [`TokenSource::token`].
-    pub async fn token_anew(&self, token_url: Option<&Url>) -> Result<Token, AuthError> {
+    pub async fn token_anew(&self, endpoint: Option<&TokenEndpoint>) -> Result<Token, AuthError> {
         let token = match &self.method {
-            Method::Grant(grant) => self.request(*grant, token_url).await?,
+            Method::Grant(grant) => self.request(*grant, endpoint).await?,
             _ => self.token().await?,
         };
         *self.held.lock().await = Some(token.clone());
@@ -350,13 +364,15 @@ impl TokenSource {
     /// The key cannot be used.
     pub async fn rehearse(
         &self,
-        token_url: &Url,
+        endpoint: &TokenEndpoint,
     ) -> Result<Option<exchange::TokenRequest>, AuthError> {
         let Method::Grant(grant) = self.method else {
             return Ok(None);
         };
         let (profile, prepared) = self.ready(grant).await?;
-        prepared.request(&profile, token_url).map(Some)
+        let proof = self.proof(grant, &profile, endpoint).await?;
+        let url = endpoint.url_for(proof.way());
+        prepared.request(&profile, url, proof).map(Some)
     }
 
     /// Whether tokens come from the token endpoint by the client's own credentials.
@@ -405,10 +421,18 @@ impl TokenSource {
             }
             Method::Login => {
                 let login = cached.ok_or_else(|| self.no_login())?;
-                let token_url = self.token_url().await?;
+                let endpoint = self.endpoint().await?;
                 let profile = secret_command::with_secret(&self.profile).await?;
-                let (http, cache) = (&self.http, &self.cache);
-                stored_login::renew(http, &profile, cache, &token_url, &login, &self.nonces).await
+                let proof = self.proof_of_login(&profile, &endpoint).await?;
+                let renewal = stored_login::Renewal {
+                    http: &self.http,
+                    profile: &profile,
+                    cache: &self.cache,
+                    token_url: endpoint.url_for(proof.way()),
+                    proof,
+                    nonces: &self.nonces,
+                };
+                renewal.renew(&login).await
             }
             _ => Err(self.no_login()),
         }
@@ -427,16 +451,22 @@ impl TokenSource {
         }
     }
 
-    async fn request(&self, grant: Grant, token_url: Option<&Url>) -> Result<Token, AuthError> {
+    async fn request(
+        &self,
+        grant: Grant,
+        endpoint: Option<&TokenEndpoint>,
+    ) -> Result<Token, AuthError> {
         // The key first: nothing is sent when it cannot be used.
         let (profile, prepared) = self.ready(grant).await?;
-        let token_url = match token_url {
-            Some(url) => url.clone(),
-            None => self.token_url().await?,
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => self.endpoint().await?,
         };
+        let proof = self.proof(grant, &profile, &endpoint).await?;
+        let token_url = endpoint.url_for(proof.way());
         let prover = self.new_prover()?;
-        exchange::exchange(&self.http, &token_url, || {
-            let request = prepared.request(&profile, &token_url)?;
+        exchange::exchange(&self.http, token_url, || {
+            let request = prepared.request(&profile, token_url, proof)?;
             Ok(request.with_dpop(prover.as_ref()))
         })
         .await
@@ -462,6 +492,38 @@ impl TokenSource {
         Ok((profile, prepared))
     }
 
+    /// What proves the client with a grant; chosen once.
+    async fn proof(
+        &self,
+        grant: Grant,
+        profile: &Profile,
+        endpoint: &TokenEndpoint,
+    ) -> Result<&ClientProof, AuthError> {
+        let way = grant.client_auth(profile, &endpoint.client_auth);
+        self.proof_by(way, profile, grant.auth_type()).await
+    }
+
+    async fn proof_of_login(
+        &self,
+        profile: &Profile,
+        endpoint: &TokenEndpoint,
+    ) -> Result<&ClientProof, AuthError> {
+        let way = client_auth::choose(profile, &endpoint.client_auth);
+        let auth_type = profile.auth_type.unwrap_or(AuthType::AuthorizationCode);
+        self.proof_by(way, profile, auth_type).await
+    }
+
+    async fn proof_by(
+        &self,
+        way: ClientAuth,
+        profile: &Profile,
+        auth_type: AuthType,
+    ) -> Result<&ClientProof, AuthError> {
+        self.proof
+            .get_or_try_init(|| prove(way, profile, auth_type, &self.passphrase))
+            .await
+    }
+
     async fn prepare(&self, grant: Grant, profile: &Profile) -> Result<Prepared, AuthError> {
         if grant == Grant::JwtAssertion
             && let Some(subject) = grant::jwt_assertion::ignored_subject(&self.profile)
@@ -477,9 +539,9 @@ impl TokenSource {
             .unwrap_or_else(|error| Err(KeyError::Signing(error.to_string()).into()))
     }
 
-    async fn token_url(&self) -> Result<Url, AuthError> {
+    async fn endpoint(&self) -> Result<TokenEndpoint, AuthError> {
         if let Some(url) = &self.profile.token_url {
-            return Ok(url.clone());
+            return Ok(TokenEndpoint::at(url.clone()));
         }
         let endpoints = discovery::endpoints(&self.http, &self.profile, &self.cache).await?;
         if self.profile.fhir_base.scheme() == "https" && endpoints.token_url.scheme() != "https" {
@@ -487,8 +549,63 @@ impl TokenSource {
                 url: endpoints.token_url.to_string(),
             });
         }
-        Ok(endpoints.token_url)
+        Ok(TokenEndpoint::found(&endpoints))
     }
+}
+
+/// A token endpoint and what is known of it.
+#[derive(Clone, Debug)]
+pub struct TokenEndpoint {
+    url: Url,
+    mtls_url: Option<Url>,
+    /// How clients may prove themselves there; empty when the server does not say.
+    client_auth: Vec<String>,
+}
+
+impl TokenEndpoint {
+    /// One of which only the URL is known.
+    pub fn at(url: Url) -> Self {
+        Self {
+            url,
+            mtls_url: None,
+            client_auth: Vec::new(),
+        }
+    }
+
+    /// The one that discovery found.
+    pub fn found(endpoints: &discovery::Endpoints) -> Self {
+        Self {
+            url: endpoints.token_url.clone(),
+            mtls_url: endpoints.mtls_token_url.clone(),
+            client_auth: endpoints.client_auth.clone(),
+        }
+    }
+
+    /// Its URL; clients that show a certificate may have one of their own (RFC 8705 §5).
+    pub fn url_for(&self, way: ClientAuth) -> &Url {
+        match &self.mtls_url {
+            Some(url) if way == ClientAuth::Certificate => url,
+            _ => &self.url,
+        }
+    }
+
+    /// How clients may prove themselves there.
+    pub fn client_auth(&self) -> &[String] {
+        &self.client_auth
+    }
+}
+
+/// The proof of a client with its key read, which can mean waiting for a person.
+async fn prove(
+    way: ClientAuth,
+    profile: &Profile,
+    auth_type: AuthType,
+    passphrase: &Passphrase,
+) -> Result<ClientProof, AuthError> {
+    let (profile, passphrase) = (profile.clone(), passphrase.clone());
+    tokio::task::spawn_blocking(move || ClientProof::prepare(way, &profile, auth_type, &passphrase))
+        .await
+        .unwrap_or_else(|error| Err(KeyError::Signing(error.to_string()).into()))
 }
 
 impl Authorization {

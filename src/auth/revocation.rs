@@ -9,9 +9,11 @@ use url::Url;
 use super::cache::Cache;
 use super::dpop::{Nonces, Prover};
 use super::exchange::TokenRequest;
-use super::{AuthError, Token, discovery, header, secret_command};
+use super::grant::Grant;
+use super::keys::Passphrase;
+use super::{AuthError, Token, client_auth, discovery, header, prove, secret_command};
 use crate::http::{Http, Request};
-use crate::profile::{Key, Profile, urls};
+use crate::profile::{AuthType, ClientAuth, Key, Profile, urls};
 use crate::secret;
 
 /// A server that does not answer must not keep anybody logged in.
@@ -29,8 +31,15 @@ pub enum Revoked {
 }
 
 /// Gives tokens back. Failures are told, not raised: the caller forgets the tokens in any case.
-pub async fn revoke(http: &Http, profile: &Profile, cache: &Cache, tokens: &[Token]) -> Revoked {
-    match tokio::time::timeout(LONGEST, try_revoke(http, profile, cache, tokens)).await {
+pub async fn revoke(
+    http: &Http,
+    profile: &Profile,
+    cache: &Cache,
+    tokens: &[Token],
+    passphrase: &Passphrase,
+) -> Revoked {
+    let trying = try_revoke(http, profile, cache, tokens, passphrase);
+    match tokio::time::timeout(LONGEST, trying).await {
         Ok(Ok(revoked)) => revoked,
         Ok(Err(error)) => Revoked::Failed(error.to_string()),
         Err(_) => Revoked::Failed(format!("no answer within {} s", LONGEST.as_secs())),
@@ -42,6 +51,7 @@ async fn try_revoke(
     profile: &Profile,
     cache: &Cache,
     tokens: &[Token],
+    passphrase: &Passphrase,
 ) -> Result<Revoked, AuthError> {
     let Some(url) = discovery::revocation_url(http, profile, cache).await? else {
         return match tokens
@@ -58,20 +68,34 @@ async fn try_revoke(
         });
     }
     let profile = &*secret_command::with_secret(profile).await?;
+    let endpoints = discovery::endpoints(http, profile, cache).await?;
+    let advertised: &[String] = match &profile.token_url {
+        Some(url) if *url != endpoints.token_url => &[],
+        _ => &endpoints.client_auth,
+    };
+    // An assertion is for the server as the token endpoint names it.
+    let token_url = profile.token_url.as_ref().unwrap_or(&endpoints.token_url);
+    let way = match Grant::of(profile) {
+        Some(Grant::JwtAssertion) => ClientAuth::PrivateKeyJwt,
+        _ => client_auth::choose(profile, advertised),
+    };
+    let auth_type = profile.auth_type.unwrap_or(AuthType::AuthorizationCode);
+    let proof = prove(way, profile, auth_type, passphrase).await?;
+    let prove = |request| proof.add_to(request, profile, token_url);
     for token in tokens {
         // The refresh token first: most servers take its access tokens back with it (RFC 7009 §2.1).
         if let Some(refresh_token) = &token.refresh_token {
             let request = TokenRequest::form()
                 .with_secret("token", refresh_token.clone())
                 .with("token_type_hint", Some("refresh_token"));
-            if let Some(words) = send(http, &url, request.with_client(profile)).await? {
+            if let Some(words) = send(http, &url, prove(request)?).await? {
                 return Ok(Revoked::Failed(words));
             }
         }
         let request = TokenRequest::form()
             .with_secret("token", token.access_token.clone())
             .with("token_type_hint", Some("access_token"));
-        match send(http, &url, request.with_client(profile)).await? {
+        match send(http, &url, prove(request)?).await? {
             // Servers need not take access tokens back (RFC 7009 §2.2.1); they end by themselves soon.
             Some(words) if token.refresh_token.is_none() => return Ok(Revoked::Failed(words)),
             _ => {}

@@ -4,56 +4,68 @@
 use url::Url;
 
 use super::cache::Cache;
+use super::client_auth::ClientProof;
 use super::dpop::{Nonces, Prover};
 use super::{AuthError, Token, TokenRefusal, exchange, grant};
 use crate::http::Http;
 use crate::profile::Profile;
 
-/// Renews a login; the caller holds the lock on the profile's tokens.
-///
-/// # Errors
-/// [`AuthError::Expired`] without a refresh token, [`AuthError::LoginOver`] when the server takes it no more.
-pub(super) async fn renew(
-    http: &Http,
-    profile: &Profile,
-    cache: &Cache,
-    token_url: &Url,
-    login: &Token,
-    nonces: &Nonces,
-) -> Result<Token, AuthError> {
-    let Some(refresh_token) = &login.refresh_token else {
-        return Err(AuthError::Expired {
-            profile: profile.name.clone(),
-        });
-    };
-    // The refresh token of a public client is bound to the same key (RFC 9449 §5).
-    let prover = login.bound_to.clone().map(|key| Prover::new(key, nonces));
-    let request = grant::refresh::request(profile, refresh_token).with_dpop(prover.as_ref());
-    match exchange::exchange(http, token_url, || Ok(request.clone())).await {
-        Ok(mut token) => {
-            token.keep_from(login);
-            cache
-                .renew_login(profile, login, &token)
-                .map_err(AuthError::NotStored)?;
-            Ok(token)
-        }
-        Err(AuthError::Refused(refusal)) if is_about_the_login(&refusal) => {
-            // Where there are no locks, another process may have renewed it in the meantime.
-            match cache.read(profile, true)? {
-                Some(other)
-                    if other.access_token != login.access_token
-                        && other.is_fresh()
-                        && other.bound_to.is_some() == login.bound_to.is_some() =>
-                {
-                    Ok(other)
-                }
-                _ => Err(AuthError::LoginOver {
-                    profile: profile.name.clone(),
-                    refusal,
-                }),
+/// All that renewing a login takes; the caller holds the lock on the profile's tokens.
+pub(super) struct Renewal<'a> {
+    pub http: &'a Http,
+    pub profile: &'a Profile,
+    pub cache: &'a Cache,
+    pub token_url: &'a Url,
+    pub proof: &'a ClientProof,
+    pub nonces: &'a Nonces,
+}
+
+impl Renewal<'_> {
+    /// Renews a login.
+    ///
+    /// # Errors
+    /// [`AuthError::Expired`] without a refresh token, [`AuthError::LoginOver`] when the server takes it no more.
+    pub(super) async fn renew(&self, login: &Token) -> Result<Token, AuthError> {
+        let Self { profile, cache, .. } = self;
+        let Some(refresh_token) = &login.refresh_token else {
+            return Err(AuthError::Expired {
+                profile: profile.name.clone(),
+            });
+        };
+        // The refresh token of a public client is bound to the same key (RFC 9449 §5).
+        let key = login.bound_to.clone();
+        let prover = key.map(|key| Prover::new(key, self.nonces));
+        let make = || {
+            let request = grant::refresh::request(refresh_token);
+            let request = self.proof.add_to(request, profile, self.token_url)?;
+            Ok(request.with_dpop(prover.as_ref()))
+        };
+        match exchange::exchange(self.http, self.token_url, make).await {
+            Ok(mut token) => {
+                token.keep_from(login);
+                cache
+                    .renew_login(profile, login, &token)
+                    .map_err(AuthError::NotStored)?;
+                Ok(token)
             }
+            Err(AuthError::Refused(refusal)) if is_about_the_login(&refusal) => {
+                // Where there are no locks, another process may have renewed it in the meantime.
+                match cache.read(profile, true)? {
+                    Some(other)
+                        if other.access_token != login.access_token
+                            && other.is_fresh()
+                            && other.bound_to.is_some() == login.bound_to.is_some() =>
+                    {
+                        Ok(other)
+                    }
+                    _ => Err(AuthError::LoginOver {
+                        profile: profile.name.clone(),
+                        refusal,
+                    }),
+                }
+            }
+            Err(error) => Err(error),
         }
-        Err(error) => Err(error),
     }
 }
 

@@ -23,15 +23,21 @@ CapabilityStatement) when they are not set. Commands get and renew tokens by the
 
   --auth-type          who it is for
   authorization-code   a person with a browser (what `login` does without credentials)
+  device-code          a person with another device, where no browser can be (RFC 8628)
   client-credentials   a program with a client id and secret
   jwt-assertion        a program with a private key (SMART backend services)
   jwt-bearer           a program that speaks for a user (RFC 7523 grant)
+  token-exchange       a program that holds another server's token (RFC 8693)
   basic                user and password, or id and secret, on every request
 
 A secret is best kept in a file: --client-secret-file FILE, or - to read it from stdin. Or let a
 password manager print it: --client-secret-command 'pass show epic'. `--store keyring` (of login
 and profile set) keeps secrets and tokens in the keyring of the operating system. With --dpop,
 tokens are bound to a key and of no use to whoever finds them (RFC 9449; the server must know it).
+
+How the client proves itself at the token endpoint is the server's choice where it says so, else
+the secret goes into the Basic header: --client-auth header, raw, post, client_secret_jwt,
+private_key_jwt, tls_client_auth (with --client-cert and --client-key) or none.
 
 Epic (backend; Group exports only)
   Register the app at fhir.epic.com with the public key (medplum keys jwks), wait until it is

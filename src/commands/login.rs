@@ -12,12 +12,12 @@ use super::duration;
 use super::profile::StoreArg;
 use crate::auth::browser::{self, Person, SignIn, SignedIn};
 use crate::auth::cache::{self, Cache};
-use crate::auth::{AuthError, Token, discovery};
+use crate::auth::{AuthError, Token, device, discovery};
 use crate::context::Context;
 use crate::output::Output;
 use crate::profile::held::{self, Place};
 use crate::profile::store::ProfileFile;
-use crate::profile::{Profile, ProfileError};
+use crate::profile::{AuthType, Profile, ProfileError};
 
 /// Sign in and store the login; flags given here are stored in the profile too
 ///
@@ -43,6 +43,9 @@ pub async fn run(context: &Context, args: LoginArgs) -> anyhow::Result<()> {
     if place == Some(Place::Keyring) {
         // Before anybody is asked: a token that cannot be kept is lost.
         held::check_keyring()?;
+    }
+    if profile.auth_type == Some(AuthType::DeviceCode) {
+        return by_device(context, &args, profile).await;
     }
     if profile.signs_in_by_browser() {
         return by_browser(context, &args, profile).await;
@@ -87,30 +90,16 @@ async fn by_browser(context: &Context, args: &LoginArgs, profile: Profile) -> an
         },
         open: !args.no_browser,
         timeout: args.login_timeout,
+        passphrase: &context.passphrase_of(&profile),
         pasted,
     };
-    let signed_in = browser::sign_in(&context.http(&profile)?, &profile, how).await?;
-    let SignedIn {
-        token,
-        profile,
-        endpoints,
-        missing_scopes,
-        reply,
-    } = signed_in;
-    let lock = Cache::new(context.store.clone(), &profile.name)
-        .lock_tokens()
-        .await;
-    let place = args.store.map(Place::from);
-    let stored = store(context, &profile, place, |file| {
-        if let Some(found) = &endpoints {
-            discovery::put(file, &profile, found);
-        }
-        cache::put_login(file, &profile, &token);
-    });
-    drop(lock);
+    let http = context.http(&profile)?;
+    let (signed_in, reply) = browser::sign_in(&http, &profile, how).await?;
+    let stored = keep(context, args, &signed_in).await;
     // The browser hears of it only now that it is true.
     match &stored {
         Ok(()) => {
+            let profile = &signed_in.profile;
             reply
                 .signed_in(profile.base_url.as_str(), &profile.name)
                 .await;
@@ -118,6 +107,54 @@ async fn by_browser(context: &Context, args: &LoginArgs, profile: Profile) -> an
         Err(error) => reply.not_signed_in(&error.to_string()).await,
     }
     stored?;
+    conclude(context, &signed_in);
+    Ok(())
+}
+
+async fn by_device(context: &Context, args: &LoginArgs, profile: Profile) -> anyhow::Result<()> {
+    let how = device::SignIn {
+        device: &AtHand {
+            output: &context.output,
+            server: &profile.base_url,
+        },
+        timeout: args.login_timeout,
+        passphrase: &context.passphrase_of(&profile),
+    };
+    let signed_in = device::sign_in(&context.http(&profile)?, &profile, how).await?;
+    keep(context, args, &signed_in).await?;
+    conclude(context, &signed_in);
+    Ok(())
+}
+
+/// Stores a login that a person brought about.
+async fn keep(
+    context: &Context,
+    args: &LoginArgs,
+    signed_in: &SignedIn,
+) -> Result<(), ProfileError> {
+    let SignedIn {
+        token,
+        profile,
+        endpoints,
+        ..
+    } = signed_in;
+    let lock = Cache::new(context.store.clone(), &profile.name)
+        .lock_tokens()
+        .await;
+    let place = args.store.map(Place::from);
+    let stored = store(context, profile, place, |file| {
+        if let Some(found) = endpoints {
+            discovery::put(file, profile, found);
+        }
+        cache::put_login(file, profile, token);
+    });
+    drop(lock);
+    stored
+}
+
+/// Says what came of a login.
+fn conclude(context: &Context, signed_in: &SignedIn) {
+    let missing_scopes = &signed_in.missing_scopes;
     if !missing_scopes.is_empty() {
         context.output.warn(&format!(
             "The server did not grant all that was asked for: {} {} missing.",
@@ -129,9 +166,8 @@ async fn by_browser(context: &Context, args: &LoginArgs, profile: Profile) -> an
             }
         ));
     }
-    warn_of_short_life(context, &token);
-    say_logged_in(context, &profile);
-    Ok(())
+    warn_of_short_life(context, &signed_in.token);
+    say_logged_in(context, &signed_in.profile);
 }
 
 /// Settings and tokens in one update.
@@ -165,6 +201,32 @@ fn warn_of_short_life(context: &Context, token: &Token) {
         context.output.note(&format!(
             "The server gave no refresh token, so this login ends after {minutes} min; the scope `offline_access` asks \
              for one"
+        ));
+    }
+}
+
+/// A person with another device at hand, who reads stderr.
+struct AtHand<'a> {
+    output: &'a Output,
+    server: &'a Url,
+}
+
+impl device::Device for AtHand<'_> {
+    fn enter(&self, code: &str, at: &Url, complete: Option<&Url>, expires: Duration) {
+        let output = self.output;
+        output.ask(&format!(
+            "To sign in to {}, open this address on any device:",
+            self.server
+        ));
+        output.link(at);
+        output.ask(&format!("and enter this code: {code}"));
+        if let Some(complete) = complete {
+            output.ask("Or open this one, which has the code in it:");
+            output.link(complete);
+        }
+        output.ask(&format!(
+            "Waiting… The code is good for {} min.",
+            expires.as_secs().div_ceil(60)
         ));
     }
 }

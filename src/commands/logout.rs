@@ -21,7 +21,15 @@ pub async fn run(context: &Context, _args: LogoutArgs) -> anyhow::Result<()> {
     let revoked = if tokens.is_empty() {
         Revoked::Yes
     } else {
-        revocation::revoke(&context.http(&profile)?, &profile, &cache, &tokens).await
+        let passphrase = context.passphrase_of(&profile);
+        revocation::revoke(
+            &context.http(&profile)?,
+            &profile,
+            &cache,
+            &tokens,
+            &passphrase,
+        )
+        .await
     };
     let output = &context.output;
     if !cache.clear()? {

@@ -9,10 +9,10 @@ use crate::exit;
 pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let tokens = &examination.client.tokens;
     let none = || skipped(format!("none is sent with auth: {}", tokens.describe()));
-    let Some(token_url) = &examination.token_url else {
+    let Some(endpoint) = &examination.endpoint else {
         return Ok(none());
     };
-    let request = tokens.rehearse(token_url).await;
+    let request = tokens.rehearse(endpoint).await;
     let request = request.map_err(|error| Trouble::of(&error))?;
     let Some((header, claims)) = request.and_then(|request| request.assertion()) else {
         return Ok(none());

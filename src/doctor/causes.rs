@@ -123,8 +123,10 @@ pub(super) fn candidates(examination: &Examination<'_>, refusal: &TokenRefusal) 
         }
         _ => {
             let (here, other) = match profile.client_auth {
-                ClientAuth::Post => ("the form body", "--client-auth header"),
-                ClientAuth::Header => ("the Basic header", "--client-auth post"),
+                Some(ClientAuth::Post) => ("the form body", "--client-auth header"),
+                Some(ClientAuth::Raw) => ("the Basic header as it is", "--client-auth header"),
+                Some(ClientAuth::SecretJwt) => ("an assertion's signature", "--client-auth header"),
+                _ => ("the Basic header", "--client-auth post"),
             };
             vec![
                 "wrong client secret: a typing error, a line end too many, expired or replaced since".into(),

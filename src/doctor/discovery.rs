@@ -5,7 +5,7 @@ use url::Url;
 
 use super::causes::{Finding, Rank};
 use super::{Ending, Examination, Passed, Trouble, fetch, tls};
-use crate::auth::{AuthError, discovery};
+use crate::auth::{AuthError, TokenEndpoint, discovery};
 use crate::exit;
 use crate::http::HttpError;
 use crate::profile::urls;
@@ -58,6 +58,11 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     } else {
         "the CapabilityStatement"
     };
+    examination.endpoint = match (&profile.token_url, &found) {
+        (Some(set), _) => Some(TokenEndpoint::at(set.clone())),
+        (None, Some(found)) => Some(TokenEndpoint::found(found)),
+        (None, None) => None,
+    };
     examination.named_token_url = found.map(|found| found.token_url);
     let (url, source) = match (&profile.token_url, &examination.named_token_url) {
         (Some(set), _) => (set.clone(), "the profile or a flag"),
@@ -89,6 +94,9 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
                 "the token URL in use is {shown}, but the server names {named}: take --token-url out of the profile"
             ),
         ));
+    }
+    if examination.endpoint.is_none() {
+        examination.endpoint = Some(TokenEndpoint::at(url.clone()));
     }
     examination.token_url = Some(url);
     Ok(Passed::Done(detail))

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use url::Url;
 
-use crate::auth::{SigningKey, Token};
+use crate::auth::{SigningKey, Token, TokenEndpoint};
 use crate::exit;
 use crate::fhir::Client;
 use causes::Finding;
@@ -104,6 +104,8 @@ struct Examination<'a> {
     named_token_url: Option<Url>,
     /// The token URL in use.
     token_url: Option<Url>,
+    /// The same with what is known of it.
+    endpoint: Option<TokenEndpoint>,
     /// How far the server's clock is ahead of this one, in seconds.
     ahead: Option<i64>,
     key: Option<SigningKey>,
@@ -129,6 +131,7 @@ pub async fn examine(
         document: Value::Null,
         named_token_url: None,
         token_url: None,
+        endpoint: None,
         ahead: None,
         key: None,
         assertion: None,

@@ -2,7 +2,8 @@
 
 use super::causes::{self, Finding, Rank};
 use super::{Ending, Examination, Trouble, done, fetch, skipped, tls};
-use crate::auth::{AuthError, TokenRefusal};
+use crate::auth::grant::Grant;
+use crate::auth::{AuthError, TokenEndpoint, TokenRefusal};
 use crate::profile::ClientAuth;
 
 pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
@@ -14,7 +15,7 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
             way => format!("none is needed for auth: {way}"),
         }));
     }
-    let token = match tokens.token_anew(examination.token_url.as_ref()).await {
+    let token = match tokens.token_anew(examination.endpoint.as_ref()).await {
         Ok(token) => token,
         Err(AuthError::Refused(refusal)) => return Err(refused(examination, &refusal)),
         Err(AuthError::Http(error)) => return Err(tls::trouble(&error)),
@@ -90,13 +91,18 @@ fn refused(examination: &mut Examination<'_>, refusal: &TokenRefusal) -> Trouble
 fn client_auth(examination: &Examination<'_>) -> Option<Finding> {
     let profile = &examination.client.profile;
     let taken = examination.advertised("token_endpoint_auth_methods_supported")?;
-    let way = match examination.client.tokens.describe() {
-        "jwt-assertion" => "private_key_jwt",
-        "client-credentials" => match profile.client_auth {
-            ClientAuth::Header => "client_secret_basic",
-            ClientAuth::Post => "client_secret_post",
-        },
-        _ => return None,
+    let way = match Grant::of(profile)? {
+        Grant::JwtAssertion => ClientAuth::PrivateKeyJwt.method(),
+        Grant::JwtBearer => return None,
+        grant => {
+            let advertised = examination
+                .endpoint
+                .as_ref()
+                .map(TokenEndpoint::client_auth);
+            grant
+                .client_auth(profile, advertised.unwrap_or_default())
+                .method()
+        }
     };
     (!taken.is_empty() && !taken.contains(&way)).then(|| {
         let text = format!(

@@ -247,6 +247,7 @@ impl Client {
     ) -> Result<(Request, Option<crate::auth::Authorization>), AuthError> {
         let mut request = state.request.clone();
         let own = self.is_own(&request.url);
+        request.shows_certificate = own;
         request
             .headers
             .entry(ACCEPT)

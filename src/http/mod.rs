@@ -7,7 +7,7 @@ pub mod range;
 pub mod retry;
 pub mod trace;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub struct Network {
     pub insecure: bool,
     /// What all requests of the process keep to.
     pub pace: Option<Arc<Pace>>,
+    /// The client's certificate and its key, as PEM; for requests that say so.
+    pub client_cert: Option<(PathBuf, PathBuf)>,
 }
 
 impl Default for Network {
@@ -51,6 +53,7 @@ impl Default for Network {
             ca_cert: None,
             insecure: false,
             pace: None,
+            client_cert: None,
         }
     }
 }
@@ -62,6 +65,8 @@ pub struct Request {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
+    /// Whether the server may see the client's certificate, when it asks for one.
+    pub shows_certificate: bool,
 }
 
 impl Request {
@@ -72,6 +77,7 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: None,
+            shows_certificate: false,
         }
     }
 
@@ -160,9 +166,64 @@ impl HttpError {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
+    /// The same with the client's certificate; connections are not shared between the two.
+    certified: Option<reqwest::Client>,
     proxies: Arc<Proxies>,
     pub network: Network,
     pub trace: Arc<dyn Trace>,
+}
+
+fn setup(what: &str, reason: String) -> HttpError {
+    HttpError::Setup {
+        what: what.to_owned(),
+        reason,
+    }
+}
+
+/// What all clients have in common.
+fn builder(network: &Network) -> Result<reqwest::ClientBuilder, HttpError> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(network.connect_timeout)
+        .read_timeout(network.read_timeout)
+        .tcp_nodelay(true)
+        .http1_only();
+    if let Some(timeout) = network.timeout {
+        builder = builder.timeout(timeout);
+    }
+    if let Some(path) = &network.ca_cert {
+        let shown = path.display().to_string();
+        let pem = std::fs::read(path).map_err(|error| setup(&shown, error.to_string()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|error| setup(&shown, innermost(&error)))?;
+        if certificates.is_empty() {
+            return Err(setup(&shown, "it holds no PEM certificate".into()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    if network.insecure {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    Ok(builder)
+}
+
+/// The client's certificate with its chain and key.
+fn identity(cert: &Path, key: &Path) -> Result<reqwest::Identity, HttpError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| setup(&path.display().to_string(), error.to_string()))
+    };
+    let mut pem = read(key)?;
+    if key != cert {
+        pem.push(b'\n');
+        pem.extend(read(cert)?);
+    }
+    reqwest::Identity::from_pem(&pem).map_err(|error| {
+        let shown = format!("the certificate {}", cert.display());
+        setup(
+            &shown,
+            format!("{} (an encrypted key is not read)", innermost(&error)),
+        )
+    })
 }
 
 impl Http {
@@ -171,39 +232,25 @@ impl Http {
     /// # Errors
     /// [`HttpError::Setup`] when the certificate file cannot be used.
     pub fn new(network: Network, trace: Arc<dyn Trace>) -> Result<Self, HttpError> {
-        let setup = |what: &str, reason: String| HttpError::Setup {
-            what: what.to_owned(),
-            reason,
-        };
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(network.connect_timeout)
-            .read_timeout(network.read_timeout)
-            .tcp_nodelay(true)
-            .http1_only();
-        if let Some(timeout) = network.timeout {
-            builder = builder.timeout(timeout);
-        }
-        if let Some(path) = &network.ca_cert {
-            let shown = path.display().to_string();
-            let pem = std::fs::read(path).map_err(|error| setup(&shown, error.to_string()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| setup(&shown, innermost(&error)))?;
-            if certificates.is_empty() {
-                return Err(setup(&shown, "it holds no PEM certificate".into()));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        if network.insecure {
-            builder = builder.tls_danger_accept_invalid_certs(true);
-        }
         let proxies = Proxies::from_environment()?;
-        let client = proxies
-            .configure(builder)?
-            .build()
-            .map_err(|error| setup("the network settings", innermost(&error)))?;
+        let build = |identity: Option<reqwest::Identity>| {
+            let mut builder = builder(&network)?;
+            if let Some(identity) = identity {
+                builder = builder.identity(identity);
+            }
+            proxies
+                .configure(builder)?
+                .build()
+                .map_err(|error| setup("the network settings", innermost(&error)))
+        };
+        let client = build(None)?;
+        let certified = match &network.client_cert {
+            Some((cert, key)) => Some(build(Some(identity(cert, key)?))?),
+            None => None,
+        };
         Ok(Self {
             client,
+            certified,
             proxies: Arc::new(proxies),
             network,
             trace,
@@ -233,8 +280,11 @@ impl Http {
         trace::request(&*self.trace, &request);
         let started = std::time::Instant::now();
         let url = request.url.clone();
-        let mut outgoing = self
-            .client
+        let client = match &self.certified {
+            Some(certified) if request.shows_certificate => certified,
+            _ => &self.client,
+        };
+        let mut outgoing = client
             .request(request.method, request.url)
             .headers(request.headers);
         if let Some(body) = request.body {

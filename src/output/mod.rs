@@ -127,6 +127,11 @@ impl Output {
         self.write(url.as_str());
     }
 
+    /// What a person has to do now; shown even with `--quiet`.
+    pub fn ask(&self, text: &str) {
+        self.say(text);
+    }
+
     /// Something that may be wrong; shown even with `--quiet`.
     pub fn warn(&self, text: &str) {
         self.say(&format!("{} {text}", self.paint("33", "Warning:")));

@@ -1,6 +1,7 @@
 //! What was configured for one server: settings by name, and the profile they resolve to.
 
 mod algorithm;
+mod client_auth;
 mod command_line;
 pub mod env;
 pub mod headers;
@@ -20,6 +21,7 @@ use url::Url;
 
 use crate::secret::{MASK, Secret};
 pub use algorithm::Algorithm;
+pub use client_auth::ClientAuth;
 pub use command_line::CommandLine;
 pub use network::NetworkSettings;
 
@@ -61,11 +63,22 @@ pub enum Key {
     ConnectTimeout,
     MaxRequestsPerSecond,
     Dpop,
+    ClientCert,
+    ClientKey,
+    DeviceAuthorizationUrl,
+    SubjectToken,
+    SubjectTokenFile,
+    SubjectTokenType,
+    ActorToken,
+    ActorTokenFile,
+    ActorTokenType,
+    RequestedTokenType,
+    Resource,
 }
 
 impl Key {
     /// All settings.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 40] = [
         Self::AuthType,
         Self::BaseUrl,
         Self::FhirUrlPath,
@@ -95,6 +108,17 @@ impl Key {
         Self::ConnectTimeout,
         Self::MaxRequestsPerSecond,
         Self::Dpop,
+        Self::ClientCert,
+        Self::ClientKey,
+        Self::DeviceAuthorizationUrl,
+        Self::SubjectToken,
+        Self::SubjectTokenFile,
+        Self::SubjectTokenType,
+        Self::ActorToken,
+        Self::ActorTokenFile,
+        Self::ActorTokenType,
+        Self::RequestedTokenType,
+        Self::Resource,
     ];
 
     /// The ways to give the client secret, of which a profile has one.
@@ -136,6 +160,17 @@ impl Key {
             Self::ConnectTimeout => "connectTimeout",
             Self::MaxRequestsPerSecond => "maxRequestsPerSecond",
             Self::Dpop => "dpop",
+            Self::ClientCert => "clientCert",
+            Self::ClientKey => "clientKey",
+            Self::DeviceAuthorizationUrl => "deviceAuthorizationUrl",
+            Self::SubjectToken => "subjectToken",
+            Self::SubjectTokenFile => "subjectTokenFile",
+            Self::SubjectTokenType => "subjectTokenType",
+            Self::ActorToken => "actorToken",
+            Self::ActorTokenFile => "actorTokenFile",
+            Self::ActorTokenType => "actorTokenType",
+            Self::RequestedTokenType => "requestedTokenType",
+            Self::Resource => "resource",
         }
     }
 
@@ -171,6 +206,17 @@ impl Key {
             Self::ConnectTimeout => "MEDPLUM_CONNECT_TIMEOUT",
             Self::MaxRequestsPerSecond => "MEDPLUM_MAX_REQUESTS_PER_SECOND",
             Self::Dpop => "MEDPLUM_DPOP",
+            Self::ClientCert => "MEDPLUM_CLIENT_CERT",
+            Self::ClientKey => "MEDPLUM_CLIENT_KEY",
+            Self::DeviceAuthorizationUrl => "MEDPLUM_DEVICE_AUTHORIZATION_URL",
+            Self::SubjectToken => "MEDPLUM_SUBJECT_TOKEN",
+            Self::SubjectTokenFile => "MEDPLUM_SUBJECT_TOKEN_FILE",
+            Self::SubjectTokenType => "MEDPLUM_SUBJECT_TOKEN_TYPE",
+            Self::ActorToken => "MEDPLUM_ACTOR_TOKEN",
+            Self::ActorTokenFile => "MEDPLUM_ACTOR_TOKEN_FILE",
+            Self::ActorTokenType => "MEDPLUM_ACTOR_TOKEN_TYPE",
+            Self::RequestedTokenType => "MEDPLUM_REQUESTED_TOKEN_TYPE",
+            Self::Resource => "MEDPLUM_RESOURCE",
         }
     }
 
@@ -178,7 +224,11 @@ impl Key {
     pub fn is_secret(self) -> bool {
         matches!(
             self,
-            Self::ClientSecret | Self::AccessToken | Self::KeyPassphrase
+            Self::ClientSecret
+                | Self::AccessToken
+                | Self::KeyPassphrase
+                | Self::SubjectToken
+                | Self::ActorToken
         )
     }
 
@@ -201,6 +251,12 @@ impl Key {
                 | Self::ClientSecretCommand
                 | Self::AccessToken
                 | Self::PrivateKeyPath
+                | Self::ClientCert
+                | Self::ClientKey
+                | Self::SubjectToken
+                | Self::SubjectTokenFile
+                | Self::ActorToken
+                | Self::ActorTokenFile
         )
     }
 }
@@ -275,16 +331,20 @@ pub enum AuthType {
     AuthorizationCode,
     JwtBearer,
     JwtAssertion,
+    DeviceCode,
+    TokenExchange,
 }
 
 impl AuthType {
     /// All types, as they are spelled on the command line.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("basic", Self::Basic),
         ("client-credentials", Self::ClientCredentials),
         ("authorization-code", Self::AuthorizationCode),
         ("jwt-bearer", Self::JwtBearer),
         ("jwt-assertion", Self::JwtAssertion),
+        ("device-code", Self::DeviceCode),
+        ("token-exchange", Self::TokenExchange),
     ];
 
     /// The spelling of the command line and the profile file.
@@ -309,30 +369,6 @@ impl FromStr for AuthType {
                 value: text.to_owned(),
                 reason: format!("known are {}", Self::ALL.map(|(name, _)| name).join(", ")),
             })
-    }
-}
-
-/// Where the client's secret goes in a token request (RFC 6749 §2.3.1); never both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    #[default]
-    Header,
-    Post,
-}
-
-impl FromStr for ClientAuth {
-    type Err = ProfileError;
-
-    fn from_str(text: &str) -> Result<Self, ProfileError> {
-        match text {
-            "header" => Ok(Self::Header),
-            "post" => Ok(Self::Post),
-            _ => Err(ProfileError::BadSetting {
-                key: Key::ClientAuth,
-                value: text.to_owned(),
-                reason: "known are header, post".into(),
-            }),
-        }
     }
 }
 
@@ -371,12 +407,18 @@ pub struct Profile {
     pub fhir_path: Option<String>,
     pub token_url: Option<Url>,
     pub authorize_url: Option<Url>,
+    /// Where a device asks for a code (RFC 8628 §3.1).
+    pub device_authorization_url: Option<Url>,
     pub auth_type: Option<AuthType>,
     pub client_id: Option<String>,
     pub client_secret: Option<Secret>,
     /// The program that prints the client's secret; it runs when a token is asked for, not before.
     pub client_secret_command: Option<CommandLine>,
-    pub client_auth: ClientAuth,
+    /// How the client proves itself at the token endpoint; else what the server takes decides.
+    pub client_auth: Option<ClientAuth>,
+    /// The certificate the client shows in TLS (RFC 8705), as PEM; its key may stand in the same file.
+    pub client_cert: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
     pub access_token: Option<Secret>,
     pub private_key_path: Option<PathBuf>,
     /// What opens an encrypted key; the file stands before the value.
@@ -392,6 +434,8 @@ pub struct Profile {
     pub subject: Option<String>,
     pub issuer: Option<String>,
     pub callback_url: Option<String>,
+    /// What is exchanged for a token (RFC 8693).
+    pub exchange: ExchangeSettings,
     pub trust_origins: Vec<Url>,
     /// What goes with every request to the profile's own origins.
     pub headers: HeaderMap,
@@ -412,11 +456,19 @@ impl Profile {
     pub fn signs_in_by_browser(&self) -> bool {
         let has_other_way = self.access_token.is_some()
             || self.private_key_path.is_some()
-            || self.client_id.is_some() && self.has_client_secret();
+            || self.client_id.is_some() && (self.has_client_secret() || self.client_cert.is_some());
         match self.auth_type {
             Some(auth_type) => auth_type == AuthType::AuthorizationCode,
             None => !has_other_way,
         }
+    }
+
+    /// Whether only a person can sign in, and what is stored of it serves every other command.
+    pub fn needs_person(&self) -> bool {
+        matches!(
+            self.auth_type,
+            Some(AuthType::AuthorizationCode | AuthType::DeviceCode)
+        )
     }
 
     /// Whether a URL is on one of the profile's own origins.
@@ -446,6 +498,25 @@ impl Profile {
         let shared = urls::is_medplum(&self.base_url).then_some(MEDPLUM_CLIENT_ID);
         self.client_id.as_deref().or(shared)
     }
+}
+
+/// What a token exchange says (RFC 8693 §2.1).
+#[derive(Clone, Debug, Default)]
+pub struct ExchangeSettings {
+    pub subject: Option<GivenToken>,
+    pub subject_type: Option<String>,
+    pub actor: Option<GivenToken>,
+    pub actor_type: Option<String>,
+    pub requested_type: Option<String>,
+    pub resource: Option<String>,
+}
+
+/// A token that somebody else made.
+#[derive(Clone, Debug)]
+pub enum GivenToken {
+    Value(Secret),
+    /// Read anew for each exchange: such files are replaced before their token ends.
+    File(PathBuf),
 }
 
 /// What can be wrong with a profile or its settings.

@@ -9,8 +9,8 @@ use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::{
-    AuthType, ClientAuth, CommandLine, Key, Layer, NetworkSettings, Profile, ProfileError,
-    Settings, headers, network, urls,
+    AuthType, CommandLine, ExchangeSettings, GivenToken, Key, Layer, NetworkSettings, Profile,
+    ProfileError, Settings, headers, network, urls,
 };
 use crate::secret::Secret;
 
@@ -71,6 +71,7 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
     };
     let token_url = endpoint(Key::TokenUrl)?;
     let authorize_url = endpoint(Key::AuthorizeUrl)?;
+    let device_authorization_url = endpoint(Key::DeviceAuthorizationUrl)?;
     let token_url_is_from_env_file = token_url.is_some()
         && resolver
             .value(Key::TokenUrl)
@@ -93,12 +94,24 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         fhir_path,
         token_url,
         authorize_url,
+        device_authorization_url,
         auth_type,
         client_id: credentials.client_id,
         client_secret: credentials.client_secret,
         client_secret_command: credentials.client_secret_command,
         client_auth: value(Key::ClientAuth)
-            .map_or(Ok(ClientAuth::default()), |text| text.parse())?,
+            .map(|text| text.parse())
+            .transpose()?,
+        client_cert: credentials.client_cert,
+        client_key: credentials.client_key,
+        exchange: ExchangeSettings {
+            subject: credentials.subject,
+            subject_type: value(Key::SubjectTokenType),
+            actor: credentials.actor,
+            actor_type: value(Key::ActorTokenType),
+            requested_type: value(Key::RequestedTokenType),
+            resource: value(Key::Resource),
+        },
         access_token: credentials.access_token,
         private_key_path: credentials.private_key_path,
         key_passphrase: value(Key::KeyPassphrase).map(Secret::new),
@@ -142,6 +155,10 @@ struct Credentials {
     access_token: Option<Secret>,
     access_token_from: Option<Layer>,
     private_key_path: Option<PathBuf>,
+    client_cert: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+    subject: Option<GivenToken>,
+    actor: Option<GivenToken>,
     from: Option<Layer>,
     withheld_for: Option<String>,
 }
@@ -151,6 +168,8 @@ impl Credentials {
     fn are_complete(&self) -> bool {
         self.access_token.is_some()
             || self.private_key_path.is_some()
+            || self.client_cert.is_some()
+            || self.subject.is_some()
             || self.client_id.is_some()
                 && (self.client_secret.is_some() || self.client_secret_command.is_some())
     }
@@ -236,7 +255,10 @@ impl<'a> Resolver<'a> {
         let (layer, text) = self.value(key)?;
         let is_for_file_credential = credentials.from == Some(Layer::EnvFile)
             && credentials.are_complete()
-            && auth_type != Some(AuthType::AuthorizationCode);
+            && !matches!(
+                auth_type,
+                Some(AuthType::AuthorizationCode | AuthType::DeviceCode)
+            );
         let may_name_it =
             layer != Layer::EnvFile || self.base_from == Layer::EnvFile || is_for_file_credential;
         may_name_it.then_some(text)
@@ -279,14 +301,32 @@ impl<'a> Resolver<'a> {
             .min_by_key(|(layer, _)| *layer);
         let token = pick(Key::AccessToken);
         let key = pick(Key::PrivateKeyPath);
+        let cert = pick(Key::ClientCert);
+        // The value stands before the file of the same layer.
+        let given = |value: Key, file: Key| {
+            let value =
+                pick(value).map(|(layer, text)| (layer, GivenToken::Value(Secret::new(text))));
+            let file = pick(file).map(|(layer, path)| (layer, GivenToken::File(path.into())));
+            value
+                .into_iter()
+                .chain(file)
+                .min_by_key(|(layer, _)| *layer)
+        };
+        let subject = given(Key::SubjectToken, Key::SubjectTokenFile);
+        found.actor = given(Key::ActorToken, Key::ActorTokenFile).map(|(_, token)| token);
+        found.client_cert = cert.map(|(_, path)| PathBuf::from(path));
+        found.client_key = pick(Key::ClientKey).map(|(_, path)| PathBuf::from(path));
         found.from = [
             token.map(|(layer, _)| layer),
             secret.map(|(layer, _)| layer),
             key.map(|(layer, _)| layer),
+            cert.map(|(layer, _)| layer),
+            subject.as_ref().map(|(layer, _)| *layer),
         ]
         .into_iter()
         .flatten()
         .min();
+        found.subject = subject.map(|(_, token)| token);
         found.access_token_from = token.map(|(layer, _)| layer);
         found.access_token = token.map(|(_, value)| Secret::new(value));
         match secret.map(|(_, given)| given) {

@@ -12,9 +12,14 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use url::Url;
 
+use super::client_auth::ClientProof;
 use super::dpop::{BoundKey, Nonces, Prover};
 use super::grant::authorization_code::{self, AuthorizationRequest, DEFAULT_SCOPE};
-use super::{AuthError, Token, discovery, exchange, id_token, scope, secret_command};
+use super::keys::Passphrase;
+use super::{
+    AuthError, Token, TokenEndpoint, client_auth, discovery, exchange, id_token, prove, scope,
+    secret_command,
+};
 use crate::http::Http;
 use crate::profile::{AuthType, Key, Profile, ProfileError};
 use crate::secret::Secret;
@@ -63,6 +68,7 @@ pub struct SignIn<'a> {
     /// Whether to open a browser here.
     pub open: bool,
     pub timeout: Duration,
+    pub passphrase: &'a Passphrase,
     /// Redirect URLs that the person pastes, line by line.
     pub pasted: UnboundedReceiver<String>,
 }
@@ -77,11 +83,9 @@ pub struct SignedIn {
     pub endpoints: Option<Endpoints>,
     /// The scopes that were asked for and not granted.
     pub missing_scopes: Vec<String>,
-    /// The browser, which waits to hear how it ended.
-    pub reply: Reply,
 }
 
-/// Sends a person to the server and waits until they are back.
+/// Sends a person to the server and waits until they are back. The browser waits to hear how it ended.
 ///
 /// # Errors
 /// What the server refused, or what is missing; the browser has been told already.
@@ -89,7 +93,7 @@ pub async fn sign_in(
     http: &Http,
     profile: &Profile,
     mut how: SignIn<'_>,
-) -> Result<SignedIn, AuthError> {
+) -> Result<(SignedIn, Reply), AuthError> {
     let Some(client_id) = profile.login_client_id().map(str::to_owned) else {
         return Err(AuthError::Incomplete {
             profile: profile.name.clone(),
@@ -101,6 +105,12 @@ pub async fn sign_in(
     let mut profile = secret_command::with_secret(profile).await?.into_owned();
     profile.client_id = Some(client_id.clone());
     let (authorize_url, token_url, endpoints) = endpoints(http, &profile).await?;
+    let endpoint = match &endpoints {
+        Some(found) if found.token_url == token_url => TokenEndpoint::found(found),
+        _ => TokenEndpoint::at(token_url.clone()),
+    };
+    let way = client_auth::choose(&profile, endpoint.client_auth());
+    let proof = prove(way, &profile, AuthType::AuthorizationCode, how.passphrase).await?;
     let callback = profile.callback_url.as_deref().unwrap_or(DEFAULT_CALLBACK);
     let listener = Listener::bind(callback).await?;
     let key = profile.dpop.then(BoundKey::generate).transpose()?;
@@ -129,22 +139,25 @@ pub async fn sign_in(
     let result = match answer {
         Answer::Code(code) => {
             let issuer = issuer.as_deref();
-            token_for(http, &profile, &token_url, &asked, code, issuer).await
+            let token_url = endpoint.url_for(way);
+            token_for(http, &profile, token_url, &proof, &asked, code, issuer).await
         }
         Answer::Denied { code, words } => Err(BrowserError::Denied { code, words }.into()),
         Answer::Bad(reason) => Err(BrowserError::BadAnswer(reason).into()),
     };
     match result {
-        Ok(token) => Ok(SignedIn {
-            missing_scopes: scope::missing(
-                profile.scope.as_deref().unwrap_or(DEFAULT_SCOPE),
-                &token,
-            ),
-            token,
-            profile,
-            endpoints,
-            reply,
-        }),
+        Ok(token) => {
+            let signed_in = SignedIn {
+                missing_scopes: scope::missing(
+                    profile.scope.as_deref().unwrap_or(DEFAULT_SCOPE),
+                    &token,
+                ),
+                token,
+                profile,
+                endpoints,
+            };
+            Ok((signed_in, reply))
+        }
         Err(error) => {
             reply.not_signed_in(&error.to_string()).await;
             Err(error)
@@ -215,15 +228,19 @@ async fn token_for(
     http: &Http,
     profile: &Profile,
     token_url: &Url,
+    proof: &ClientProof,
     asked: &AuthorizationRequest,
     code: Secret,
     issuer: Option<&str>,
 ) -> Result<Token, AuthError> {
     let key = asked.bound_to.clone();
     let prover = key.map(|key| Prover::new(key, &Nonces::default()));
-    let request =
-        authorization_code::token_request(profile, asked, code).with_dpop(prover.as_ref());
-    let mut token = exchange::exchange(http, token_url, || Ok(request.clone())).await?;
+    let make = || {
+        let request = authorization_code::token_request(asked, code.clone());
+        let request = proof.add_to(request, profile, token_url)?;
+        Ok(request.with_dpop(prover.as_ref()))
+    };
+    let mut token = exchange::exchange(http, token_url, make).await?;
     if let (Some(nonce), Some(text)) = (&asked.nonce, &token.id_token) {
         let expected = id_token::Expected {
             client_id: profile.client_id.as_deref().unwrap_or_default(),

@@ -86,16 +86,10 @@ pub fn authorize(
     })
 }
 
-/// The token request for a code. A public client names itself in the body; a confidential one proves itself as in any
-/// other token request.
-pub fn token_request(
-    profile: &Profile,
-    asked: &AuthorizationRequest,
-    code: Secret,
-) -> TokenRequest {
+/// The token request for a code, without the client's proof.
+pub fn token_request(asked: &AuthorizationRequest, code: Secret) -> TokenRequest {
     TokenRequest::new("authorization_code")
         .with_secret("code", code)
         .with("redirect_uri", Some(&asked.redirect_uri))
         .with_secret("code_verifier", asked.verifier.clone())
-        .with_client(profile)
 }

@@ -4,6 +4,7 @@ use url::Url;
 
 use super::super::AuthError;
 use super::super::assertion::{self, Claims, Signer};
+use super::super::client_auth::ASSERTION_TYPE;
 use super::super::exchange::TokenRequest;
 use crate::profile::Profile;
 
@@ -21,10 +22,7 @@ pub fn request(
     })?;
     Ok(TokenRequest::new("client_credentials")
         .with("scope", profile.scope.as_deref())
-        .with(
-            "client_assertion_type",
-            Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-        )
+        .with("client_assertion_type", Some(ASSERTION_TYPE))
         .with_assertion("client_assertion", assertion))
 }
 

@@ -29,7 +29,7 @@ pub fn signer(profile: &Profile, passphrase: &Passphrase) -> Result<Option<Signe
     }
 }
 
-/// The token request: the client names itself in the form, its secret stays here.
+/// The token request without the client's proof.
 pub fn request(
     profile: &Profile,
     token_url: &Url,
@@ -43,7 +43,6 @@ pub fn request(
     })?;
     Ok(
         TokenRequest::new("urn:ietf:params:oauth:grant-type:jwt-bearer")
-            .with("client_id", client)
             .with("scope", profile.scope.as_deref())
             .with_assertion("assertion", assertion),
     )

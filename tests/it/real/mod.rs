@@ -1,10 +1,10 @@
 //! Beside programs that others wrote. `tests/run` installs them; a test that misses one fails and says so.
 
 mod doctor;
+mod dpop;
 mod import_medplum_cli;
 mod import_router;
 mod import_sekmet;
-mod dpop;
 mod jwt_peers;
 mod keyring;
 mod medplum_cli;

@@ -1,0 +1,86 @@
+//! `token-exchange`: a token of somebody else's for one of this server's (RFC 8693 §2.1).
+
+use super::super::AuthError;
+use super::super::exchange::TokenRequest;
+use crate::profile::{ExchangeSettings, GivenToken, Key, Profile, ProfileError};
+use crate::secret::Secret;
+
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// The names that have a URI of this form (RFC 8693 §3).
+const TYPES: [&str; 6] = [
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "jwt",
+    "saml1",
+    "saml2",
+];
+/// Tokens are some kilobytes; anything larger is another file.
+const LARGEST_TOKEN: u64 = 1 << 20;
+
+/// The token request without the client's proof. Files are read now.
+///
+/// # Errors
+/// There is no token to exchange, or its file cannot be read.
+pub fn request(profile: &Profile) -> Result<TokenRequest, AuthError> {
+    let ExchangeSettings {
+        subject,
+        subject_type,
+        actor,
+        actor_type,
+        requested_type,
+        resource,
+    } = &profile.exchange;
+    let Some(subject) = subject else {
+        return Err(AuthError::Incomplete {
+            profile: profile.name.clone(),
+            auth_type: crate::profile::AuthType::TokenExchange,
+            missing: "a token to exchange (--subject-token-file)",
+        });
+    };
+    let kind = |given: Option<&str>| uri(given.unwrap_or("access_token"));
+    let mut request = TokenRequest::new(GRANT_TYPE)
+        .with_secret("subject_token", text(Key::SubjectTokenFile, subject)?)
+        .with("subject_token_type", Some(&kind(subject_type.as_deref())));
+    if let Some(actor) = actor {
+        request = request
+            .with_secret("actor_token", text(Key::ActorTokenFile, actor)?)
+            .with("actor_token_type", Some(&kind(actor_type.as_deref())));
+    }
+    let requested = requested_type.as_deref().map(uri);
+    Ok(request
+        .with("requested_token_type", requested.as_deref())
+        .with("audience", profile.audience.as_deref())
+        .with("resource", resource.as_deref())
+        .with("scope", profile.scope.as_deref()))
+}
+
+/// A short name as its URI; anything else is one.
+fn uri(name: &str) -> String {
+    if TYPES.contains(&name) {
+        format!("urn:ietf:params:oauth:token-type:{name}")
+    } else {
+        name.to_owned()
+    }
+}
+
+fn text(key: Key, token: &GivenToken) -> Result<Secret, ProfileError> {
+    let path = match token {
+        GivenToken::Value(token) => return Ok(token.clone()),
+        GivenToken::File(path) => path,
+    };
+    let bad = |reason: String| ProfileError::BadSetting {
+        key,
+        value: path.display().to_string(),
+        reason,
+    };
+    let size = std::fs::metadata(path).map_err(|error| bad(error.to_string()))?;
+    if size.len() > LARGEST_TOKEN {
+        return Err(bad("it is too large for a token".into()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    match text.trim() {
+        "" => Err(bad("it is empty".into())),
+        token => Ok(Secret::new(token)),
+    }
+}
