@@ -150,6 +150,8 @@ pub enum ImportError {
         kind: &'static str,
         refusal: Box<Refusal>,
     },
+    #[error("the server has no $validate: {0}")]
+    NoValidation(String),
     #[error("the answer cannot be understood: {0}")]
     Strange(String),
     #[error("the server has no $import: {0}")]

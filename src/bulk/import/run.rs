@@ -151,7 +151,11 @@ fn finish(
     });
     let useless = matches!(
         stopped,
-        Some(ImportError::NoClientIds(_) | ImportError::NoBundles { .. })
+        Some(
+            ImportError::NoClientIds(_)
+                | ImportError::NoBundles { .. }
+                | ImportError::NoValidation(_)
+        )
     );
     let is_resumable = stopped.is_some() && !has_stdin && !(useless && settled_nothing);
     if is_resumable {

@@ -264,14 +264,17 @@ fn partial(report: &Report, is_validation: bool) -> Failure {
     match &report.rejects {
         Some(path) => {
             let name = path.display();
-            let again = if total.unknown > 0 {
+            let reasons = format!("the reasons are in {}", outcomes_name(path));
+            if is_validation {
+                return failure.hint(format!("{reasons}, the lines in {name}"));
+            }
+            let first = if total.unknown > 0 {
                 "look the unknown ones up first, then "
             } else {
                 ""
             };
             failure.hint(format!(
-                "the reasons are in {}; {again}try again with `medplum bulk import {name}`",
-                outcomes_name(path)
+                "{reasons}; {first}try again with `medplum bulk import {name}` and the same flags"
             ))
         }
         None => failure,

@@ -127,6 +127,21 @@ fn the_whole_data_set_is_imported_into_medplums_router_and_once_more_without_a_c
     assert_eq!(unchanged["updated"], 0);
 }
 
+/// The router knows no `$validate`. That says nothing about the resources.
+#[test]
+fn a_server_that_validates_nothing_is_named_as_such() {
+    let router = Peer::router(&[]);
+    let medplum = Medplum::new().env("MEDPLUM_BASE_URL", router.url("/"));
+    medplum.file("a.ndjson", crate::import::patients(50));
+    let run = medplum.run(["bulk", "import", "a.ndjson", "--validate", "-o", "json"]);
+    let report = run.fails(1).says("the server has no $validate: ").json();
+    assert_eq!(
+        (&report["refused"], &report["notSent"]),
+        (&json!(0), &json!(50))
+    );
+    assert!(!medplum.path("rejects.ndjson").exists());
+}
+
 /// The names of all resources on the router, and all that they point at.
 fn on_router(filled: &Filled) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut names, mut targets) = (BTreeSet::new(), BTreeSet::new());

@@ -151,6 +151,12 @@ fn what_the_server_refuses_is_kept_with_its_own_words() {
     };
     let (medplum, _server) = start(&["--settings", strict]);
     medplum.file("a.ndjson", lines(&[3, 30]));
+    let args = ["a.ndjson", "--validate", "--rejects", "invalid.ndjson"];
+    let run = import(&medplum, &args)
+        .fails(5)
+        .says("2 of 50 resources were not valid");
+    assert_eq!(run.json()["unchanged"], 48);
+    assert_eq!(medplum.read("invalid.ndjson").lines().count(), 2);
     let run = import(&medplum, &["a.ndjson"]).fails(5).says("birthDate");
     let report = run.json();
     assert_eq!(

@@ -65,6 +65,20 @@ impl Engine<'_> {
         mut batch: Batch,
         mut answered: Vec<send::Answered>,
     ) -> Result<(), ImportError> {
+        if let Some((
+            Verdict::Refused {
+                status: Some(404 | 405 | 501),
+                outcome,
+            },
+            _,
+        )) = answered.first()
+            && !self.is_answered
+            && self.options.method == Method::Validate
+        {
+            self.stop_with(ImportError::NoValidation(words_of(outcome)));
+            self.again.push_front(batch);
+            return Ok(());
+        }
         let refuses_ids = !self.is_answered
             && self.options.method == Method::Put
             && matches!(
