@@ -320,7 +320,7 @@ impl<'a> Packer<'a> {
         let (Some(_), Ok(words)) = (self.urn.find(text), std::str::from_utf8(text)) else {
             return Ok(text.to_owned());
         };
-        let mut index = index
+        let index = index
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let (new, unknown) =

@@ -18,6 +18,7 @@ pub mod server_side;
 pub mod source;
 pub mod state;
 pub mod survey;
+pub mod table;
 pub mod unchanged;
 
 use std::path::PathBuf;

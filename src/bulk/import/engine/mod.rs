@@ -257,7 +257,7 @@ impl<'a> Engine<'a> {
 
     fn resolve(&mut self, batch: &mut Batch) -> Result<(), ImportError> {
         batch.is_resolved = true;
-        let mut index = self
+        let index = self
             .index
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
