@@ -12,6 +12,7 @@ use crate::http::pace::Pace;
 use crate::http::{Http, Network, Trace};
 use crate::output::Output;
 use crate::profile::env::{self, EnvFile};
+use crate::profile::network;
 use crate::profile::resolve::{self, Layers};
 use crate::profile::store::{ProfileFile, Store};
 use crate::profile::{DEFAULT_NAME, Key, Layer, Profile, ProfileError, Settings};
@@ -183,6 +184,17 @@ impl Context {
         Ok(Http::new(network, trace)?)
     }
 
+    /// Tells, when `--insecure` is about to be stored, what that means.
+    pub fn warn_of_stored_insecurity(&self, profile: &str) {
+        let says_so = self.globals.settings.get(Key::Insecure);
+        if says_so.is_some_and(|text| network::flag(Key::Insecure, text).unwrap_or(false)) {
+            self.output.warn(&format!(
+                "Certificates will not be checked by any command with profile {profile}; `medplum profile set {profile} \
+                 --update --insecure=false` ends that."
+            ));
+        }
+    }
+
     fn warn_of_insecurity(&self, layer: Layer, profile: &str) {
         let by = match layer {
             Layer::Profile => format!("profile {profile} says --insecure"),
@@ -224,6 +236,11 @@ impl Context {
         file: Option<&ProfileFile>,
     ) -> anyhow::Result<Client> {
         let http = self.http(&profile)?;
+        if let Some(proxy) = http.proxy(&profile.fhir_base) {
+            let (address, variable) = (proxy.address(), proxy.variable);
+            self.output
+                .trace(1, &format!("* proxy {address} (from {variable})"));
+        }
         let cache = Cache::new(self.store.clone(), &profile.name);
         let is_medplum = file.is_some_and(|file| cache.login_is_medplum(file));
         let tokens = TokenSource::for_profile(&profile, file, &http, cache)?

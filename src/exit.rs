@@ -259,7 +259,7 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
             Some("name server and credentials in one place: a profile (-p), flags, or the same environment".into()),
         ),
         AuthError::Browser(error) => of_browser(error),
-        AuthError::Expired { .. } | AuthError::LoginOver { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
+        AuthError::Expired { .. } | AuthError::LoginOver { .. } | AuthError::LoginNotBound { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
         AuthError::Refused(refusal) => match (refusal.status.as_u16(), &refusal.signed) {
             (500.., _) => (FAILED, None),
             (404 | 405, _) => (NOT_ALLOWED, Some("check --token-url".into())),

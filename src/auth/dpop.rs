@@ -26,6 +26,8 @@ const PROOF: HeaderName = HeaderName::from_static("dpop");
 const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// What a server says that wants a nonce, or another one (RFC 9449 §8 and §9).
 const USE_NONCE: &str = "use_dpop_nonce";
+/// How far back `iat` lies, in seconds: a server whose clock is a little behind must not see it in its future.
+const ISSUED_BEFORE: u64 = 2;
 /// A server may change its nonce while a request is under way, and again. Longer than this it is not followed.
 pub(crate) const MOST_NONCES: u32 = 5;
 
@@ -114,7 +116,10 @@ impl BoundKey {
         claims.insert("jti".into(), URL_SAFE_NO_PAD.encode(id).into());
         claims.insert("htm".into(), method.as_str().into());
         claims.insert("htu".into(), target.as_str().into());
-        claims.insert("iat".into(), json!(now.as_secs()));
+        claims.insert(
+            "iat".into(),
+            json!(now.as_secs().saturating_sub(ISSUED_BEFORE)),
+        );
         if let Some(token) = access_token {
             let hash = digest(&SHA256, token.expose().as_bytes());
             claims.insert("ath".into(), URL_SAFE_NO_PAD.encode(hash).into());

@@ -73,6 +73,8 @@ pub enum AuthError {
     NotForRequests { url: String, issued: String },
     #[error(transparent)]
     Device(#[from] device::DeviceError),
+    #[error("the login of profile `{profile}` is not bound to a key, which --dpop asks for")]
+    LoginNotBound { profile: String },
     #[error("--dpop binds tokens that are asked for, and {way} asks for none")]
     NothingToBind { way: &'static str },
     #[error("the new refresh token could not be stored: {0}")]
@@ -420,7 +422,10 @@ impl TokenSource {
                 Ok(token)
             }
             Method::Login => {
-                let login = cached.ok_or_else(|| self.no_login())?;
+                let login = match cached {
+                    Some(login) => login,
+                    None => return Err(self.no_usable_login()?),
+                };
                 let endpoint = self.endpoint().await?;
                 let profile = secret_command::with_secret(&self.profile).await?;
                 let proof = self.proof_of_login(&profile, &endpoint).await?;
@@ -442,6 +447,16 @@ impl TokenSource {
     fn cached(&self) -> Result<Option<Token>, ProfileError> {
         let token = self.cache.read(&self.profile, self.is_login())?;
         Ok(token.filter(|token| !self.profile.dpop || token.bound_to.is_some()))
+    }
+
+    /// Why the stored login cannot be used.
+    fn no_usable_login(&self) -> Result<AuthError, ProfileError> {
+        Ok(match self.cache.read(&self.profile, true)? {
+            Some(_) => AuthError::LoginNotBound {
+                profile: self.profile.name.clone(),
+            },
+            None => self.no_login(),
+        })
     }
 
     fn no_login(&self) -> AuthError {

@@ -178,6 +178,7 @@ fn store(
     tokens: impl FnOnce(&mut ProfileFile),
 ) -> Result<(), ProfileError> {
     let settings = &context.globals.settings;
+    context.warn_of_stored_insecurity(&profile.name);
     context.store.update_in(&profile.name, place, |file| {
         if !settings.is_empty() {
             file.set_settings(&profile.name, settings, true);

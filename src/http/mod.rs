@@ -1,6 +1,7 @@
 //! Bytes over the wire: one client with the network settings, no tokens, no FHIR, no redirects of its own.
 
 pub mod body;
+mod error;
 pub mod pace;
 pub mod proxy;
 pub mod range;
@@ -16,8 +17,10 @@ use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use crate::secret;
 pub use body::Body;
+pub use error::HttpError;
+pub(crate) use error::innermost;
+use error::{asks_for_password, from_reqwest, is_refusal_of_proxy};
 use pace::Pace;
 use proxy::{Proxies, Proxy};
 pub use trace::Trace;
@@ -107,58 +110,6 @@ impl Response {
     /// A header's value as text, when it has one.
     pub fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
-    }
-}
-
-/// Requests that got no answer, or not all of it.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    #[error("cannot connect to {}: {reason}", origin(url))]
-    Connect { url: Box<Url>, reason: String },
-    #[error("no answer from {} in time ({what})", secret::url_for_people(url))]
-    Timeout { url: Box<Url>, what: String },
-    #[error("the connection to {} broke: {reason}", secret::url_for_people(url))]
-    Broken { url: Box<Url>, reason: String },
-    #[error(
-        "the answer of {} cannot be read: {reason}",
-        secret::url_for_people(url)
-    )]
-    Encoding { url: Box<Url>, reason: String },
-    #[error(
-        "the answer of {} is larger than {limit} bytes",
-        secret::url_for_people(url)
-    )]
-    TooLarge { url: Box<Url>, limit: usize },
-    /// The way to the server is shut. Nothing reached the server.
-    #[error("the proxy {address} ({variable}) {reason}")]
-    Proxy {
-        address: String,
-        variable: &'static str,
-        /// The server that was meant.
-        server: Box<Url>,
-        reason: String,
-        /// Whether another try makes sense: it was out of reach, rather than unwilling.
-        passing: bool,
-    },
-    #[error("cannot use {what}: {reason}")]
-    Setup { what: String, reason: String },
-}
-
-impl HttpError {
-    /// Whether the request certainly did not reach the server.
-    pub fn was_not_sent(&self) -> bool {
-        matches!(
-            self,
-            Self::Connect { .. } | Self::Proxy { .. } | Self::Setup { .. }
-        )
-    }
-
-    /// Whether the same request would fail in the same way again, whatever the server does.
-    pub fn is_lasting(&self) -> bool {
-        matches!(
-            self,
-            Self::Setup { .. } | Self::Proxy { passing: false, .. }
-        )
     }
 }
 
@@ -313,136 +264,4 @@ impl Http {
             url,
         })
     }
-}
-
-fn origin(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
-
-/// Sorts reqwest's errors by what a caller can do about them.
-fn from_reqwest(error: reqwest::Error, url: &Url, proxy: Option<&Proxy>) -> HttpError {
-    let error = error.without_url();
-    if error.is_connect() {
-        let text = chain(&error);
-        if let Some(proxy) = proxy
-            && let Some(error) = of_proxy(proxy, url, &error, &text)
-        {
-            return error;
-        }
-        let reason = connection_failure(&error, &text);
-        let url = Box::new(url.clone());
-        return HttpError::Connect { url, reason };
-    }
-    let url = Box::new(url.clone());
-    if error.is_timeout() {
-        return HttpError::Timeout {
-            url,
-            what: innermost(&error),
-        };
-    }
-    HttpError::Broken {
-        url,
-        reason: innermost(&error),
-    }
-}
-
-fn connection_failure(error: &reqwest::Error, chain: &str) -> String {
-    let reason = innermost(error);
-    if chain.contains("dns error") {
-        format!("the host name cannot be resolved ({reason})")
-    } else if error.is_timeout() {
-        "it does not answer (connection timed out)".to_owned()
-    } else if reason.contains("UnknownIssuer") || reason.contains("BadSignature") {
-        // A bad signature: an authority of the same name is trusted, such as the one that was renewed.
-        format!(
-            "its certificate comes from a certificate authority that is not trusted here ({reason})"
-        )
-    } else {
-        reason
-    }
-}
-
-/// A connection that failed at the proxy; `None` when it failed behind it, in TLS with the server.
-fn of_proxy(proxy: &Proxy, url: &Url, error: &reqwest::Error, chain: &str) -> Option<HttpError> {
-    // The words of hyper-util's tunnel, which has no type that can be seen from here.
-    if chain.contains("proxy authorization required") {
-        return Some(asks_for_password(proxy, url));
-    }
-    let (reason, passing) = if chain.contains("tunnel error: unsuccessful") {
-        let what = if proxy.has_user() {
-            "it refuses the user and the password that its URL has, or the server, or cannot reach it"
-        } else {
-            "it refuses, or cannot reach it"
-        };
-        (
-            format!("does not connect to {}: {what}", origin(url)),
-            false,
-        )
-    } else if error.is_timeout() {
-        let reason = format!("makes no connection to {} in time", origin(url));
-        (reason, true)
-    } else if ["tcp connect error", "dns error", "tunnel error"]
-        .iter()
-        .any(|words| chain.contains(words))
-    {
-        let reason = connection_failure(error, chain);
-        (format!("cannot be reached: {reason}"), true)
-    } else {
-        return None;
-    };
-    Some(HttpError::Proxy {
-        address: proxy.address(),
-        variable: proxy.variable,
-        server: Box::new(url.clone()),
-        reason,
-        passing,
-    })
-}
-
-/// Whether the proxy itself answered that it wants another user or password (RFC 9110 §15.5.8). tinyproxy says 401 to a
-/// wrong one.
-fn is_refusal_of_proxy(answer: &reqwest::Response, url: &Url) -> bool {
-    let server = answer.headers().get(reqwest::header::SERVER);
-    match answer.status() {
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => true,
-        StatusCode::UNAUTHORIZED if url.scheme() == "http" => {
-            server.is_some_and(|server| server.as_bytes().starts_with(b"tinyproxy/"))
-        }
-        _ => false,
-    }
-}
-
-fn asks_for_password(proxy: &Proxy, url: &Url) -> HttpError {
-    let reason = if proxy.has_user() {
-        "refuses the user and the password that its URL has (407)"
-    } else {
-        "asks for a user and a password (407)"
-    };
-    HttpError::Proxy {
-        address: proxy.address(),
-        variable: proxy.variable,
-        server: Box::new(url.clone()),
-        reason: reason.to_owned(),
-        passing: false,
-    }
-}
-
-/// The last cause of an error, where the operating system or TLS says what happened.
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }

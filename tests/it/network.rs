@@ -309,6 +309,35 @@ fn unchecked_certificates_are_warned_of_at_every_command_and_can_be_checked_agai
 }
 
 #[test]
+fn a_login_that_stores_that_certificates_are_not_checked_says_so() {
+    let site = Site::without_profile();
+    let authority = Authority::new();
+    let front = authority.front(&site.server, &["localhost"], 2100);
+    let base = front.url("/");
+    let login = [
+        "login",
+        "-p",
+        "site",
+        "--base-url",
+        &base,
+        "--token-url",
+        "oauth2/token",
+    ];
+    let client = [
+        "--client-id",
+        "MY_CLIENT_ID",
+        "--client-secret",
+        "MY_CLIENT_SECRET",
+    ];
+    let _ = site
+        .medplum
+        .run([&login[..], &client, &["--insecure"]].concat())
+        .ok()
+        .says("Certificates will not be checked by any command with profile site");
+    let _ = site.get().ok().says("profile site says --insecure");
+}
+
+#[test]
 fn a_profile_that_does_not_check_one_server_checks_another() {
     let site = Site::without_profile();
     let authority = Authority::new();

@@ -39,14 +39,8 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
             .hint("give settings as flags, such as --base-url URL")
             .into());
     }
-    let insecure = check(settings)?;
-    if insecure {
-        context.output.warn(&format!(
-            "Certificates will not be checked by any command with profile {}; `medplum profile set {} --update \
-             --insecure=false` ends that.",
-            args.name, args.name
-        ));
-    }
+    check(settings)?;
+    context.warn_of_stored_insecurity(&args.name);
     let new = context.store.update_in(&args.name, place, |file| {
         let new = file.settings().is_empty();
         if !only_moves {
@@ -61,16 +55,15 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is stored must be usable: a wrong URL is better refused today than at night in CI. Gives whether certificates
-/// are left unchecked.
-fn check(settings: &Settings) -> Result<bool, ProfileError> {
+/// What is stored must be usable: a wrong URL is better refused today than at night in CI.
+fn check(settings: &Settings) -> Result<(), ProfileError> {
     let layers = Layers {
         flags: settings.clone(),
         ..Layers::default()
     };
-    let profile = resolve::resolve("check", &layers)?;
-    if let Some(text) = settings.get(Key::AuthType) {
-        text.parse::<AuthType>()?;
+    resolve::resolve("check", &layers)?;
+    match settings.get(Key::AuthType) {
+        Some(text) => text.parse::<AuthType>().map(drop),
+        None => Ok(()),
     }
-    Ok(profile.network.insecure_from.is_some())
 }

@@ -301,6 +301,21 @@ fn a_bearer_token_is_never_taken_for_one_that_is_bound() {
 }
 
 #[test]
+fn a_login_of_the_medplum_cli_is_not_taken_for_one_that_is_bound() {
+    let site = Site::without_profile();
+    let options = json!({"baseUrl": site.server.url("/"), "dpop": "true", "clientId": "any"});
+    let login = json!({"accessToken": "token-of-the-cli"});
+    site.medplum
+        .write_profile("site", &json!({"options": options, "activeLogin": login}));
+    let _ = site
+        .get()
+        .fails(3)
+        .says("is not bound to a key")
+        .says("medplum login");
+    assert_eq!(site.gets(), 0);
+}
+
+#[test]
 fn what_cannot_be_bound_is_refused_before_anything_is_sent() {
     let site = Site::open();
     for flags in [
