@@ -422,9 +422,8 @@ impl TokenSource {
                 Ok(token)
             }
             Method::Login => {
-                let login = match cached {
-                    Some(login) => login,
-                    None => return Err(self.no_usable_login()?),
+                let Some(login) = cached else {
+                    return Err(self.no_usable_login()?);
                 };
                 let endpoint = self.endpoint().await?;
                 let profile = secret_command::with_secret(&self.profile).await?;

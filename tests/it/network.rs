@@ -255,6 +255,23 @@ fn discovery_at_the_fhir_base_has_the_headers_too() {
 }
 
 #[test]
+fn an_issuer_at_another_origin_gets_no_headers() {
+    let site = Site::without_profile();
+    let issuer = Server::start();
+    let document =
+        json!({"token_endpoint": site.server.url("/oauth2/token"), "issuer": issuer.url("")});
+    let smart = "/fhir/R4/.well-known/smart-configuration";
+    let answer = Answer::new(200, "application/json", document.to_string());
+    site.server.on("GET", smart, answer);
+    site.set_profile(&["-H", KEY]);
+    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    let _ = site.medplum.run(["logout", "-p", "site"]).ok();
+    assert!(has_header(&site.server.request_to(smart)));
+    let path = "/.well-known/openid-configuration";
+    assert!(!has_header(&issuer.request_to(path)));
+}
+
+#[test]
 fn requests_begin_no_faster_than_the_profile_says() {
     let bulk = Bulk::with_three_files();
     let rate = ["--max-requests-per-second", "10"];

@@ -149,15 +149,22 @@ fn a_wrong_password_of_the_proxy_is_a_network_failure_that_names_the_proxy_and_i
             (String::new(), "asks for a user and a password"),
         ] {
             let value = format!("http://{user}{address}");
-            let get = ["get", "-p", "site", "Patient/1", "-vv"];
-            let run = hospital
-                .run(variable, &value, &get)
-                .fails(6)
-                .says(&format!("the proxy http://{address} ({variable}) {words}"))
-                .says(&format!("correct {variable}"));
-            assert!(!run.everything().contains("a-wrong-pw"), "{run}");
-            // Once is enough: it would be refused again.
-            assert_eq!(run.stderr.matches("> GET").count(), 1, "{run}");
+            // Discovery, a request with a token that is there, and a token request: each is made once, since it would be
+            // refused again.
+            let token = ["--access-token", "any-token"];
+            let token_url = ["--token-url", "oauth2/token"];
+            for flags in [&[][..], &token, &token_url] {
+                let get = ["get", "-p", "site", "Patient/1", "-vv"];
+                let run = hospital
+                    .run(variable, &value, &[&get[..], flags].concat())
+                    .fails(6)
+                    .says(&format!("the proxy http://{address} ({variable}) {words}"))
+                    .says(&format!("correct {variable}"));
+                assert!(!run.everything().contains("a-wrong-pw"), "{run}");
+                let requests =
+                    run.stderr.matches("> GET").count() + run.stderr.matches("> POST").count();
+                assert_eq!(requests, 1, "{run}");
+            }
         }
         assert_eq!(hospital.gateway.log(), [""; 0]);
     }
