@@ -8,7 +8,8 @@
 //   { "nonceEvery": N     a new nonce of the FHIR server after so many good requests; the old one is then refused
 //     "files": N          how many files an export has [3]
 //     "dropFirst": true   the first answer for each file breaks off in the middle
-//     "elsewhere": URL }  where Patient/elsewhere redirects to
+//     "elsewhere": URL    where Patient/elsewhere redirects to
+//     "clients": [...] }  more clients, as oidc-provider knows them
 // `GET /_requests` has each request with its status; those to the FHIR server have `checked`: what was wrong, or `ok`.
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -44,6 +45,7 @@ const settings = {
       redirect_uris: ['http://127.0.0.1/callback'],
       response_types: ['code'],
     },
+    ...(config.clients ?? []),
   ],
   scopes: ['openid', 'offline_access', 'system/*.read', 'user/*.read'],
   features: {
@@ -57,6 +59,7 @@ const settings = {
   interactions: { url: (_context, interaction) => `/_login/${interaction.uid}` },
   findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   ttl: { AccessToken: ttl, ClientCredentials: ttl, AuthorizationCode: 60, Grant: 86_400, RefreshToken: 86_400 },
+  enabledJWA: { clientAuthSigningAlgValues: ['RS384', 'ES384'] },
   cookies: { keys: ['a key of the tests'] },
 };
 

@@ -4,6 +4,8 @@
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::support::keyring::Keyring;
+use crate::support::keys::{self, public_jwk};
 use crate::support::{Answer, Medplum, Peer, Run, Server, Site, plain_http};
 
 /// A user whose profile binds its tokens; the client is the peer's machine.
@@ -43,7 +45,7 @@ fn forget(peer: &Peer) {
 }
 
 /// The private keys in the profile.
-fn keys(medplum: &Medplum) -> Vec<String> {
+fn bound_keys(medplum: &Medplum) -> Vec<String> {
     let tokens = medplum.stored("site", "tokens");
     let entries = tokens.as_array().unwrap().iter();
     entries
@@ -54,7 +56,7 @@ fn keys(medplum: &Medplum) -> Vec<String> {
 #[track_caller]
 fn shows_no_secret(medplum: &Medplum, run: &Run) {
     let said = run.everything();
-    for key in keys(medplum) {
+    for key in bound_keys(medplum) {
         assert!(!said.contains(&key), "{run}");
     }
     // The beginning of every JWT.
@@ -171,7 +173,7 @@ fn a_token_that_is_bound_to_another_key_is_refused_and_asked_for_anew() {
     for user in [&medplum, &other] {
         let _ = user.run(["get", "-p", "site", "Patient/1"]).ok();
     }
-    let (own, foreign) = (keys(&medplum).remove(0), keys(&other).remove(0));
+    let (own, foreign) = (bound_keys(&medplum).remove(0), bound_keys(&other).remove(0));
     assert_ne!(own, foreign);
     let text = medplum.profile_text("site").replace(&own, &foreign);
     medplum.write_profile_text("site", &text);
@@ -253,7 +255,7 @@ fn a_login_by_browser_keeps_its_key_through_renewals_and_the_provider_itself_tak
     agree(&url);
     let run = login.finish().ok();
     shows_no_secret(&medplum, &run);
-    let key = keys(&medplum);
+    let key = bound_keys(&medplum);
     assert_eq!(key.len(), 1);
     let _ = medplum.run(["get", "-p", "site", "Patient/1"]).ok();
     // The userinfo endpoint of the provider checks the proof with code of its own.
@@ -265,19 +267,81 @@ fn a_login_by_browser_keeps_its_key_through_renewals_and_the_provider_itself_tak
     let _ = medplum.run(["get", "-p", "site", "Patient/1"]).ok();
     let story = story(&peer);
     assert!(story.contains(&"POST /token 200".to_owned()), "{story:?}");
-    assert_eq!(keys(&medplum), key);
+    assert_eq!(bound_keys(&medplum), key);
     // The refresh token of a public client is of no use with another key.
     let other = machine(&peer);
     let _ = other.run(["get", "-p", "site", "Patient/1"]).ok();
     let text = medplum
         .profile_text("site")
-        .replace(&key[0], &keys(&other)[0]);
+        .replace(&key[0], &bound_keys(&other)[0]);
     medplum.write_profile_text("site", &text);
     medplum.age_tokens("site", 3600);
     let _ = medplum
         .run(["get", "-p", "site", "Patient/1"])
         .fails(3)
         .says("log in again");
+}
+
+#[test]
+fn a_client_that_signs_assertions_has_its_tokens_bound_to_another_key() {
+    let client = json!({"client_id": "backend", "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": {"keys": [public_jwk("p384.jwk", "p384")]}, "grant_types": ["client_credentials"],
+        "redirect_uris": [], "response_types": []});
+    let peer = Peer::dpop(&json!({"clients": [client]}));
+    let medplum = Medplum::new();
+    let (base, key) = (peer.url("/"), keys::key("p384.jwk"));
+    let set = ["profile", "set", "site", "--base-url", &base, "--dpop"];
+    let client = ["--auth-type", "jwt-assertion", "--client-id", "backend"];
+    let signer = ["--private-key-path", &key, "--key-id", "p384"];
+    let _ = medplum.run([&set[..], &client, &signer].concat()).ok();
+    let run = medplum.run(["get", "-p", "site", "Patient/1", "-vv"]).ok();
+    shows_no_secret(&medplum, &run);
+    // Each try has an assertion of its own: the provider takes none twice.
+    let story = story(&peer);
+    assert_eq!(
+        story[1..3],
+        ["POST /token 400", "POST /token 200"],
+        "{story:?}"
+    );
+}
+
+#[test]
+fn the_key_is_kept_in_the_keyring_beside_its_token() {
+    let keyring = Keyring::open();
+    let peer = Peer::dpop(&json!({}));
+    let mut medplum = Medplum::new();
+    medplum.set_env("DBUS_SESSION_BUS_ADDRESS", keyring.address());
+    let base = peer.url("/");
+    let set = [
+        "profile",
+        "set",
+        "site",
+        "--base-url",
+        &base,
+        "--dpop",
+        "--store",
+        "keyring",
+    ];
+    let client = [
+        "--client-id",
+        "machine",
+        "--client-secret",
+        "machine-secret",
+    ];
+    let _ = medplum.run([&set[..], &client].concat()).ok();
+    for _ in 0..2 {
+        let _ = medplum.run(["get", "-p", "site", "Patient/1"]).ok();
+    }
+    let tokens = story(&peer)
+        .iter()
+        .filter(|line| *line == "POST /token 200")
+        .count();
+    assert_eq!(tokens, 1);
+    assert!(!medplum.profile_text("site").contains("dpopKey"));
+    let _ = medplum
+        .run(["profile", "set", "site", "--store", "file"])
+        .ok();
+    assert_eq!(bound_keys(&medplum).len(), 1);
 }
 
 #[test]
