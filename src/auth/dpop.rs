@@ -28,8 +28,9 @@ const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 const USE_NONCE: &str = "use_dpop_nonce";
 /// How far back `iat` lies, in seconds: a server whose clock is a little behind must not see it in its future.
 const ISSUED_BEFORE: u64 = 2;
-/// A server may change its nonce while a request is under way, and again. Longer than this it is not followed.
-pub(crate) const MOST_NONCES: u32 = 5;
+/// A server may change its nonce while a request is under way, and again; with many requests at a time one of them can be
+/// late often. More often than this it is not followed.
+pub(crate) const MOST_NONCES: u32 = 20;
 
 /// An EC key on P-256 that tokens are bound to. Every token has its own, and takes it along through its renewals.
 #[derive(Clone)]

@@ -10,7 +10,7 @@
 //     "dropFirst": true   the first answer for each file breaks off in the middle
 //     "elsewhere": URL    where Patient/elsewhere redirects to
 //     "clients": [...] }  more clients, as oidc-provider knows them
-// `GET /_requests` has each request with its status; those to the FHIR server have `checked`: what was wrong, or `ok`.
+// `GET /fhir/R4/_written` has the paths of what was put there. `GET /_requests` has each request with its status; those to the FHIR server have `checked`: what was wrong, or `ok`.
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify } from 'jose';
@@ -109,6 +109,7 @@ await serve(args, (origin, requests) => {
   provider.on('server_error', (_context, error) => console.error(error));
   const guard = new Guard(provider, origin);
   const broken = new Set();
+  const written = new Set();
   let deleted = false;
 
   return async (request, response) => {
@@ -142,6 +143,11 @@ await serve(args, (origin, requests) => {
     if (path === '/job' && !deleted) return send(response, 200, manifest(origin), { ...json, ...headers });
     if (path.startsWith('/files/')) return file(request, response, path.slice(7), headers, broken);
     if (request.method === 'POST' && path === '/Patient') return send(response, 201, '', fhir);
+    if (request.method === 'PUT' && path.startsWith('/Patient/')) {
+      written.add(path);
+      return send(response, 201, '', fhir);
+    }
+    if (path === '/_written') return send(response, 200, JSON.stringify([...written]), fhir);
     send(response, 404, outcome(`${path} is not known`), fhir);
   };
 });

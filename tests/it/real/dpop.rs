@@ -150,6 +150,33 @@ fn a_bulk_export_goes_on_through_new_nonces_in_parallel_and_within_a_file() {
 }
 
 #[test]
+fn an_import_goes_on_through_new_nonces_in_parallel() {
+    let peer = Peer::dpop(&json!({"nonceEvery": 3}));
+    let medplum = machine(&peer);
+    let patients: Vec<String> = (0..40)
+        .map(|n| json!({"resourceType": "Patient", "id": format!("p{n}")}).to_string())
+        .collect();
+    let _ = medplum.file("in.ndjson", patients.join("\n"));
+    let import = [
+        "bulk",
+        "import",
+        "-p",
+        "site",
+        "--bundle",
+        "none",
+        "in.ndjson",
+    ];
+    let _ = medplum.run(import).ok();
+    let written = medplum.run(["get", "-p", "site", "_written"]).ok().json();
+    assert_eq!(written.as_array().unwrap().len(), 40);
+    assert!(
+        story(&peer)
+            .iter()
+            .any(|line| line.ends_with("use_dpop_nonce"))
+    );
+}
+
+#[test]
 fn a_redirect_gets_a_proof_of_its_own_and_another_origin_gets_nothing() {
     let elsewhere = Server::start();
     elsewhere.on("GET", "/stolen", Answer::json(200, "{}"));
@@ -362,6 +389,35 @@ fn a_bearer_token_is_never_taken_for_one_that_is_bound() {
         .medplum
         .run(["get", "-p", "site", "Patient/1", "--dpop=false"])
         .ok();
+}
+
+#[test]
+fn a_server_that_always_wants_another_nonce_is_given_up() {
+    let server = Server::start();
+    let answer = r#"{"access_token":"a-bound-token","token_type":"DPoP","expires_in":300}"#;
+    server.on(
+        "POST",
+        "/token",
+        Answer::new(200, "application/json", answer),
+    );
+    let refusal = Answer::empty(401)
+        .header("WWW-Authenticate", r#"DPoP error="use_dpop_nonce""#)
+        .header("DPoP-Nonce", "never-the-right-one");
+    server.on("GET", "/fhir/R4/Patient/1", refusal);
+    let base = server.url("/");
+    let medplum = Medplum::new();
+    let get = [
+        "get",
+        "--base-url",
+        &base,
+        "--token-url",
+        "token",
+        "Patient/1",
+        "--dpop",
+    ];
+    let client = ["--client-id", "any", "--client-secret", "any-secret"];
+    let _ = medplum.run([&get[..], &client].concat()).fails(3);
+    assert!(server.requests().len() < 50, "{:?}", server.lines());
 }
 
 #[test]

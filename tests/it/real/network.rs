@@ -171,6 +171,20 @@ fn a_wrong_password_of_the_proxy_is_a_network_failure_that_names_the_proxy_and_i
 }
 
 #[test]
+fn the_proxy_may_be_spoken_to_with_tls_by_the_same_authority() {
+    let hospital = hospital(true);
+    let front = hospital
+        .authority
+        .front_of(&hospital.proxy.address(), &["localhost"], 2100);
+    let value = front
+        .url("")
+        .replace("https://", &format!("https://{USER}:{PASSWORD}@"));
+    let get = ["get", "-p", "site", "Patient/1"];
+    let _ = hospital.run("HTTPS_PROXY", &value, &get).ok();
+    let _ = hospital.gateway.saw_only_the_proxy();
+}
+
+#[test]
 fn a_proxy_that_cannot_be_reached_is_named_instead_of_the_server() {
     let hospital = hospital(true);
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -50,6 +50,12 @@ impl Authority {
 
     /// A TLS front for a server with a certificate for these names that is good until this year.
     pub fn front(&self, server: &Server, names: &[&str], until: i32) -> Tls {
+        let plain = server.url("");
+        self.front_of(plain.trim_start_matches("http://"), names, until)
+    }
+
+    /// The same for whatever listens at this address.
+    pub fn front_of(&self, address: &str, names: &[&str], until: i32) -> Tls {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -64,13 +70,13 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        Tls::start(server, TlsAcceptor::from(Arc::new(config)))
+        Tls::start(address, TlsAcceptor::from(Arc::new(config)))
     }
 }
 
 impl Tls {
-    fn start(server: &Server, acceptor: TlsAcceptor) -> Self {
-        let plain = server.url("").trim_start_matches("http://").to_owned();
+    fn start(address: &str, acceptor: TlsAcceptor) -> Self {
+        let plain = address.to_owned();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         listener.set_nonblocking(true).unwrap();
