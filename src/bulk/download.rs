@@ -74,21 +74,34 @@ pub enum Fetched {
 #[derive(Debug)]
 enum Failed {
     /// May work the next time.
-    Passing(String),
+    Passing(Reason),
     /// Too much or too early; the server may have said when.
-    Throttled(String, Option<Duration>),
+    Throttled(Reason, Option<Duration>),
     /// The bytes came, but they are not what was promised.
-    Content(String),
+    Content(Reason),
     /// Not there, which some servers say too early.
-    NotFound(String),
+    NotFound(Reason),
     /// The link is not good (any more).
-    Link(String),
+    Link(Reason),
     /// Will not work again.
-    Lasting(String),
+    Lasting(Reason),
     /// The disk: no other file will fare better.
     Disk(io::Error),
     /// No token: no other file will fare better.
     Auth(AuthError),
+}
+
+/// What went wrong in words, with the status of the answer when it was that.
+#[derive(Clone, Debug)]
+struct Reason {
+    words: String,
+    code: Option<u16>,
+}
+
+impl From<String> for Reason {
+    fn from(words: String) -> Self {
+        Self { words, code: None }
+    }
 }
 
 impl Download {
@@ -109,6 +122,7 @@ impl Download {
         let mut ongoing = Ongoing::left(&self.part, self.care());
         loop {
             self.gate.open().await;
+            observer.file_requested(&self.file, &self.path);
             let before = ongoing.as_ref().map_or(0, Ongoing::received);
             let failed = match self.attempt(client, observer, &mut ongoing).await {
                 Ok(complete) => {
@@ -146,11 +160,12 @@ impl Download {
                 Failed::Disk(source) => return Err(self.disk(source)),
                 Failed::Auth(error) => return Err(BulkError::Fhir(error.into())),
             };
+            let failure = self.failure(reason);
+            observer.file_try_failed(&failure, wait);
             let Some(wait) = wait else {
-                let failure = self.failure(reason);
                 return Ok(Fetched::Failed { failure, by_link });
             };
-            observer.file_retried(&self.file.url, &reason, wait);
+            observer.file_retried(&self.file.url, &failure.reason, wait);
             tokio::time::sleep(wait).await;
         }
     }
@@ -159,12 +174,14 @@ impl Download {
         BulkError::disk(&self.path, source)
     }
 
-    fn failure(&self, reason: String) -> FailedFile {
+    fn failure(&self, reason: Reason) -> FailedFile {
         FailedFile {
             url: secret::url_for_people(&self.file.url),
+            path: self.path.clone(),
+            code: reason.code,
             group: self.file.group,
             resource_type: self.file.resource_type.clone(),
-            reason,
+            reason: reason.words,
         }
     }
 
@@ -213,7 +230,7 @@ impl Download {
         }
         match ongoing.take() {
             Some(whole) => self.complete(whole),
-            None => Err(Failed::Passing("nothing came".into())),
+            None => Err(Failed::Passing("nothing came".to_owned().into())),
         }
     }
 
@@ -227,29 +244,29 @@ impl Download {
         let promised = body.wire_length();
         let mut came = 0_u64;
         while let Some(chunk) = body.chunk().await.map_err(|error| match error {
-            HttpError::Encoding { .. } => Failed::Lasting(error.to_string()),
-            _ => Failed::Passing(error.to_string()),
+            HttpError::Encoding { .. } => Failed::Lasting(error.to_string().into()),
+            _ => Failed::Passing(error.to_string().into()),
         })? {
             came += chunk.len() as u64;
             ongoing
                 .write(&chunk)
                 .map_err(|error| match ongoing.target().complaint.take() {
-                    Some(complaint) => Failed::Content(complaint),
+                    Some(complaint) => Failed::Content(complaint.into()),
                     None if matches!(
                         error.kind(),
                         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
                     ) =>
                     {
-                        Failed::Content(format!("the data on the wire is broken: {error}"))
+                        Failed::Content(format!("the data on the wire is broken: {error}").into())
                     }
                     None => Failed::Disk(error),
                 })?;
             observer.received(chunk.len() as u64);
         }
         match promised {
-            Some(promised) if promised != came => {
-                Err(Failed::Passing(format!("{came} of {promised} bytes came")))
-            }
+            Some(promised) if promised != came => Err(Failed::Passing(
+                format!("{came} of {promised} bytes came").into(),
+            )),
             _ => Ok(()),
         }
     }
@@ -275,11 +292,15 @@ impl Download {
             .send_with(request, self.token_rule(client), 0)
             .await
             .map_err(|error| match error {
-                FhirError::Auth(AuthError::Http(error)) => Failed::Passing(error.to_string()),
+                FhirError::Auth(AuthError::Http(error)) => {
+                    Failed::Passing(error.to_string().into())
+                }
                 FhirError::Auth(error) => Failed::Auth(error),
-                FhirError::Http(error) if error.is_lasting() => Failed::Lasting(error.to_string()),
-                FhirError::Http(error) => Failed::Passing(error.to_string()),
-                error => Failed::Lasting(error.to_string()),
+                FhirError::Http(error) if error.is_lasting() => {
+                    Failed::Lasting(error.to_string().into())
+                }
+                FhirError::Http(error) => Failed::Passing(error.to_string().into()),
+                error => Failed::Lasting(error.to_string().into()),
             })?;
         let is_wanted = match answer.status {
             StatusCode::OK | StatusCode::NO_CONTENT => true,
@@ -292,7 +313,9 @@ impl Download {
         let content_type = answer.header(CONTENT_TYPE).unwrap_or_default();
         if words::is_html(content_type, "") {
             let refusal = Refusal::read(Method::GET, answer).await;
-            return Err(Failed::Lasting(format!("it is not NDJSON: {refusal}")));
+            return Err(Failed::Lasting(
+                format!("it is not NDJSON: {refusal}").into(),
+            ));
         }
         Ok(answer)
     }
@@ -300,7 +323,10 @@ impl Download {
     async fn refused(answer: Response) -> Failed {
         let asked = retry::retry_after(&answer.headers, SystemTime::now());
         let refusal = Refusal::read(Method::GET, answer).await;
-        let reason = refusal.to_string();
+        let reason = Reason {
+            words: refusal.to_string(),
+            code: Some(refusal.status.as_u16()),
+        };
         match refusal.status.as_u16() {
             404 => Failed::NotFound(reason),
             429 => Failed::Throttled(reason, asked),
@@ -335,27 +361,30 @@ impl Download {
         let etag = whole.etag();
         let lines = whole
             .finish()
-            .map_err(|error| Failed::Content(format!("the data are not complete: {error}")))?
+            .map_err(|error| Failed::Content(format!("the data are not complete: {error}").into()))?
             .finish()
             .map_err(|error| match error {
                 Unfinished::Disk(error) => Failed::Disk(error),
-                Unfinished::Lines(reason) => Failed::Content(reason),
+                Unfinished::Lines(reason) => Failed::Content(reason.into()),
             })?;
         if let Some(promised) = self
             .file
             .count
             .filter(|promised| self.verify && *promised != lines.resources)
         {
-            return Err(Failed::Content(format!(
-                "the manifest promises {promised} resources and the file holds {}",
-                lines.resources
-            )));
+            return Err(Failed::Content(
+                format!(
+                    "the manifest promises {promised} resources and the file holds {}",
+                    lines.resources
+                )
+                .into(),
+            ));
         }
         if let Some(hash) = &lines.sha256 {
             let promise = &self.file.promise;
             promise
                 .check(hash, lines.bytes, wire)
-                .map_err(Failed::Content)?;
+                .map_err(|reason| Failed::Content(reason.into()))?;
         }
         let bytes = lines.file.metadata().map_err(Failed::Disk)?.len();
         let exported = ExportedFile {

@@ -13,6 +13,7 @@ use url::Url;
 use super::fetch::{self, How, Links};
 use super::job::{About, Again, Job, Phase, Planned, Style};
 use super::kickoff::Kickoff;
+use super::log::{self, Log, Logged};
 use super::manifest::{self, Manifest, ManifestError};
 use super::names::Names;
 use super::replacement::Replacement;
@@ -49,6 +50,7 @@ struct Work {
     kickoff: Kickoff,
     replacement: Option<Replacement>,
     series: Option<Series>,
+    log: Arc<Log>,
 }
 
 /// Runs an export to its end, or goes on with one. Whatever could be had is on disk when it returns; the summary
@@ -63,10 +65,31 @@ pub async fn run(
     observer: &Arc<dyn Observer>,
 ) -> Result<Summary, BulkError> {
     let started = Instant::now();
-    let mut work = open(client, kickoff, options, observer)?;
+    let work = open(client, kickoff, options, observer)?;
+    let log = Arc::clone(&work.log);
+    let logged: Arc<dyn Observer> = Arc::new(Logged::new(Arc::clone(&log), Arc::clone(observer)));
+    let result = run_logged(client, options, &logged, work).await;
+    if let Err(error) = &result {
+        log.stopped(error);
+    }
+    // Whatever is wrong with the log is said by now, or here.
+    logged.batch_landed();
+    let mut summary = result?;
+    summary.elapsed = started.elapsed();
+    Ok(summary)
+}
+
+async fn run_logged(
+    client: &Client,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+    mut work: Work,
+) -> Result<Summary, BulkError> {
     let status_url = list_files(client, options, observer, &mut work).await?;
     if let Some(series) = &mut work.series {
+        work.log.close();
         work.job = series.name(work.job)?;
+        work.log.moved(work.job.folder());
     }
     let job = &mut work.job;
     observer.listed(job.planned.len(), job.state.transaction_time.as_deref());
@@ -110,7 +133,6 @@ pub async fn run(
     if summary.is_whole() {
         complete(client, options, observer, work, &status_url, &mut summary).await?;
     }
-    summary.elapsed = started.elapsed();
     Ok(summary)
 }
 
@@ -126,6 +148,9 @@ pub async fn start(
 ) -> Result<Url, BulkError> {
     let mut work = open(client, kickoff, options, observer)?;
     let (status_url, _) = start_job(client, options, observer, &mut work).await?;
+    if let Some(error) = work.log.trouble() {
+        observer.notice(&log::cannot_be_written(&error));
+    }
     Ok(status_url)
 }
 
@@ -140,9 +165,11 @@ async fn complete(
 ) -> Result<(), BulkError> {
     let mut job = work.job;
     if let Some(replacement) = work.replacement {
+        work.log.close();
         drop(job);
         replacement.take_place()?;
         job = Job::existing(&options.folder)?;
+        work.log.moved(job.folder());
         summary.folder.clone_from(&options.folder);
         summary.files = job
             .planned
@@ -163,6 +190,7 @@ async fn complete(
             "All files are here, but the job could not be deleted at the server: {error}"
         ));
     }
+    work.log.complete(summary, job.state.started.as_deref());
     job.finish()?;
     if let Some(mut series) = work.series {
         let time = job.state.transaction_time.clone().unwrap_or_default();
@@ -217,17 +245,24 @@ fn open(
         opened => opened?,
     };
     if job.state.phase == Phase::KickingOff && replacement.is_none() {
-        let own = [kept::NAME, "log.ndjson"].into_iter();
+        let own = [kept::NAME, log::NAME].into_iter();
         let fetched = [attachment::FOLDER, attachment::INDEX].into_iter();
         let fetched = fetched.filter(|_| options.style.attachments.is_some());
         for name in own.chain(fetched) {
             let path = place.join(name);
-            if path.exists() {
+            // What an earlier try wrote into the log is ours.
+            if path.exists() && !(name == log::NAME && log::is_ours(&place)) {
                 return Err(BulkError::InTheWay { path });
             }
         }
     }
+    let log = Log::open(
+        job.folder(),
+        job.state.export_id.as_deref().unwrap_or_default(),
+    );
+    log.catch_up(client, &kickoff, &job, options.status_url.is_some());
     Ok(Work {
+        log: Arc::new(log),
         job,
         kickoff,
         replacement,
@@ -286,7 +321,7 @@ async fn start_job(
         }
         (None, None) => {
             job.kicking_off()?;
-            match kick_off(client, &work.kickoff).await {
+            match kick_off(client, &work.kickoff, &work.log).await {
                 Ok((status_url, wait)) => {
                     first_wait = wait;
                     // Said before anything else can fail: without it nobody finds the job again.
@@ -318,7 +353,9 @@ async fn list_files(
     if job.is_complete() {
         return Ok(status_url);
     }
-    let manifest = read_manifest(client, &status_url, first_wait, options.patience, observer).await;
+    let patience = options.patience;
+    let log = Some(&*work.log);
+    let manifest = read_manifest(client, &status_url, first_wait, patience, observer, log).await;
     let manifest = match manifest {
         Ok(manifest) => manifest,
         // The links that are known may still be good although the status page is gone.
@@ -369,9 +406,11 @@ fn certainly_not_started(error: &BulkError) -> bool {
 async fn kick_off(
     client: &Client,
     kickoff: &Kickoff,
+    log: &Log,
 ) -> Result<(Url, Option<Duration>), BulkError> {
     let request = kickoff.request(client)?;
     let answer = client.read_once(request, TokenRule::OwnOrigins).await?;
+    log.kicked_off(client, kickoff, &answer);
     let jobs = running_jobs(client, &answer);
     if !jobs.is_empty() {
         let refusal = Box::new(Refusal::of_answer(answer));
@@ -410,7 +449,8 @@ impl Links for Reread<'_> {
             max_wait: Some(Duration::from_secs(120)),
             ..Patience::default()
         };
-        let manifest = read_manifest(self.client, self.status_url, None, patience, self.observer);
+        let (client, observer) = (self.client, self.observer);
+        let manifest = read_manifest(client, self.status_url, None, patience, observer, None);
         manifest.await.ok()
     }
 }
@@ -422,7 +462,9 @@ async fn read_manifest(
     first_wait: Option<Duration>,
     patience: Patience,
     observer: &Arc<dyn Observer>,
+    log: Option<&Log>,
 ) -> Result<Manifest, BulkError> {
+    let mut pages = 0;
     let started = Instant::now();
     let mut whole = Manifest::default();
     let mut seen = HashSet::new();
@@ -461,6 +503,10 @@ async fn read_manifest(
                 file.requires_access_token &= client.is_own(&file.url);
             }
         }
+        pages += 1;
+        if let Some(log) = log {
+            log.page(pages, &page);
+        }
         whole.transaction_time = whole.transaction_time.or(page.transaction_time);
         whole.request = whole.request.or(page.request);
         whole.requires_access_token |= page.requires_access_token;
@@ -468,6 +514,9 @@ async fn read_manifest(
         next = page.next;
     }
     without_repetitions(&mut whole, observer);
+    if let Some(log) = log {
+        log.manifest(pages, &whole);
+    }
     Ok(whole)
 }
 

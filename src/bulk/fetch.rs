@@ -176,11 +176,14 @@ impl Fetching<'_> {
     fn landed(&mut self, files: Landed) {
         self.landed += files.len();
         for (index, file) in files {
+            let planned = &self.job.planned[index];
+            self.observer.file_landed(&planned.file, &file);
             if self.announce {
                 self.observer.file_done(&file);
             }
             self.results[index] = Some(Ok(file));
         }
+        self.observer.batch_landed();
     }
 
     /// Whether the file's link was read again after the one that failed, or is now.

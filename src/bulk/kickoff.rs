@@ -10,6 +10,7 @@ use url::Url;
 use super::BulkError;
 use crate::fhir::{Client, FHIR_JSON};
 use crate::http::Request;
+use crate::secret;
 
 /// How several values of one parameter are written in a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +66,7 @@ impl Kickoff {
     /// The level is none.
     pub fn request(&self, client: &Client) -> Result<Request, BulkError> {
         let mut url = self.url(client)?;
-        if self.post || !self.patients.is_empty() {
+        if self.is_post() {
             let body = serde_json::to_vec(&self.parameters()).unwrap_or_default();
             let mut request = self
                 .with_headers(Request::new(Method::POST, url))
@@ -82,6 +83,21 @@ impl Kickoff {
             url.set_query(Some(&query.join("&")));
         }
         Ok(self.with_headers(Request::new(Method::GET, url)))
+    }
+
+    /// The kick-off's URL with all parameters but the patients', fit to be shown; `None` when there is none.
+    pub fn shown_url(&self, client: &Client) -> Option<Url> {
+        let mut url = self.url(client).ok()?;
+        let pairs = self.pairs();
+        if !pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
+        secret::url_for_people(&url).parse().ok()
+    }
+
+    /// Whether it is a POST with Parameters.
+    pub fn is_post(&self) -> bool {
+        self.post || !self.patients.is_empty()
     }
 
     fn url(&self, client: &Client) -> Result<Url, BulkError> {

@@ -12,6 +12,7 @@ pub mod job;
 pub mod kept;
 pub mod kickoff;
 pub mod landing;
+pub mod log;
 pub mod manifest;
 pub mod names;
 pub mod outcomes;
@@ -26,7 +27,7 @@ use url::Url;
 
 use crate::fhir::asynchronous::{AsyncError, Progress};
 use crate::fhir::{FhirError, Refusal};
-use manifest::{Group, ManifestError};
+use manifest::{Group, ManifestError, ManifestFile};
 
 /// What happens while an export runs.
 pub trait Observer: Send + Sync {
@@ -42,6 +43,14 @@ pub trait Observer: Send + Sync {
     fn received(&self, bytes: u64);
     /// A file could not be fetched and is tried again.
     fn file_retried(&self, url: &Url, reason: &str, wait: Duration);
+    /// A file is asked for; its final name is this.
+    fn file_requested(&self, _file: &ManifestFile, _path: &Path) {}
+    /// A try to fetch a file failed; the next one comes after this wait, if there is one.
+    fn file_try_failed(&self, _failure: &FailedFile, _wait: Option<Duration>) {}
+    /// A file is durable and has its final name, in the folder that the export grows in.
+    fn file_landed(&self, _file: &ManifestFile, _exported: &ExportedFile) {}
+    /// The files of a batch have landed.
+    fn batch_landed(&self) {}
     /// A file is complete, checked and has its final name.
     fn file_done(&self, file: &ExportedFile);
     /// A file is missing for good.
@@ -81,6 +90,10 @@ pub struct Outcomes {
 #[derive(Clone, Debug)]
 pub struct FailedFile {
     pub url: String,
+    /// The name it would have.
+    pub path: PathBuf,
+    /// The status of the answer, when there was one that was refused.
+    pub code: Option<u16>,
     pub group: Group,
     pub resource_type: Option<String>,
     pub reason: String,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::job::state::{Planned, State, read_json};
 use super::job::{FOLDER, Phase};
-use super::{BulkError, attachment, kept};
+use super::{BulkError, attachment, kept, log};
 use crate::files::{self, Lock};
 
 const MOVING: &str = "replacing.json";
@@ -123,7 +123,7 @@ pub fn settle(folder: &Path) -> io::Result<()> {
             folder.join(attachment::FOLDER),
         )?;
     }
-    for name in [kept::NAME, "log.ndjson", attachment::INDEX] {
+    for name in [kept::NAME, log::NAME, attachment::INDEX] {
         rename_if_there(&new.join(name), &folder.join(name))?;
     }
     for folder in &folders {

@@ -46,6 +46,10 @@ pub struct Progress {
     pub words: Option<String>,
     pub elapsed: Duration,
     pub next_poll_in: Duration,
+    /// The wait the server asked for.
+    pub asked: Option<Duration>,
+    /// The status of the answer of a poll that failed, when there was one.
+    pub code: Option<u16>,
     /// Whether the poll failed and is tried again.
     pub failed: bool,
 }
@@ -137,6 +141,7 @@ pub async fn wait(
         tokio::time::sleep(wait).await;
     }
     loop {
+        let mut code = None;
         let (words, asked, failed) = match look(client, status_url).await? {
             Look::Finished(finished) => return Ok(finished),
             Look::Running { words, asked } => {
@@ -145,6 +150,9 @@ pub async fn wait(
             }
             Look::Stumbled { error, asked } => {
                 let words = error.to_string();
+                if let FhirError::Refused(refusal) = &error {
+                    code = Some(refusal.status.as_u16());
+                }
                 stumbles.count(error)?;
                 (Some(words), asked, true)
             }
@@ -168,6 +176,8 @@ pub async fn wait(
             words,
             elapsed,
             next_poll_in: wait,
+            asked,
+            code,
             failed,
         });
         tokio::time::sleep(wait).await;

@@ -29,6 +29,7 @@ mod export_jobs;
 mod export_kills;
 mod export_kills_calls;
 mod export_kills_large;
+mod export_log;
 mod export_manifest;
 mod export_promises;
 mod export_ranges;

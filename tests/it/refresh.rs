@@ -310,7 +310,7 @@ fn a_long_export_outlives_many_tokens_of_a_login() {
                     .unwrap()
                     .file_name()
                     .to_string_lossy()
-                    .ends_with(".ndjson")
+                    .ends_with("_ndjson.ndjson")
             })
             .count(),
         1,

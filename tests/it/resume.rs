@@ -52,7 +52,9 @@ fn files(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    names.retain(|name| name != ".medplum-export" && name != "manifest.json");
+    names.retain(|name| {
+        ![".medplum-export", "manifest.json", "log.ndjson"].contains(&name.as_str())
+    });
     names.sort();
     names
 }

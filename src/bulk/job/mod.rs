@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::file::part::{self, Part};
-use super::{BulkError, ExportedFile, attachment, kept, landing, replacement};
+use super::{BulkError, ExportedFile, attachment, kept, landing, log, replacement};
 use crate::files::{self, Lock};
 pub use state::{About, Done, Phase, Planned, State, Style};
 
@@ -167,6 +167,7 @@ impl Job {
                 style,
                 phase: Phase::KickingOff,
                 started: Some(format!("{:.0}", jiff::Timestamp::now())),
+                export_id: Some(log::new_export_id()),
                 status_url: None,
                 transaction_time: None,
                 manifest: About::default(),
@@ -183,6 +184,8 @@ impl Job {
         let place = self.place();
         let disk = |source| BulkError::disk(&place, source);
         self.state = found;
+        // An older version gave none.
+        self.state.export_id.get_or_insert_with(log::new_export_id);
         self.planned = state::read_json(&place.join("files.json"))
             .map_err(disk)?
             .unwrap_or_default();

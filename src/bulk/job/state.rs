@@ -60,6 +60,9 @@ pub struct State {
     pub phase: Phase,
     /// The instant at which the export was begun, in UTC.
     pub started: Option<String>,
+    /// What the log calls this export, however often it is gone on with.
+    #[serde(default)]
+    pub export_id: Option<String>,
     pub status_url: Option<Url>,
     pub transaction_time: Option<String>,
     /// What the manifest says of itself.

@@ -159,7 +159,7 @@ impl FetchArgs {
         let bars = Arc::new(Bars::new(context.output.clone()));
         let observer: Arc<dyn Observer> = bars.clone();
         let result = tokio::select! {
-            result = export::run(client, kickoff, options, &observer) => result,
+            result = Box::pin(export::run(client, kickoff, options, &observer)) => result,
             () = interrupted => Err(BulkError::Interrupted { status_url: bars.status_url() }),
         };
         context.output.progress.clear();
