@@ -16,7 +16,7 @@ fn gzip(text: &str) -> Vec<u8> {
 }
 
 #[track_caller]
-fn import_stdin(medplum: &Medplum, store: &Store, text: &str, args: &[&str]) -> Run {
+fn import_stdin(medplum: &Medplum, store: &Store, text: impl AsRef<[u8]>, args: &[&str]) -> Run {
     let flags = store.flags();
     let words = ["bulk", "import", "-"]
         .iter()
@@ -166,6 +166,13 @@ fn stdin_goes_as_it_comes() {
     let _ = import_stdin(&medplum, &store, &text, &["--resume"])
         .fails(2)
         .says("stdin");
+}
+
+#[test]
+fn stdin_may_be_packed() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let _ = import_stdin(&medplum, &store, gzip(ODD), &[]).ok();
+    assert_eq!(store.text("Observation/odd"), ODD);
 }
 
 #[test]

@@ -14,6 +14,8 @@ use super::{ImportError, line};
 const BUFFER: usize = 256 * 1024;
 /// No line may be longer: a resource has to fit into memory.
 const LONGEST_LINE: usize = 128 << 20;
+/// How gzip begins (RFC 1952 §2.3.1).
+const GZIP: &[u8] = b"\x1f\x8b";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const SUFFIXES: [&str; 4] = [".ndjson", ".ndjson.gz", ".json", ".json.gz"];
 
@@ -73,7 +75,14 @@ impl Input {
 
     fn open(&self) -> io::Result<Box<dyn BufRead>> {
         let Some(path) = &self.path else {
-            return Ok(Box::new(BufReader::with_capacity(BUFFER, io::stdin())));
+            let mut stdin = BufReader::with_capacity(BUFFER, io::stdin());
+            // It has no name that tells; no text begins like that.
+            let is_gzip = stdin.fill_buf()?.starts_with(GZIP);
+            return Ok(if is_gzip {
+                Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(stdin)))
+            } else {
+                Box::new(stdin)
+            });
         };
         let file = BufReader::with_capacity(BUFFER, File::open(path)?);
         Ok(if self.is_gzip {
