@@ -32,6 +32,14 @@ impl Index {
         self.0.insert(key(reference), target.as_bytes())
     }
 
+    /// Gets ready for many look-ups.
+    ///
+    /// # Errors
+    /// The temporary files cannot be read or written.
+    pub fn settle(&mut self) -> io::Result<()> {
+        self.0.settle()
+    }
+
     /// Where a reference leads, when that is known.
     ///
     /// # Errors

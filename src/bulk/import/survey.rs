@@ -91,6 +91,10 @@ pub fn index(inputs: &[Input]) -> Result<Index, ImportError> {
             })
         })?;
     }
+    index.settle().map_err(|source| ImportError::Disk {
+        path: std::env::temp_dir(),
+        source,
+    })?;
     Ok(index)
 }
 
