@@ -134,6 +134,7 @@ impl Download {
             if ongoing.as_ref().map_or(0, Ongoing::received) >= before + PROGRESS {
                 retry = retries();
             }
+            let is_content = matches!(failed, Failed::Content(_));
             let by_link = matches!(failed, Failed::NotFound(_) | Failed::Link(_));
             let (reason, wait) = match failed {
                 Failed::Passing(reason) => (reason, retry.wait(None)),
@@ -160,7 +161,10 @@ impl Download {
                 Failed::Disk(source) => return Err(self.disk(source)),
                 Failed::Auth(error) => return Err(BulkError::Fhir(error.into())),
             };
-            let failure = self.failure(reason);
+            let failure = FailedFile {
+                is_content,
+                ..self.failure(reason)
+            };
             observer.file_try_failed(&failure, wait);
             let Some(wait) = wait else {
                 return Ok(Fetched::Failed { failure, by_link });
@@ -179,6 +183,7 @@ impl Download {
             url: secret::url_for_people(&self.file.url),
             path: self.path.clone(),
             code: reason.code,
+            is_content: false,
             group: self.file.group,
             resource_type: self.file.resource_type.clone(),
             reason: reason.words,

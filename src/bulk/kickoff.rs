@@ -95,6 +95,19 @@ impl Kickoff {
         secret::url_for_people(&url).parse().ok()
     }
 
+    /// All parameters but the patients', fit to be shown.
+    pub fn shown_pairs(&self) -> Vec<(String, String)> {
+        let Ok(mut url) = Url::parse("http://localhost/") else {
+            return Vec::new();
+        };
+        url.query_pairs_mut().extend_pairs(self.pairs());
+        let shown: Option<Url> = secret::url_for_people(&url).parse().ok();
+        let pairs = shown.iter().flat_map(Url::query_pairs);
+        pairs
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect()
+    }
+
     /// Whether it is a POST with Parameters.
     pub fn is_post(&self) -> bool {
         self.post || !self.patients.is_empty()

@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod names;
 pub mod outcomes;
 pub mod replacement;
+pub mod report;
 pub mod series;
 
 use std::path::{Path, PathBuf};
@@ -94,6 +95,8 @@ pub struct FailedFile {
     pub path: PathBuf,
     /// The status of the answer, when there was one that was refused.
     pub code: Option<u16>,
+    /// Whether bytes came that are not what was promised.
+    pub is_content: bool,
     pub group: Group,
     pub resource_type: Option<String>,
     pub reason: String,

@@ -59,6 +59,7 @@ fn every_command_has_help_and_what_comes_later_does_not_exist() {
         "profile list",
         "bulk export",
         "bulk import",
+        "bulk report",
         "completions",
         "sandbox",
         "demo",

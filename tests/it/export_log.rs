@@ -72,6 +72,7 @@ fn assert_valid(log: &[Value]) {
                 "code",
                 "message",
                 "responseHeaders",
+                "_cause",
                 "_retryIn",
                 "_path",
             ],
@@ -262,8 +263,18 @@ fn faults_are_logged_with_their_codes_and_what_followed() {
         details(&log, "export_complete").is_empty(),
         "a file is missing"
     );
+}
 
-    // The link is good again: the same export goes on in the same log.
+#[test]
+fn an_export_that_is_gone_on_with_adds_to_its_log() {
+    let bulk = Bulk::with_three_files();
+    bulk.server.on(
+        "GET",
+        "/files/c",
+        Answer::outcome(400, "expired", "the link is over"),
+    );
+    let _ = bulk.export(&[]).fails(5);
+    let log = log_of(&bulk, "out");
     bulk.server.on("GET", "/files/c", ndjson(CONDITIONS));
     let _ = bulk.export(&[]).ok();
     let whole = log_of(&bulk, "out");

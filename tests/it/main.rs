@@ -33,6 +33,7 @@ mod export_log;
 mod export_manifest;
 mod export_promises;
 mod export_ranges;
+mod export_report;
 mod export_reports;
 mod export_series;
 mod export_tokens;

@@ -68,6 +68,12 @@ impl Log {
             detail.extend(error);
         }
         let wait = wait.and_then(|wait| u64::try_from(wait.as_millis()).ok());
+        let cause = match failure.code {
+            Some(_) => "status",
+            None if failure.is_content => "content",
+            None => "connection",
+        };
+        detail.insert("_cause".to_owned(), cause.into());
         detail.insert("_retryIn".to_owned(), json!(wait));
         detail.insert("_path".to_owned(), path.into());
         self.event("download_error", &detail.into());

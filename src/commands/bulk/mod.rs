@@ -6,6 +6,7 @@ mod export;
 mod fetching;
 mod import;
 mod interrupt;
+mod report;
 mod request;
 mod resume;
 mod status;
@@ -19,6 +20,7 @@ use crate::context::Context;
 pub enum BulkCommand {
     Export(Box<export::ExportArgs>),
     Status(status::StatusArgs),
+    Report(report::ReportArgs),
     Resume(resume::ResumeArgs),
     Cancel(cancel::CancelArgs),
     Import(Box<import::ImportArgs>),
@@ -28,6 +30,7 @@ pub async fn run(context: &Context, command: BulkCommand) -> anyhow::Result<()> 
     match command {
         BulkCommand::Export(args) => export::run(context, *args).await,
         BulkCommand::Status(args) => status::run(context, args).await,
+        BulkCommand::Report(args) => report::run(context, &args),
         BulkCommand::Resume(args) => resume::run(context, args).await,
         BulkCommand::Cancel(args) => cancel::run(context, args).await,
         BulkCommand::Import(args) => import::run(context, *args).await,

@@ -4,8 +4,9 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::bars::{size, time};
+use super::report::words;
 use crate::bulk::manifest::Group;
-use crate::bulk::{Outcomes, Summary};
+use crate::bulk::{Outcomes, Summary, report};
 use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::output::Format;
@@ -45,6 +46,12 @@ pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
     }
     if output.format == Some(Format::Json) {
         output.json(&as_json(summary).to_string())?;
+    }
+    if output.stderr_is_terminal
+        && output.format != Some(Format::Json)
+        && let Ok(report) = report::of(&summary.folder)
+    {
+        output.note(&format!("\n{}\n", words::types(&report)));
     }
     let missing = match summary.failed.len() {
         0 => String::new(),

@@ -76,7 +76,7 @@ const DIFFERENCES: &[Difference] = &[
     Difference { of: &["bulk export"], what: "file: x-medplum", theirs: "extended", ours: "-",
         readme: "`X-Medplum: extended` goes to Medplum only" },
     Difference { of: &["bulk export"], what: "deletion of the job", theirs: "-", ours: "sent", readme: "Retry-After and X-Progress are honoured; the job is deleted" },
-    Difference { of: &["bulk export"], what: "files", theirs: "", ours: "out/Patient_files_Patient.ndjson (50 bytes), out/manifest.json…",
+    Difference { of: &["bulk export"], what: "files", theirs: "", ours: "out/Patient_files_Patient.ndjson (50 bytes), out/log.ndjson…",
         readme: "a folder that is not there is created" },
     Difference { of: &["profile set nothing"], what: "exit code", theirs: "0", ours: "2", readme: "`profile set` needs at least one setting" },
     Difference { of: &["profile describe"], what: "stdout", theirs: "{\n  name: 'site',…clientSecret: 'not-a-secret',…",

@@ -15,6 +15,7 @@ mod network;
 mod oidc;
 mod oidc_login;
 mod oidc_provider;
+mod report_page;
 mod router;
 mod router_synthea;
 mod sekmet;
