@@ -93,7 +93,7 @@ impl Log {
     /// and nothing fails: a log that cannot be had is switched off.
     pub fn open(folder: &Path, export_id: &str) -> Self {
         let mut inner = Inner {
-            folder: folder.to_owned(),
+            folder: absolute(folder),
             export_id: export_id.to_owned(),
             waiting: Vec::new(),
             file: None,
@@ -118,7 +118,7 @@ impl Log {
     /// The folder is another one from now on.
     pub fn moved(&self, folder: &Path) {
         let mut inner = self.lock();
-        folder.clone_into(&mut inner.folder);
+        inner.folder = absolute(folder);
     }
 
     /// Writes what waits and closes the file, so that its folder can be renamed.
@@ -328,11 +328,14 @@ impl Inner {
 
     /// A path below the folder, with `/` on every system.
     fn relative(&self, path: &Path) -> String {
-        let folder = std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone());
-        let below = path.strip_prefix(&folder).unwrap_or(path);
+        let below = path.strip_prefix(&self.folder).unwrap_or(path);
         let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
         parts.join("/")
     }
+}
+
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 /// What is said of a log that cannot be written.
