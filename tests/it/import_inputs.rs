@@ -181,7 +181,7 @@ fn what_a_stopped_import_from_stdin_did_not_send_is_counted() {
     store
         .server
         .guard(|_| Some(crate::support::Answer::empty(403)));
-    let report = import_stdin(&medplum, &store, &patients(1000), &["-o", "json"])
+    let report = import_stdin(&medplum, &store, patients(1000), &["-o", "json"])
         .fails(3)
         .json();
     assert_eq!(

@@ -57,6 +57,7 @@ fn files(medplum: &Medplum) -> Vec<(String, String)> {
         .filter(|path| {
             path.extension()
                 .is_some_and(|extension| extension == "ndjson")
+                && !path.ends_with("log.ndjson")
         })
         .map(|path| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();

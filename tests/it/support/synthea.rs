@@ -32,7 +32,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.to_string_lossy().contains(".ndjson"))
+        .filter(|path| path.to_string_lossy().contains(".ndjson") && !path.ends_with("log.ndjson"))
         .collect();
     paths.sort();
     paths
