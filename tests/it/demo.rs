@@ -15,9 +15,11 @@ fn the_demo_ends_by_itself_with_exported_files_that_it_names() {
         .filter(|path| {
             path.extension()
                 .is_some_and(|extension| extension == "ndjson")
+                && !path.ends_with("log.ndjson")
         })
         .collect();
     assert!(files.len() >= 3, "{files:?}");
+    assert!(!run.stdout.contains("log.ndjson ("), "{run}");
     for file in files {
         let resources = synthea::ids(synthea::lines(&file));
         let count: usize = resources
