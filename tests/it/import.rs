@@ -8,12 +8,19 @@ use crate::support::{Medplum, Run, Store};
 /// Numbers that a client which reads them would change, and members that nobody knows.
 pub(crate) const ODD: &str = r#"{"resourceType":"Observation","zz":{"b":1,"a":2},"id":"odd","valueQuantity":{"value":1.00},"x":1e2,"y":12345678901234567890,"t":"\u00e9"}"#;
 
-/// Runs `bulk import` with these arguments against a store.
+/// Small bundles, so that a test sees several.
+pub(crate) const SMALL: [&str; 2] = ["--bundle-size", "25"];
+
+/// Runs `bulk import` with these arguments against a store; 25 resources in a bundle unless they say otherwise.
 #[track_caller]
 pub(crate) fn import(medplum: &Medplum, store: &Store, args: &[&str]) -> Run {
     let flags = store.flags();
     let mut words = vec!["bulk", "import"];
     words.extend(args);
+    let says_size = ["--bundle-size", "--num-resources-per-request"];
+    if !args.iter().any(|arg| says_size.contains(arg)) {
+        words.extend(SMALL);
+    }
     words.extend(flags.iter().map(String::as_str));
     medplum.run(words)
 }
@@ -22,6 +29,19 @@ pub(crate) fn patients(count: usize) -> String {
     let line = |number| format!("{{\"resourceType\":\"Patient\",\"id\":\"p{number}\"}}");
     let lines: Vec<String> = (1..=count).map(line).collect();
     lines.join("\n") + "\n"
+}
+
+#[test]
+fn a_bundle_holds_fifty_resources_and_a_transaction_twenty_five() {
+    for (args, bundles) in [(&[][..], 2), (&["--bundle", "transaction"][..], 4)] {
+        let (store, medplum) = (Store::open(), Medplum::new());
+        medplum.file("a.ndjson", patients(100));
+        let flags = store.flags();
+        let words = [&["bulk", "import", "a.ndjson"], args].concat();
+        let words = words.into_iter().map(str::to_owned).chain(flags);
+        let _ = medplum.run(words).ok();
+        assert_eq!(store.bundles().len(), bundles, "{args:?}");
+    }
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::import::{import, patients};
+use crate::import::{SMALL, import, patients};
 use crate::support::medplum::tree;
 use crate::support::store::Rules;
 use crate::support::{Answer, Medplum, Store};
@@ -26,12 +27,15 @@ fn start(medplum: &Medplum, store: &Store, args: &[&str]) -> crate::support::run
     let words = ["bulk", "import"]
         .iter()
         .chain(args)
+        .chain(&SMALL)
         .map(|word| (*word).to_owned());
     medplum.spawn(words.chain(flags))
 }
 
 fn wait_for_bundles(store: &Store, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(60);
     while store.bundles().len() < count {
+        assert!(Instant::now() < deadline, "no {count} bundles came");
         std::thread::yield_now();
     }
 }
@@ -330,7 +334,7 @@ fn a_full_disk_ends_the_run_and_a_resume_finishes_it() {
     let medplum = Medplum::new();
     medplum.file("a.ndjson", patients(100));
     let flags = store.flags();
-    let words = ["bulk", "import", "a.ndjson"]
+    let words = ["bulk", "import", "a.ndjson", SMALL[0], SMALL[1]]
         .map(str::to_owned)
         .into_iter()
         .chain(flags);

@@ -40,9 +40,9 @@ pub struct ImportArgs {
     /// What resources travel in
     #[arg(long, value_enum, value_name = "KIND", default_value = "batch")]
     bundle: BundleArg,
-    /// Resources in one bundle
-    #[arg(long, visible_alias = "num-resources-per-request", value_name = "N", default_value_t = 25, value_parser = bundle_size)]
-    bundle_size: usize,
+    /// Resources in one bundle [default: 50; 25 in transactions]
+    #[arg(long, visible_alias = "num-resources-per-request", value_name = "N", value_parser = bundle_size)]
+    bundle_size: Option<usize>,
     /// Search that tells which resource is the same; `Type?` before it makes it one for that type
     #[arg(long = "match", value_name = "TEMPLATE", value_parser = Template::parse)]
     templates: Vec<Template>,
@@ -177,7 +177,11 @@ impl ImportArgs {
                 BundleArg::Transaction => BundleKind::Transaction,
                 BundleArg::None => BundleKind::None,
             },
-            bundle_size: self.bundle_size,
+            bundle_size: self.bundle_size.unwrap_or(match self.bundle {
+                // As the Medplum CLI does; a transaction that fails takes all of it along.
+                BundleArg::Transaction => 25,
+                _ => 50,
+            }),
             templates,
             skip_unchanged: self.skip_unchanged,
             ordered,
