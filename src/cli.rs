@@ -193,7 +193,7 @@ struct ServerArgs {
     /// Key id of the private key [default: the JWK's, else its thumbprint]
     #[arg(long, global = true, value_name = "KID", hide_short_help = true)]
     key_id: Option<String>,
-    /// Signature of assertions: RS256, RS384, RS512, ES256, ES384, HS256 [default: by the key]
+    /// Signature of assertions: RS256, RS384, RS512, ES256, ES384, HS256, HS384, HS512 [default: by the key]
     #[arg(long, global = true, value_name = "ALG", hide_short_help = true)]
     algorithm: Option<String>,
     /// URL of the client's public keys, put into assertions

@@ -78,10 +78,10 @@ impl Signer {
         Ok(Some(signer.with_key_url(profile.key_url.as_deref())))
     }
 
-    /// Signs with the client's secret: HS256.
-    pub fn with_secret(secret: &Secret, key_id: Option<&str>) -> Self {
+    /// Signs with the client's secret: HS256, HS384 or HS512.
+    pub fn with_secret(secret: &Secret, key_id: Option<&str>, algorithm: Algorithm) -> Self {
         let key = EncodingKey::from_secret(secret.expose().as_bytes());
-        Self::new(key, Algorithm::Hs256, key_id.map(str::to_owned))
+        Self::new(key, algorithm, key_id.map(str::to_owned))
     }
 
     fn new(key: EncodingKey, algorithm: Algorithm, kid: Option<String>) -> Self {
@@ -173,6 +173,8 @@ fn jws(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
         Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
         Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
         Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
+        Algorithm::Hs384 => jsonwebtoken::Algorithm::HS384,
+        Algorithm::Hs512 => jsonwebtoken::Algorithm::HS512,
     }
 }
 

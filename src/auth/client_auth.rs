@@ -6,7 +6,7 @@ use super::AuthError;
 use super::assertion::{self, Claims, Signer};
 use super::exchange::TokenRequest;
 use super::keys::Passphrase;
-use crate::profile::{AuthType, ClientAuth, Profile};
+use crate::profile::{Algorithm, AuthType, ClientAuth, Key, Profile, ProfileError};
 use crate::secret::Secret;
 
 /// The type of an assertion that proves a client (RFC 7523 §2.2).
@@ -47,7 +47,7 @@ impl ClientProof {
                 None
             }
             ClientAuth::SecretJwt => match &profile.client_secret {
-                Some(secret) => Some(Signer::with_secret(secret, None)),
+                Some(secret) => Some(Signer::with_secret(secret, None, of_secret(profile)?)),
                 None => return Err(lacks("a client secret (--client-auth says so)")),
             },
             ClientAuth::PrivateKeyJwt => match Signer::with_key(profile, passphrase)? {
@@ -153,6 +153,19 @@ pub fn choose(profile: &Profile, advertised: &[String]) -> ClientAuth {
     taken.unwrap_or(usual)
 }
 
+/// The algorithm that a secret signs with.
+fn of_secret(profile: &Profile) -> Result<Algorithm, ProfileError> {
+    match profile.algorithm {
+        None => Ok(Algorithm::Hs256),
+        Some(algorithm) if algorithm.is_of_secret() => Ok(algorithm),
+        Some(algorithm) => Err(ProfileError::BadSetting {
+            key: Key::Algorithm,
+            value: algorithm.name().into(),
+            reason: "a client secret signs with HS256, HS384 or HS512".into(),
+        }),
+    }
+}
+
 /// Id and secret before they are joined (RFC 6749 §2.3.1).
 fn form_encode(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
@@ -170,8 +183,8 @@ impl TokenRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Settings;
     use crate::profile::resolve::{Layers, resolve};
-    use crate::profile::{Key, Settings};
 
     #[test]
     fn id_and_secret_are_form_encoded_before_base64() {

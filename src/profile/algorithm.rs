@@ -13,20 +13,31 @@ pub enum Algorithm {
     Rs512,
     Es256,
     Es384,
-    /// With the client secret instead of a key; for `jwt-bearer` alone.
+    /// With the client secret instead of a key; for `jwt-bearer` and `client_secret_jwt`.
     Hs256,
+    /// As HS256, for `client_secret_jwt` alone.
+    Hs384,
+    /// As HS256, for `client_secret_jwt` alone.
+    Hs512,
 }
 
 impl Algorithm {
     /// All of them, as JWS headers spell them.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("RS256", Self::Rs256),
         ("RS384", Self::Rs384),
         ("RS512", Self::Rs512),
         ("ES256", Self::Es256),
         ("ES384", Self::Es384),
         ("HS256", Self::Hs256),
+        ("HS384", Self::Hs384),
+        ("HS512", Self::Hs512),
     ];
+
+    /// Whether a secret signs with it instead of a key.
+    pub fn is_of_secret(self) -> bool {
+        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
+    }
 
     /// The spelling of JWS headers.
     pub fn name(self) -> &'static str {

@@ -13,7 +13,7 @@ pub enum ClientAuth {
     Raw,
     /// The secret in the form body.
     Post,
-    /// An assertion signed with the secret (HS256).
+    /// An assertion signed with the secret.
     SecretJwt,
     /// An assertion signed with the private key.
     PrivateKeyJwt,

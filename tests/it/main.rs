@@ -11,6 +11,7 @@ mod at_rest;
 mod browser_login;
 mod browser_security;
 mod cli;
+mod client_auth;
 mod demo;
 mod docs_page;
 mod docs_page_jwt;

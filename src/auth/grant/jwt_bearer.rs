@@ -25,7 +25,9 @@ pub fn signer(profile: &Profile, passphrase: &Passphrase) -> Result<Option<Signe
             }
             .into())
         }
-        _ => Ok(secret.map(|secret| Signer::with_secret(secret, profile.key_id.as_deref()))),
+        _ => Ok(secret.map(|secret| {
+            Signer::with_secret(secret, profile.key_id.as_deref(), Algorithm::Hs256)
+        })),
     }
 }
 

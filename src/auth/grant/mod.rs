@@ -15,7 +15,7 @@ use super::assertion::{Signer, SigningKey};
 use super::client_auth::{self, ClientProof};
 use super::exchange::TokenRequest;
 use super::keys::Passphrase;
-use crate::profile::{Algorithm, AuthType, ClientAuth, Profile};
+use crate::profile::{Algorithm, AuthType, ClientAuth, Key, Profile, ProfileError};
 
 /// The auth types that ask the token endpoint without a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +134,18 @@ impl Grant {
             auth_type: self.auth_type(),
             missing: self.missing(profile).unwrap_or("a key"),
         };
+        if let (Self::JwtAssertion, Some(way)) = (self, profile.client_auth)
+            && way != ClientAuth::PrivateKeyJwt
+        {
+            return Err(ProfileError::BadSetting {
+                key: Key::ClientAuth,
+                value: way.name().into(),
+                reason:
+                    "jwt-assertion proves the client by its key, and a request carries one proof"
+                        .into(),
+            }
+            .into());
+        }
         match self {
             Self::ClientCredentials => Ok(Prepared::ClientCredentials),
             Self::TokenExchange => Ok(Prepared::TokenExchange),

@@ -15,6 +15,13 @@ const BODY: (&str, &str) = ("body", "p@ss+w0rd/%41&a=b;:c d");
 /// Clients of which each belongs to one test, so that its token requests can be counted.
 const COUNTED: [&str; 5] = ["discovering", "scoped", "revoked", "aged", "crowd"];
 const COUNTED_SECRET: &str = "counted-secret";
+/// Clients that sign with their secret, each with its algorithm.
+const SIGNED: [(&str, &str); 3] = [
+    ("signed-256", "HS256"),
+    ("signed-384", "HS384"),
+    ("signed-512", "HS512"),
+];
+const SIGNING_SECRET: &str = "a-secret-long-enough-for-hs512/+%&=-a-secret-long-enough-for-hs512";
 
 /// One server for this file.
 fn oidc() -> &'static Peer {
@@ -24,8 +31,16 @@ fn oidc() -> &'static Peer {
             json!({"client_id": id, "client_secret": COUNTED_SECRET, "redirect_uris": [], "response_types": [],
                 "grant_types": ["client_credentials"], "token_endpoint_auth_method": "client_secret_basic"})
         });
+        let jwts = SIGNED.map(|(id, algorithm)| {
+            json!({"client_id": id, "client_secret": SIGNING_SECRET, "redirect_uris": [], "response_types": [],
+                "grant_types": ["client_credentials"], "token_endpoint_auth_method": "client_secret_jwt",
+                "token_endpoint_auth_signing_alg": algorithm})
+        });
+        let clients: Vec<Value> = clients.into_iter().chain(jwts).collect();
+        let provider = json!({"enabledJWA": {"clientAuthSigningAlgValues":
+            ["RS256", "RS384", "ES256", "ES384", "HS256", "HS384", "HS512"]}});
         let config = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&config, json!({"clients": clients}).to_string()).unwrap();
+        std::fs::write(&config, json!({"clients": clients, "provider": provider}).to_string()).unwrap();
         Peer::oidc(&["--config", &config.path().display().to_string()])
     })
 }
@@ -81,6 +96,26 @@ fn secrets_with_odd_characters_work_in_the_header_and_in_the_body() {
             let basic = STANDARD.encode(format!("{client}:{secret}"));
             assert!(!run.everything().contains(&basic), "{run}");
         }
+    }
+}
+
+/// OpenID Connect Core §9: the secret itself stays here.
+#[test]
+fn client_secret_jwt_is_taken_with_each_algorithm_and_refused_with_another() {
+    for (client, algorithm) in SIGNED {
+        let flags = ["--client-auth", "client_secret_jwt"];
+        let medplum = user((client, SIGNING_SECRET), &flags);
+        let run = medplum.run(["get", "-vv", "--algorithm", algorithm, "Patient/1"]);
+        let run = run.ok();
+        assert!(!run.everything().contains(SIGNING_SECRET), "{run}");
+        let other = if algorithm == "HS256" {
+            "HS384"
+        } else {
+            "HS256"
+        };
+        let run = medplum.run(["login", "--algorithm", other]).fails(3);
+        let _ = run.says("invalid_client");
+        let _ = medplum.run(["login", "--client-auth", "header"]).fails(3);
     }
 }
 

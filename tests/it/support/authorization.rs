@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::jwt::Jwt;
 use super::oauth::basic;
 use super::{Answer, Request, Server};
 
@@ -25,6 +26,8 @@ struct State {
     origin: String,
     /// Client id and, of a confidential one, its secret and whether it stands in the body.
     client: (String, Option<(String, bool)>),
+    /// Instead of a secret: the public key or the secret that signs client assertions.
+    signer: Option<Value>,
     redirect_uris: Vec<String>,
     aud: String,
     lifetime: Value,
@@ -54,6 +57,7 @@ impl AuthorizationServer {
         let origin = server.url("");
         let this = Self(Arc::new(Mutex::new(State {
             client: (PUBLIC_CLIENT.to_owned(), None),
+            signer: None,
             redirect_uris: Vec::new(),
             aud: format!("{origin}/fhir/R4"),
             lifetime: json!(3600),
@@ -94,6 +98,11 @@ impl AuthorizationServer {
     /// Knows a confidential client instead, whose secret is in the Basic header or in the body.
     pub fn confidential(self, id: &str, secret: &str, in_body: bool) -> Self {
         self.with(|state| state.client = (id.into(), Some((secret.into(), in_body))))
+    }
+
+    /// Takes only client assertions, signed with this public JWK or, where it is a text, with this secret.
+    pub fn asserting(self, signer: Value) -> Self {
+        self.with(|state| state.signer = Some(signer))
     }
 
     /// Allows only these redirect URIs.
@@ -308,6 +317,9 @@ impl State {
         request: &Request,
         form: &HashMap<String, String>,
     ) -> Result<(), (u16, &'static str, &'static str)> {
+        if let Some(signer) = &self.signer {
+            return self.check_assertion(signer, request, form);
+        }
         let in_header = request.header("Authorization").and_then(basic);
         let in_body = form.get("client_secret").cloned();
         let id = form.get("client_id").cloned();
@@ -332,6 +344,38 @@ impl State {
         is_good
             .then_some(())
             .ok_or((401, "invalid_client", "unknown client or wrong secret"))
+    }
+
+    /// RFC 7523 §3, and no other proof beside the assertion.
+    fn check_assertion(
+        &self,
+        signer: &Value,
+        request: &Request,
+        form: &HashMap<String, String>,
+    ) -> Result<(), (u16, &'static str, &'static str)> {
+        let refused = |words| (401, "invalid_client", words);
+        if request.header("Authorization").is_some() || form.contains_key("client_secret") {
+            return Err(refused("two ways of client authentication"));
+        }
+        let kind = form.get("client_assertion_type").map(String::as_str);
+        if kind != Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer") {
+            return Err(refused("no client assertion"));
+        }
+        let jwt = form
+            .get("client_assertion")
+            .and_then(|text| Jwt::parse(text).ok())
+            .ok_or_else(|| refused("a broken assertion"))?;
+        let is_signed = match signer.as_str() {
+            Some(secret) => jwt.is_signed_with(secret),
+            None => jwt.is_signed_by(signer),
+        };
+        let names_client = ["iss", "sub"].map(|claim| &jwt.claims[claim]);
+        let is_good = is_signed
+            && names_client == [&json!(self.client.0); 2]
+            && jwt.claims["aud"] == format!("{}/oauth2/token", self.origin);
+        is_good
+            .then_some(())
+            .ok_or_else(|| refused("the assertion is not this client's"))
     }
 
     fn answer(&mut self, code: Option<&Code>) -> Answer {

@@ -78,10 +78,15 @@ impl Jwt {
             .is_ok()
     }
 
-    /// Whether this secret made the signature, by HS256.
+    /// Whether this secret made the signature, by the algorithm in the header.
     pub fn is_signed_with(&self, secret: &str) -> bool {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        self.header["alg"] == "HS256"
-            && hmac::verify(&key, self.signed.as_bytes(), &self.signature).is_ok()
+        let algorithm = match self.header["alg"].as_str() {
+            Some("HS256") => hmac::HMAC_SHA256,
+            Some("HS384") => hmac::HMAC_SHA384,
+            Some("HS512") => hmac::HMAC_SHA512,
+            _ => return false,
+        };
+        let key = hmac::Key::new(algorithm, secret.as_bytes());
+        hmac::verify(&key, self.signed.as_bytes(), &self.signature).is_ok()
     }
 }
