@@ -203,7 +203,7 @@ async fn ask(http: &Http, url: &Url, request: TokenRequest) -> Result<Code, Auth
         url.filter(|url| matches!(url.scheme(), "http" | "https"))
     };
     // Google spells it another way.
-    let at = needed("verification_uri").or_else(|_| needed("verification_url"))?;
+    let at = text("verification_url").map_or_else(|| needed("verification_uri"), Ok)?;
     Ok(Code {
         handle: Secret::new(needed("device_code")?),
         shown: needed("user_code")?,

@@ -5,14 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, unreachable_pub)]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
-mod support;
-
 mod at_rest;
 mod browser_login;
 mod browser_security;
 mod cli;
 mod client_auth;
 mod demo;
+mod device_code;
 mod docs_page;
 mod docs_page_jwt;
 mod docs_page_login;
@@ -66,7 +65,9 @@ mod secrets;
 mod settings;
 mod signin;
 mod signin_tokens;
+mod support;
 mod support_works;
+mod token_exchange;
 
 use std::fs;
 use std::path::Path;
