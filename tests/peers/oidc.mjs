@@ -8,9 +8,11 @@
 //   { "clients": [client metadata: jwks, jwks_uri, redirect_uris, ...], "scopes": ["..."], "ttl": {"RefreshToken": 60},
 //     "features": {"deviceFlow": {"enabled": true}}, "provider": {other settings of oidc-provider that are plain data},
 //     "refreshTokens": "always", "login": "forms", "pkce": "always" }
+// `"mtls": "headers"` takes clients by the certificate in `X-Certificate`, escaped, if `X-Verified` is SUCCESS (nginx).
 // `"refreshTokens": "always"` issues them without the scope `offline_access`. `"login": "forms"` keeps oidc-provider's own
 // pages, for a browser; without it every authorization request is granted at once to the account `practitioner-1`.
 // The provider takes printable ASCII only in a secret (RFC 6749 VSCHAR), so no `é` here.
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import Provider from 'oidc-provider';
 import { options, send, serve } from './launch.mjs';
@@ -44,6 +46,17 @@ for (const context of ['system', 'user', 'patient']) {
   }
 }
 
+// The certificate of the TLS connection, as nginx hands it on.
+const certificates = {
+  enabled: true,
+  tlsClientAuth: true,
+  getCertificate: (context) => decodeURIComponent(context.get('x-certificate')) || undefined,
+  certificateAuthorized: (context) => context.get('x-verified') === 'SUCCESS',
+  certificateSubjectMatches: (context, property, expected) =>
+    property === 'tls_client_auth_san_dns' &&
+    new X509Certificate(decodeURIComponent(context.get('x-certificate'))).checkHost(expected) !== undefined,
+};
+
 function settings() {
   const forms = config.login === 'forms';
   return {
@@ -62,6 +75,7 @@ function settings() {
       // Off, so that a plain request gets an opaque token with the scopes it asked for.
       resourceIndicators: { enabled: false },
       devInteractions: { enabled: forms },
+      ...(config.mtls === 'headers' && { mTLS: certificates }),
       ...config.features,
     },
     ...(forms ? {} : { interactions: { url: (_context, interaction) => `/_login/${interaction.uid}` } }),
@@ -87,6 +101,7 @@ function settings() {
       ...config.ttl,
     },
     // SMART asks for RS384 and ES384; the provider leaves them out by default.
+    ...(config.mtls && { clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'tls_client_auth'] }),
     enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'RS384', 'ES256', 'ES384', 'HS256'] },
     cookies: { keys: ['a key of the tests'] },
     // The JWKS URLs of the tests are on loopback, which the provider's own dispatcher refuses to reach.

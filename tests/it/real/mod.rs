@@ -12,6 +12,7 @@ mod medplum_cli;
 mod medplum_cli_defects;
 mod medplum_cli_defects_bulk;
 mod medplum_cli_profiles;
+mod mtls;
 mod network;
 mod oidc;
 mod oidc_login;

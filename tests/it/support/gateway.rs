@@ -20,10 +20,10 @@ const PROXY_ADDRESS: &str = "127.0.0.3";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A program that runs until it is dropped.
-struct Program {
+pub(super) struct Program {
     child: Child,
-    folder: TempDir,
-    port: u16,
+    pub(super) folder: TempDir,
+    pub(super) port: u16,
 }
 
 /// tinyproxy with a user and a password.
@@ -154,7 +154,10 @@ impl Gateway {
 
 impl Program {
     /// Starts a program on a free port of 127.0.0.1. `prepare` writes its settings and gives its arguments.
-    fn start(program: &str, prepare: impl FnOnce(&std::path::Path, u16) -> Vec<String>) -> Self {
+    pub(super) fn start(
+        program: &str,
+        prepare: impl FnOnce(&std::path::Path, u16) -> Vec<String>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let arguments = prepare(folder.path(), port);
@@ -208,7 +211,7 @@ impl Drop for Program {
 }
 
 /// A port that nobody listens on now.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

@@ -18,6 +18,7 @@ pub mod keyring;
 pub mod keys;
 pub mod kills;
 pub mod medplum;
+pub mod mtls;
 pub mod oauth;
 pub mod peer;
 pub mod plain_http;
