@@ -1,5 +1,6 @@
 //! Beside programs that others wrote. `tests/run` installs them; a test that misses one fails and says so.
 
+mod client_auth;
 mod device_code;
 mod doctor;
 mod dpop;
