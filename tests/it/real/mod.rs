@@ -24,3 +24,4 @@ mod router_synthea;
 mod sekmet;
 mod sides;
 mod smart_fetch;
+mod token_exchange;

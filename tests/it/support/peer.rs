@@ -50,6 +50,12 @@ impl Peer {
         Self::configured(&words.map(PathBuf::into_os_string), config)
     }
 
+    /// idpyoidc's token exchange; its base is `/fhir/R4`.
+    pub fn token_exchange() -> Self {
+        let words = [python("python"), folder().join("token_exchange.py")];
+        Self::start(&words.map(PathBuf::into_os_string), &[])
+    }
+
     fn configured(words: &[OsString], config: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
@@ -93,9 +99,15 @@ impl Peer {
         format!("{}{path}", self.origin)
     }
 
-    /// The requests that a Node peer had.
+    /// The requests that a peer had.
     pub fn requests(&self) -> Vec<Value> {
-        let reply = plain_http::ask("GET", &self.url("/_requests"), &[], "");
+        let requests = self.get_json("/_requests");
+        serde_json::from_value(requests).unwrap()
+    }
+
+    /// What it answers here.
+    pub fn get_json(&self, path: &str) -> Value {
+        let reply = plain_http::ask("GET", &self.url(path), &[], "");
         serde_json::from_slice(&reply.body).unwrap()
     }
 }

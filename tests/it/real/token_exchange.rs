@@ -1,0 +1,93 @@
+//! `token-exchange` against idpyoidc's token endpoint, which keeps to RFC 8693.
+
+use crate::support::Medplum;
+use crate::support::peer::Peer;
+
+const SECRET: &str = "the-secret-of-the-box-is-long-enough";
+
+fn user(peer: &Peer, subject: &str, flags: &[&str]) -> Medplum {
+    let medplum = Medplum::new();
+    let file = medplum.file("subject", subject).display().to_string();
+    let (base, token) = (peer.url("/"), peer.url("/token"));
+    let args = [
+        "profile",
+        "set",
+        "cloud",
+        "--base-url",
+        &base,
+        "--token-url",
+        &token,
+    ];
+    let way = [
+        "--auth-type",
+        "token-exchange",
+        "--subject-token-file",
+        &file,
+    ];
+    let client = ["--client-id", "box", "--scope", "openid profile"];
+    let _ = medplum.run([&args[..], &way, &client, flags].concat()).ok();
+    medplum
+}
+
+fn subject(peer: &Peer) -> String {
+    let answer = peer.get_json("/_subject");
+    answer["token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn another_clients_token_becomes_one_of_ours_by_each_way_to_prove_the_client() {
+    let peer = Peer::token_exchange();
+    for way in ["header", "raw", "post"] {
+        let medplum = user(
+            &peer,
+            &subject(&peer),
+            &["--client-secret", SECRET, "--client-auth", way],
+        );
+        let get = ["get", "-p", "cloud", "Patient/1"];
+        let run = medplum.run(get);
+        assert_eq!(run.code, 0, "{way}\n{run}");
+        // Kept, and used again.
+        let before = peer.requests().len();
+        let _ = medplum.run(get).ok();
+        assert_eq!(peer.requests().len(), before, "{way}");
+        let last = peer.requests().pop().unwrap();
+        assert_eq!(
+            last["form"]["subject_token_type"],
+            "urn:ietf:params:oauth:token-type:access_token"
+        );
+    }
+}
+
+#[test]
+fn what_the_server_refuses_is_exit_3_with_its_words() {
+    let peer = Peer::token_exchange();
+    let good = subject(&peer);
+    let secret = ["--client-secret", SECRET];
+    for (subject, flags, words) in [
+        (
+            "no-token-of-this-server",
+            &secret[..],
+            "Subject token invalid",
+        ),
+        (
+            &good,
+            &["--client-secret", "another-secret-of-the-box"],
+            "invalid_client",
+        ),
+        (
+            &good,
+            &[&secret[..], &["--subject-token-type", "saml2"]].concat(),
+            "invalid_request",
+        ),
+        (
+            &good,
+            &[&secret[..], &["--requested-token-type", "id_token"]].concat(),
+            "Unsupported requested token type",
+        ),
+    ] {
+        let medplum = user(&peer, subject, flags);
+        let run = medplum.run(["get", "-p", "cloud", "Patient/1"]).fails(3);
+        assert!(run.stderr.contains(words), "{words}\n{run}");
+        assert!(!run.everything().contains(&good), "{run}");
+    }
+}
