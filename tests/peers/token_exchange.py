@@ -27,12 +27,16 @@ arguments.add_argument("--config")
 args = arguments.parse_args()
 logging.disable(logging.CRITICAL)
 
+app = Flask("token_exchange")
+# The port is part of the issuer, and so of what assertions are for.
+listener = make_server("127.0.0.1", args.port, app, threaded=True)
+ORIGIN = f"http://127.0.0.1:{listener.server_port}"
 SECRET = "the-secret-of-the-box-is-long-enough"
 SCOPES = ["openid", "profile", "offline_access"]
 rule = {"usage_rules": {"access_token": {"supports_minting": ["access_token", "refresh_token"], "expires_in": 600},
                         "refresh_token": {"supports_minting": ["access_token"]}}}
 config = {
-    "issuer": "http://127.0.0.1/",
+    "issuer": ORIGIN,
     "httpc_params": {"verify": False},
     "keys": {"uri_path": "jwks.json", "key_defs": [{"type": "EC", "crv": "P-256", "use": ["sig"]}]},
     "preference": {"grant_types_supported": ["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"]},
@@ -45,7 +49,7 @@ config = {
     },
     "endpoint": {
         "token": {"path": "token", "class": Token,
-                  "kwargs": {"client_authn_method": ["client_secret_basic", "client_secret_post"]}},
+                  "kwargs": {"client_authn_method": ["client_secret_basic", "client_secret_post", "client_secret_jwt"]}},
     },
     "authz": {"class": "idpyoidc.server.authz.AuthzHandling", "kwargs": {"grant_config": {**rule, "expires_in": 600}}},
     "userinfo": {"class": "idpyoidc.server.user_info.UserInfo", "kwargs": {"db": {"diana": {"sub": "diana"}}}},
@@ -61,6 +65,7 @@ for client in ["issuer-client", "box"]:
         "grant_types_supported": ["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"],
         "token_endpoint_auth_method": "client_secret_basic",
     }
+    server.get_attribute("keyjar").add_symmetric(client, SECRET)
 
 
 def subject():
@@ -74,7 +79,6 @@ def subject():
                              token_handler=manager.token_handler["access_token"], scope=["openid", "profile"])
     return token.value
 
-app = Flask("token_exchange")
 endpoint = server.get_endpoint("token")
 requests = []
 
@@ -123,7 +127,6 @@ def patient():
     return answer(200, {"resourceType": "Patient", "id": "1"}, "application/fhir+json")
 
 
-listener = make_server("127.0.0.1", args.port, app, threaded=True)
 threading.Thread(target=listener.serve_forever, daemon=True).start()
-print(f"listening http://127.0.0.1:{listener.server_port}", flush=True)
+print(f"listening {ORIGIN}", flush=True)
 sys.stdin.read()

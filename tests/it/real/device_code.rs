@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::oidc_provider::{Provider, chromium, peer};
 use crate::support::Medplum;
+use crate::support::keys::{key, public_jwk};
 
 const SCOPE: &str = "openid patient/*.read";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -19,15 +20,22 @@ fn provider() -> Provider {
     let client = |id: &str, method: &str| {
         let mut client = json!({"client_id": id, "redirect_uris": [], "response_types": [], "scope": SCOPE,
             "grant_types": [GRANT, "refresh_token"], "token_endpoint_auth_method": method});
-        if method != "none" {
-            client["client_secret"] = SECRET.into();
+        match method {
+            "none" => {}
+            "private_key_jwt" => {
+                client["jwks"] = json!({"keys": [public_jwk("rsa.jwk", "k1")]});
+                client["token_endpoint_auth_signing_alg"] = "RS384".into();
+            }
+            _ => client["client_secret"] = SECRET.into(),
         }
         client
     };
     let clients = [
         client("public", "none"),
         client("basic", "client_secret_basic"),
+        client("posting", "client_secret_post"),
         client("signed", "client_secret_jwt"),
+        client("keyed", "private_key_jwt"),
     ];
     Provider::start(
         &json!({"login": "forms", "refreshTokens": "always", "clients": clients,
@@ -70,7 +78,24 @@ fn a_person_enters_the_code_and_the_login_is_renewed_and_ended() {
     let header = ["--client-id", "basic", "--client-secret", SECRET];
     let signed = ["--client-id", "signed", "--client-secret", SECRET];
     let signed = [&signed[..], &["--client-auth", "client_secret_jwt"]].concat();
-    let clients: [&[&str]; 3] = [&["--client-id", "public"], &header, &signed];
+    let posting = ["--client-id", "posting", "--client-secret", SECRET];
+    let posting = [&posting[..], &["--client-auth", "post"]].concat();
+    let file = key("rsa.jwk");
+    let keyed = [
+        "--client-id",
+        "keyed",
+        "--private-key-path",
+        &file,
+        "--key-id",
+        "k1",
+    ];
+    let clients: [&[&str]; 5] = [
+        &["--client-id", "public"],
+        &header,
+        &signed,
+        &posting,
+        &keyed,
+    ];
     for (index, flags) in clients.into_iter().enumerate() {
         let medplum = user(&provider, flags);
         let running = medplum.spawn(["login", "-p", "clinic", "-q"]);
@@ -110,7 +135,7 @@ fn a_person_enters_the_code_and_the_login_is_renewed_and_ended() {
         .filter(|request| request["url"] == "/token/revocation")
         .collect();
     assert!(
-        revoked.len() >= 3 && revoked.iter().all(|request| request["status"] == 200),
+        revoked.len() >= 5 && revoked.iter().all(|request| request["status"] == 200),
         "{revoked:#?}"
     );
 }

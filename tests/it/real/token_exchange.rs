@@ -37,7 +37,7 @@ fn subject(peer: &Peer) -> String {
 #[test]
 fn another_clients_token_becomes_one_of_ours_by_each_way_to_prove_the_client() {
     let peer = Peer::token_exchange();
-    for way in ["header", "raw", "post"] {
+    for way in ["header", "raw", "post", "client_secret_jwt"] {
         let medplum = user(
             &peer,
             &subject(&peer),
