@@ -1,8 +1,8 @@
 //! What a person sees of a running export: a status line on a terminal, plain lines elsewhere.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -18,7 +18,8 @@ const QUIET_TIME: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Bars {
     output: Output,
-    started: Instant,
+    /// When the files were listed: the wait before that says nothing of how fast they come.
+    listed: OnceLock<Instant>,
     status_url: Mutex<Option<Url>>,
     last_words: Mutex<Option<(String, Instant)>>,
     files: AtomicUsize,
@@ -30,7 +31,7 @@ impl Bars {
     pub(super) fn new(output: Output) -> Self {
         Self {
             output,
-            started: Instant::now(),
+            listed: OnceLock::new(),
             status_url: Mutex::default(),
             last_words: Mutex::default(),
             files: AtomicUsize::default(),
@@ -50,7 +51,7 @@ impl Bars {
         }
         let bytes = self.bytes.load(Ordering::Relaxed);
         let per_second = bytes * 1000
-            / u64::try_from(self.started.elapsed().as_millis())
+            / u64::try_from(self.listed.get_or_init(Instant::now).elapsed().as_millis())
                 .unwrap_or(u64::MAX)
                 .max(1);
         self.output.progress.say(&format!(
@@ -104,6 +105,7 @@ impl Observer for Bars {
     }
 
     fn listed(&self, files: usize, transaction_time: Option<&str>) {
+        let _ = self.listed.set(Instant::now());
         self.files.store(files, Ordering::Relaxed);
         let of = transaction_time
             .map(|time| format!(", as of {time}"))
