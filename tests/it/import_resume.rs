@@ -348,9 +348,16 @@ fn a_full_disk_ends_the_run_and_a_resume_finishes_it() {
     let report = import(&medplum, &store, &["a.ndjson", "--resume", "-o", "json"])
         .fails(5)
         .json();
+    // Those that were under way when the disk was full may be there already: they are put again.
+    let number = |name: &str| report[name].as_u64().unwrap_or_default();
     assert_eq!(
-        (&report["created"], &report["refused"]),
-        (&json!(10), &json!(90))
+        (
+            number("created") + number("updated"),
+            number("refused"),
+            store.names().len()
+        ),
+        (10, 90, 10),
+        "{report:#}"
     );
     assert_eq!(medplum.read("rejects.ndjson").lines().count(), 90);
     assert_eq!(medplum.read("rejects.outcomes.ndjson").lines().count(), 90);
