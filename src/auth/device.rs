@@ -24,6 +24,8 @@ use crate::secret::{self, Secret};
 const LARGEST_ANSWER: usize = 1 << 20;
 /// How long to wait between two questions when the server does not say (RFC 8628 §3.2).
 const USUAL_INTERVAL: Duration = Duration::from_secs(5);
+/// A server that asks to be asked all the time is asked once a second.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// What `slow_down` adds to that (RFC 8628 §3.5).
 const SLOWER: Duration = Duration::from_secs(5);
 /// A server that asks for longer waits is asked more often than that.
@@ -212,7 +214,7 @@ async fn ask(http: &Http, url: &Url, request: TokenRequest) -> Result<Code, Auth
         expires: seconds("expires_in").unwrap_or(Duration::from_secs(600)),
         interval: seconds("interval")
             .unwrap_or(USUAL_INTERVAL)
-            .min(LONGEST_INTERVAL),
+            .clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL),
     })
 }
 
@@ -241,7 +243,8 @@ async fn wait(
             Err(AuthError::Http(
                 error @ (HttpError::Timeout { .. }
                 | HttpError::Connect { .. }
-                | HttpError::Broken { .. }),
+                | HttpError::Broken { .. }
+                | HttpError::Proxy { passing: true, .. }),
             )) if Instant::now() < ends => {
                 http.trace
                     .line(1, &format!("* {error}: asking again, slower"));

@@ -20,6 +20,8 @@ mod token;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
@@ -36,6 +38,9 @@ pub use exchange::TokenRefusal;
 use grant::{Grant, Prepared};
 use keys::{KeyError, Passphrase, Prompt};
 pub use token::Token;
+
+/// A token no older than this is not replaced because of a 403.
+const YOUNG: SignedDuration = SignedDuration::from_secs(60);
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +135,8 @@ pub struct Authorization {
     pub header: HeaderValue,
     /// The token in it, when a new one can be had.
     renewable: Option<Secret>,
+    /// When that token was issued, as far as is known.
+    issued: Option<Timestamp>,
     /// The token in it and what proves that it is ours, when it is bound to a key.
     bound: Option<(Secret, Prover)>,
 }
@@ -255,12 +262,14 @@ impl TokenSource {
                 Ok(Some(Authorization {
                     header: header("Basic", &credential)?,
                     renewable: None,
+                    issued: None,
                     bound: None,
                 }))
             }
             Method::Fixed(token) => Ok(Some(Authorization {
                 header: header("Bearer", token)?,
                 renewable: None,
+                issued: None,
                 bound: None,
             })),
             Method::Login | Method::LoggedOut | Method::Grant(_) => {
@@ -272,6 +281,7 @@ impl TokenSource {
                 let prove = |key| (token.access_token.clone(), Prover::new(key, &self.nonces));
                 Ok(Some(Authorization {
                     header: header(scheme, &token.access_token)?,
+                    issued: token.lifetime.map(|(issued, _)| issued),
                     bound: token.bound_to.map(prove),
                     renewable: Some(token.access_token),
                 }))
@@ -296,6 +306,17 @@ impl TokenSource {
         }
         drop(held);
         self.authorization().await
+    }
+
+    /// Whether an answer may mean that another token is needed: a 401, and also a 403 to a token of some age that the
+    /// client can get by itself. AB2D says 403 to one that has expired.
+    pub fn may_be_stale(&self, sent: &Authorization, status: StatusCode) -> bool {
+        let is_old = || {
+            sent.issued
+                .is_some_and(|issued| Timestamp::now().duration_since(issued) > YOUNG)
+        };
+        status == StatusCode::UNAUTHORIZED
+            || status == StatusCode::FORBIDDEN && self.has_grant() && is_old()
     }
 
     /// A token that is good for the next request.

@@ -97,7 +97,7 @@ impl Client {
     }
 
     /// Sends a request: token where it belongs, redirects followed by the rules, repeated where that is safe, one
-    /// new token after a 401. Any final status is an answer.
+    /// new token after a 401, or after a 403 to an old one. Any final status is an answer.
     ///
     /// # Errors
     /// No answer, or no token.
@@ -152,9 +152,9 @@ impl Client {
                 state.nonces += 1;
                 continue;
             }
-            if answer.status == StatusCode::UNAUTHORIZED
-                && !state.renewed
+            if !state.renewed
                 && let Some(refused) = authorization
+                && self.tokens.may_be_stale(&refused, answer.status)
                 && self.tokens.renew(&refused).await?.is_some()
             {
                 state.renewed = true;
@@ -218,7 +218,7 @@ impl Client {
         }
     }
 
-    /// As [`Client::read`], but never repeated except with a new token after a 401.
+    /// As [`Client::read`], but never repeated except with a new token.
     ///
     /// # Errors
     /// As [`Client::send`].

@@ -98,6 +98,35 @@ fn a_revoked_token_is_asked_for_again_once() {
     assert_eq!(site.tokens.count(), 2);
 }
 
+/// AB2D says 403 to a token that has expired. A young one is not asked for again: the 403 is meant then.
+#[test]
+fn a_403_to_an_old_token_is_answered_with_a_new_one_once() {
+    for (age, tokens, code) in [(0, 1, 3), (120, 2, 0)] {
+        let site = Site::open();
+        let _ = site.get().ok();
+        site.medplum.age_tokens("site", age);
+        site.server.handler(|request| {
+            (request.path() == "/fhir/R4/Patient/1"
+                && request.header("Authorization") == Some("Bearer token-1"))
+            .then(|| Answer::empty(403))
+        });
+        let _ = site.get().fails(code);
+        assert_eq!(site.tokens.count(), tokens, "a token of {age} s");
+    }
+}
+
+#[test]
+fn a_lasting_403_ends_after_one_renewal() {
+    let site = Site::open();
+    let _ = site.get().ok();
+    site.medplum.age_tokens("site", 120);
+    site.server
+        .on("GET", "/fhir/R4/Patient/1", Answer::empty(403));
+    site.server.forget();
+    let _ = site.get().fails(3).says("403");
+    assert_eq!((site.tokens.count(), site.gets()), (2, 2));
+}
+
 /// A 401 says that nothing was done, so a request with a body may be sent again too.
 #[test]
 fn a_revoked_token_does_not_lose_a_post() {
