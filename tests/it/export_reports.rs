@@ -164,3 +164,16 @@ fn ctrl_c_during_a_download_leaves_only_complete_files_and_the_job() {
     );
     assert_eq!(bulk.deletes(), 0);
 }
+
+/// The first is not lost either: it is the second that ends it, though the program cannot go on.
+#[test]
+fn ctrl_c_twice_ends_an_export_that_is_stuck_and_the_next_run_goes_on() {
+    let bulk = Bulk::with_three_files();
+    let running = bulk.command(&[]).stuck_stdout().spawn();
+    running.wait_until_stuck_in_a_pipe();
+    running.interrupt_twice();
+    let _ = running.finish().fails(130);
+    let _ = bulk.export(&[]).ok();
+    assert_eq!(bulk.names().len(), 3);
+    assert_eq!(bulk.server.requests_to("/fhir/R4/$export").len(), 1);
+}

@@ -4,7 +4,7 @@
 #[cfg(unix)]
 pub(super) fn interrupts() -> std::io::Result<impl Future<Output = ()>> {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
 
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,7 +13,10 @@ pub(super) fn interrupts() -> std::io::Result<impl Future<Output = ()>> {
     let was_told = Arc::new(AtomicBool::new(false));
     for number in [INTERRUPT, TERMINATE] {
         let exit = i32::from(crate::exit::INTERRUPTED);
+        // In this order the first signal only notes that it came, within its handler: the second one works also when
+        // this program is stuck, such as in a pipe that nobody reads.
         signal_hook::flag::register_conditional_shutdown(number, exit, Arc::clone(&was_told))?;
+        signal_hook::flag::register(number, Arc::clone(&was_told))?;
     }
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,
@@ -24,7 +27,6 @@ pub(super) fn interrupts() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        was_told.store(true, Ordering::SeqCst);
     })
 }
 

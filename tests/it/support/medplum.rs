@@ -175,6 +175,13 @@ impl Invocation<'_> {
         self.launched_by(r#"trap "" XFSZ; exec prlimit --fsize="$0" -- "$@""#, bytes)
     }
 
+    /// stdout is a pipe that is full and that nobody reads, as that of a pager that waits for its reader.
+    pub fn stuck_stdout(self) -> Self {
+        const LAUNCHER: &str =
+            r#"mkfifo stuck; exec 3<>stuck; rm stuck; head -c "$0" /dev/zero >&3; exec "$@" >&3"#;
+        self.launched_by(LAUNCHER, 65536)
+    }
+
     /// A kill in the middle of a write: the command dies when a file of its grows beyond this size.
     pub fn killed_when_a_file_grows_to(self, bytes: u64) -> Self {
         self.launched_by(r#"exec prlimit --core=0 --fsize="$0" -- "$@""#, bytes)

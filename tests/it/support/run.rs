@@ -156,6 +156,23 @@ impl Running {
         self.signal("-INT");
     }
 
+    /// Ctrl-C, and again when the first has arrived: two that wait together would be one.
+    #[track_caller]
+    pub fn interrupt_twice(&self) {
+        self.interrupt();
+        let status = format!("/proc/{}/status", self.child.id());
+        let has_arrived = || {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let waiting = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+            waiting.is_none_or(|signals| signals.trim().bytes().all(|digit| digit == b'0'))
+        };
+        while !has_arrived() {
+            assert!(Instant::now() < self.deadline, "the signal does not arrive");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        self.interrupt();
+    }
+
     /// The end without a chance to tidy up.
     pub fn kill(&self) {
         self.signal("-KILL");
@@ -164,6 +181,23 @@ impl Running {
     /// The same without another process in between, for kills between two system calls.
     pub fn kill_at_once(&mut self) {
         let _ = self.child.kill();
+    }
+
+    /// Waits until a thread of it cannot go on, because nobody reads what it writes.
+    #[track_caller]
+    pub fn wait_until_stuck_in_a_pipe(&self) {
+        let threads = format!("/proc/{}/task", self.child.id());
+        let is_stuck = || {
+            let threads = std::fs::read_dir(&threads).into_iter().flatten().flatten();
+            let mut waits = threads.map(|thread| {
+                std::fs::read_to_string(thread.path().join("wchan")).unwrap_or_default()
+            });
+            waits.any(|wait| wait.contains("pipe_write"))
+        };
+        while !is_stuck() {
+            assert!(Instant::now() < self.deadline, "it is not stuck");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// Whether it has closed both streams, as at its end.
