@@ -1,7 +1,14 @@
-//! What a server said that was not JSON: its own words, short enough for an error message.
+//! Words for people: numbers of things, and what a server said that was not JSON, short enough for an error message.
 
 /// The most of a server's text that an error quotes.
 const LONGEST: usize = 300;
+
+/// A number of things: `1 file`, `2 files`. The plural must be the word with an `s`.
+pub fn number_of(number: impl TryInto<u64>, thing: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
 
 /// A text or HTML body in one line; `None` when there is nothing to quote.
 pub fn of_text(content_type: &str, body: &[u8]) -> Option<String> {

@@ -23,6 +23,7 @@ use crate::fhir::asynchronous::{self, AsyncError, Patience};
 use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::http::retry;
 use crate::secret;
+use crate::words::number_of;
 
 /// How to export.
 #[derive(Clone, Debug)]
@@ -530,7 +531,8 @@ fn without_repetitions(manifest: &mut Manifest, observer: &Arc<dyn Observer>) {
     let repeated = before - manifest.files.len();
     if repeated > 0 {
         observer.notice(&format!(
-            "The manifest lists {repeated} files a second time; each is fetched once."
+            "The manifest lists {} a second time; each is fetched once.",
+            number_of(repeated, "file")
         ));
     }
 }

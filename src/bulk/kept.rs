@@ -61,7 +61,9 @@ fn entry(job: &Job, planned: &Planned) -> Value {
     }
     if let Some(file) = job.exported(planned) {
         entry["path"] = slashed(&planned.path).into();
-        entry["resources"] = file.resources.into();
+        if let Some(resources) = file.counted() {
+            entry["resources"] = resources.into();
+        }
         entry["bytes"] = file.bytes.into();
         if let Some(sha256) = file.sha256 {
             entry["sha256"] = sha256.into();

@@ -77,6 +77,14 @@ pub struct ExportedFile {
     pub outcomes: Outcomes,
 }
 
+impl ExportedFile {
+    /// How many resources are in it; `None` when nobody has counted them (`--no-verify`).
+    pub fn counted(&self) -> Option<u64> {
+        let is_counted = self.sha256.is_some() || self.resources > 0 || self.bytes == 0;
+        is_counted.then_some(self.resources)
+    }
+}
+
 /// How many issues of which severity the server's outcome files hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcomes {
@@ -128,12 +136,12 @@ impl Summary {
         self.failed.is_empty() && attachments.is_none_or(|attachments| attachments.missing == 0)
     }
 
-    /// The resources in `output` files.
-    pub fn resources(&self) -> u64 {
+    /// The resources in `output` files; `None` when some of those were not counted.
+    pub fn resources(&self) -> Option<u64> {
         self.files
             .iter()
             .filter(|file| file.group == Group::Output)
-            .map(|file| file.resources)
+            .map(ExportedFile::counted)
             .sum()
     }
 }

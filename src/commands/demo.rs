@@ -12,6 +12,7 @@ use crate::bulk::log;
 use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::sandbox::{self, Options};
+use crate::words::number_of;
 
 /// The Encounter of Medplum's page on external FHIR servers.
 const ENCOUNTER: &str = r#"{"resourceType": "Encounter", "status": "finished", "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}, "type": [{"coding": [{"system": "http://snomed.info/sct", "code": "162673000", "display": "General examination of patient (procedure)"}], "text": "General examination of patient (procedure)"}], "subject": {"reference": "Patient/13e44a47-636b-49e2-adb3-9f19c7e0e47a", "display": "Mr. Dustin31 Ritchie586"}}"#;
@@ -203,7 +204,11 @@ fn listing(folder: &Path) -> anyhow::Result<String> {
                 .split(|byte| *byte == b'\n')
                 .filter(|line| !line.is_empty())
                 .count();
-            lines.push(format!("{} ({resources} resources)", path.display()));
+            lines.push(format!(
+                "{} ({})",
+                path.display(),
+                number_of(resources, "resource")
+            ));
         }
     }
     lines.sort();

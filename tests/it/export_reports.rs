@@ -14,8 +14,14 @@ fn no_verify_takes_lines_and_counts_as_they_are_but_no_part_of_a_file() {
     let bulk = Bulk::open();
     bulk.file("output", "Patient", "/files/p", ndjson(odd));
     bulk.manifest(|manifest| manifest["output"][0]["count"] = json!(77));
-    let _ = bulk.export(&["--no-verify"]).ok();
+    let _ = bulk
+        .export(&["--no-verify"])
+        .ok()
+        .says("1 file, not checked");
     assert_eq!(bulk.medplum.read("out/Patient_files_p.ndjson"), odd);
+    let kept: serde_json::Value =
+        serde_json::from_str(&bulk.medplum.read("out/manifest.json")).unwrap();
+    assert_eq!(kept["output"][0].get("resources"), None);
 
     for answer in [
         ndjson(PATIENTS).gzip().cut_body_at(20).until_close(),

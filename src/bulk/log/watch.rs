@@ -50,7 +50,7 @@ impl Log {
                 "download_complete",
                 &json!({
                     "fileUrl": detail::file_url(file.url.as_str()),
-                    "resourceCount": exported.resources,
+                    "resourceCount": exported.counted(),
                     "fileSize": exported.bytes,
                     "_path": path,
                 }),

@@ -15,6 +15,7 @@ use super::kickoff::Kickoff;
 use super::manifest::Group;
 use super::{BulkError, Outcomes};
 use crate::secret;
+use crate::words::number_of;
 pub use story::{ErrorCount, Interval};
 use story::{Fetch, Story};
 
@@ -366,7 +367,8 @@ impl Report {
         }
         if unchecked > 0 {
             self.unknown.push(format!(
-                "{unchecked} files came without checks, so what is in them was not counted."
+                "{} came without checks: the content was not counted.",
+                number_of(unchecked, "file")
             ));
         }
         for (name, count) in deletions {

@@ -10,6 +10,7 @@ use url::Url;
 use crate::bulk::{ExportedFile, FailedFile, Observer};
 use crate::fhir::asynchronous::Progress;
 use crate::output::{Format, Output};
+use crate::words::number_of;
 
 /// Without a terminal the same words are not repeated more often.
 const QUIET_TIME: Duration = Duration::from_secs(300);
@@ -110,8 +111,10 @@ impl Observer for Bars {
         let of = transaction_time
             .map(|time| format!(", as of {time}"))
             .unwrap_or_default();
-        self.output
-            .note(&format!("The server lists {files} files{of}"));
+        self.output.note(&format!(
+            "The server lists {}{of}",
+            number_of(files, "file")
+        ));
         self.draw_files();
     }
 

@@ -41,6 +41,7 @@ pub(super) async fn run(context: &Context, args: CancelArgs) -> anyhow::Result<(
     held.forget()?;
     let files = match begun.snapshot.here {
         0 => "No file had come.".to_owned(),
+        1 => "The file that had come stays.".to_owned(),
         here => format!("{here} files that had come stay."),
     };
     context.output.note(&files);

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::fhir::asynchronous::Patience;
 use crate::output::{Format, Output, table};
+use crate::words::number_of;
 
 /// What a conditional write looks for when nothing else is said.
 const USUAL_MATCH: &str = "identifier={identifier.system}|{identifier.value}";
@@ -207,9 +208,11 @@ pub(super) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<(
         show(context, &report)?;
         let refused = report.total().refused;
         if refused > 0 {
-            return Err(
-                Failure::new(exit::PARTIAL, format!("{refused} lines cannot be sent")).into(),
-            );
+            return Err(Failure::new(
+                exit::PARTIAL,
+                format!("{} cannot be sent", number_of(refused, "line")),
+            )
+            .into());
         }
         return Ok(());
     }
@@ -305,13 +308,13 @@ fn show(context: &Context, report: &Report) -> anyhow::Result<()> {
     let seconds = report.elapsed.as_secs_f64().max(0.001);
     let latency = &report.latency;
     output.note(&format!(
-        "{} resources ({}) of {} files in {}, {:.0} a second; {} requests, mean {} ms, p95 {} ms, longest {} ms",
-        total.all(),
+        "{} ({}) of {} in {}, {:.0} a second; {}, mean {} ms, p95 {} ms, longest {} ms",
+        number_of(total.all(), "resource"),
         size(report.bytes),
-        report.files,
+        number_of(report.files, "file"),
         time(report.elapsed),
         (total.all() - total.not_sent) as f64 / seconds,
-        report.requests,
+        number_of(report.requests, "request"),
         latency.mean().as_millis(),
         latency.percentile(95).as_millis(),
         latency.max().as_millis(),
@@ -445,7 +448,7 @@ async fn run_server_side(context: &Context, args: ImportArgs) -> anyhow::Result<
     if errors > 0 {
         let failure = Failure::new(
             exit::PARTIAL,
-            format!("the server reports errors in {errors} files"),
+            format!("the server reports errors in {}", number_of(errors, "file")),
         );
         return Err(failure
             .hint("the URLs under `error` hold the reasons")
@@ -510,8 +513,8 @@ impl Observer for Watcher {
         };
         let speed = done as f64 / progress.elapsed.as_secs_f64().max(0.001);
         let words = format!(
-            "{done}{of} resources, {speed:.0} a second{refused}, {} requests under way",
-            progress.in_flight
+            "{done}{of} resources, {speed:.0} a second{refused}, {} under way",
+            number_of(progress.in_flight, "request")
         );
         if self.output.progress.is_visible() {
             self.output.progress.say(&words);

@@ -10,6 +10,7 @@ use crate::bulk::{Outcomes, Summary, report};
 use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::output::Format;
+use crate::words::number_of;
 
 /// Which of the server's own reports make an export fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,10 +58,13 @@ pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
         0 => String::new(),
         missing => format!(", {missing} missing"),
     };
+    let files = number_of(summary.files.len(), "file");
+    let what = match summary.resources() {
+        Some(resources) => format!("{} in {files}", number_of(resources, "resource")),
+        None => format!("{files}, not checked"),
+    };
     output.note(&format!(
-        "{} resources in {} files ({}) in {}, in {}{missing}",
-        summary.resources(),
-        summary.files.len(),
+        "{what} ({}) in {}, in {}{missing}",
         size(summary.bytes()),
         time(summary.elapsed),
         summary.folder.display()
@@ -75,8 +79,8 @@ pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
             number => format!(", {number} missing"),
         };
         output.note(&format!(
-            "{} attachments, {} of them fetched now{left_out}{missing}",
-            attachments.here,
+            "{}, {} of them fetched now{left_out}{missing}",
+            number_of(attachments.here, "attachment"),
             size(attachments.bytes)
         ));
     }
@@ -96,7 +100,7 @@ fn as_json(summary: &Summary) -> Value {
             "path": file.path.display().to_string(),
             "group": group(file.group),
             "type": file.resource_type,
-            "resources": file.resources,
+            "resources": file.counted(),
             "bytes": file.bytes,
             "sha256": file.sha256,
         })).collect::<Vec<_>>(),
@@ -142,7 +146,10 @@ pub(super) fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> 
     if count > 0 {
         let failure = Failure::new(
             exit::PARTIAL,
-            format!("all files are here, but the server reports {count} problems in them"),
+            format!(
+                "all files are here, but the server reports {} in them",
+                number_of(count, "problem")
+            ),
         );
         return Err(failure
             .hint("they stand in the files under errors/; --fail-on never accepts them")

@@ -8,6 +8,7 @@ use super::super::send::{self, Outcome, Sent, Verdict, outcome_of_refusal, outco
 use super::super::{BundleKind, ImportError, Method};
 use super::{Engine, LONGEST_WAIT};
 use crate::fhir::{FhirError, Refusal};
+use crate::words::number_of;
 
 /// Requests in a row without an answer, after which the server counts as gone.
 const MOST_FAILURES: u32 = 3;
@@ -200,7 +201,8 @@ impl Engine<'_> {
         }
         let requests = self.limit;
         self.observer.slowed(&format!(
-            "{reason}; {requests} requests at a time from now on"
+            "{reason}; {} at a time from now on",
+            number_of(requests, "request")
         ));
     }
 

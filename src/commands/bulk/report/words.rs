@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::bulk::report::{Report, Row, Standing};
 use crate::commands::bulk::bars::{size, time};
 use crate::output::table;
+use crate::words::number_of;
 
 /// What a column without a value shows.
 const NONE: &str = "-";
@@ -150,7 +151,10 @@ pub(super) fn standing(report: &Report) -> String {
     let errors = report.outcomes.errors;
     match report.result {
         Standing::Complete if errors > 0 => {
-            format!("complete, but the server reports {errors} errors in it")
+            format!(
+                "complete, but the server reports {} in it",
+                number_of(errors, "error")
+            )
         }
         Standing::Complete => "complete".to_owned(),
         Standing::Partial => format!("partial: {missing} of {all} files are missing"),
