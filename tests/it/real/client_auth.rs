@@ -1,9 +1,6 @@
 //! Each grant with each way to prove the client, at `oidc-provider`: the registered way passes, at renewal and at
 //! revocation too, and every other one is refused as RFC 6749 §5.2 says.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::{Value, json};
 
 use super::oidc_provider::Provider;
@@ -51,15 +48,11 @@ fn provider() -> Provider {
 /// A machine whose browser agrees to everything, since the provider does.
 fn machine() -> Medplum {
     let medplum = Medplum::new();
-    let program = medplum.home().join("browser");
     let jar = medplum.home().join("jar");
-    let script = format!(
+    medplum.opening_with(&format!(
         "#!/bin/sh\nexec curl -sSL -c '{0}' -b '{0}' -o /dev/null \"$1\"\n",
         jar.display()
-    );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    medplum.env("BROWSER", program)
+    ))
 }
 
 fn flags(provider: &Provider, registered: &str, way: &str, grant: &str) -> Vec<String> {

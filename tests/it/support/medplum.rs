@@ -52,6 +52,14 @@ impl Medplum {
         self.env.push((name.into(), value.as_ref().to_owned()));
     }
 
+    /// The same with a script as `$BROWSER`.
+    pub fn opening_with(self, script: &str) -> Self {
+        let program = self.home().join("browser");
+        fs::write(&program, script).unwrap();
+        set_mode(&program, 0o755);
+        self.env("BROWSER", program)
+    }
+
     /// A new machine whose user is not root, so that file rights count.
     pub fn of_an_ordinary_user() -> Self {
         let mut medplum = Self::new();
