@@ -2,8 +2,8 @@
 
     .venv/bin/python token_exchange.py [--port N]
 
-Clients: `issuer-client` got the subject token, which `GET /_subject` gives; `box` exchanges it, with the secret below in
-the Basic header or the body. Token endpoint: /token. FHIR: /fhir/R4/Patient/1. It ends when its stdin closes.
+Clients: `issuer-client` got the subject token, which `GET /_subject` gives; `box` exchanges it, with the secret below or
+with the key in `--config FILE.json`, `{"jwks": {"keys": [...]}}`, or, as `open-box`, with nothing. Token endpoint: /token. FHIR: /fhir/R4/Patient/1. It ends when its stdin closes.
 """
 
 import argparse
@@ -32,6 +32,7 @@ app = Flask("token_exchange")
 listener = make_server("127.0.0.1", args.port, app, threaded=True)
 ORIGIN = f"http://127.0.0.1:{listener.server_port}"
 SECRET = "the-secret-of-the-box-is-long-enough"
+WAYS = ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "public"]
 SCOPES = ["openid", "profile", "offline_access"]
 rule = {"usage_rules": {"access_token": {"supports_minting": ["access_token", "refresh_token"], "expires_in": 600},
                         "refresh_token": {"supports_minting": ["access_token"]}}}
@@ -49,7 +50,7 @@ config = {
     },
     "endpoint": {
         "token": {"path": "token", "class": Token,
-                  "kwargs": {"client_authn_method": ["client_secret_basic", "client_secret_post", "client_secret_jwt"]}},
+                  "kwargs": {"client_authn_method": WAYS}},
     },
     "authz": {"class": "idpyoidc.server.authz.AuthzHandling", "kwargs": {"grant_config": {**rule, "expires_in": 600}}},
     "userinfo": {"class": "idpyoidc.server.user_info.UserInfo", "kwargs": {"db": {"diana": {"sub": "diana"}}}},
@@ -58,14 +59,19 @@ config = {
 }
 server = Server(ASConfiguration(conf=config, base_path="."), cwd=".")
 context = server.context
-for client in ["issuer-client", "box"]:
+for client in ["issuer-client", "box", "open-box"]:
     context.cdb[client] = {
-        "client_secret": SECRET, "redirect_uris": [("https://example.org/back", None)], "response_types": ["code"],
+        **({} if client == "open-box" else {"client_secret": SECRET}),
+        "redirect_uris": [("https://example.org/back", None)], "response_types": ["code"],
         "allowed_scopes": SCOPES, "client_salt": "salted",
         "grant_types_supported": ["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"],
-        "token_endpoint_auth_method": "client_secret_basic",
+        "token_endpoint_auth_method": "public" if client == "open-box" else "client_secret_basic",
     }
-    server.get_attribute("keyjar").add_symmetric(client, SECRET)
+    if client != "open-box":
+        server.get_attribute("keyjar").add_symmetric(client, SECRET)
+if args.config:
+    with open(args.config) as file:
+        server.get_attribute("keyjar").import_jwks(json.load(file)["jwks"], "box")
 
 
 def subject():
@@ -118,7 +124,7 @@ def patient():
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     try:
         found = context.session_manager.get_session_info_by_token(value, grant=True, handler_key="access_token")
-        good = scheme == "Bearer" and found["client_id"] == "box"
+        good = scheme == "Bearer" and found["client_id"] in ["box", "open-box"]
     except Exception:
         good = False
     if not good:

@@ -1,6 +1,7 @@
 //! `token-exchange` against idpyoidc's token endpoint, which keeps to RFC 8693.
 
 use crate::support::Medplum;
+use crate::support::keys::{key, public_jwk};
 use crate::support::peer::Peer;
 
 const SECRET: &str = "the-secret-of-the-box-is-long-enough";
@@ -24,9 +25,18 @@ fn user(peer: &Peer, subject: &str, flags: &[&str]) -> Medplum {
         "--subject-token-file",
         &file,
     ];
-    let client = ["--client-id", "box", "--scope", "openid profile"];
+    let id = if flags.contains(&"none") {
+        "open-box"
+    } else {
+        "box"
+    };
+    let client = ["--client-id", id, "--scope", "openid profile"];
     let _ = medplum.run([&args[..], &way, &client, flags].concat()).ok();
     medplum
+}
+
+fn peer() -> Peer {
+    Peer::token_exchange(&[public_jwk("rsa.jwk", "k1")])
 }
 
 fn subject(peer: &Peer) -> String {
@@ -36,13 +46,20 @@ fn subject(peer: &Peer) -> String {
 
 #[test]
 fn another_clients_token_becomes_one_of_ours_by_each_way_to_prove_the_client() {
-    let peer = Peer::token_exchange();
-    for way in ["header", "raw", "post", "client_secret_jwt"] {
-        let medplum = user(
-            &peer,
-            &subject(&peer),
-            &["--client-secret", SECRET, "--client-auth", way],
-        );
+    let peer = peer();
+    let secret = ["--client-secret", SECRET];
+    let key = key("rsa.jwk");
+    let key = ["--private-key-path", &key, "--key-id", "k1"];
+    for (way, proof) in [
+        ("header", &secret[..]),
+        ("raw", &secret),
+        ("post", &secret),
+        ("client_secret_jwt", &secret),
+        ("private_key_jwt", &key),
+        ("none", &[]),
+    ] {
+        let flags = [proof, &["--client-auth", way]].concat();
+        let medplum = user(&peer, &subject(&peer), &flags);
         let get = ["get", "-p", "cloud", "Patient/1"];
         let run = medplum.run(get);
         assert_eq!(run.code, 0, "{way}\n{run}");
@@ -60,7 +77,7 @@ fn another_clients_token_becomes_one_of_ours_by_each_way_to_prove_the_client() {
 
 #[test]
 fn what_the_server_refuses_is_exit_3_with_its_words() {
-    let peer = Peer::token_exchange();
+    let peer = peer();
     let good = subject(&peer);
     let secret = ["--client-secret", SECRET];
     for (subject, flags, words) in [
@@ -90,4 +107,16 @@ fn what_the_server_refuses_is_exit_3_with_its_words() {
         assert!(run.stderr.contains(words), "{words}\n{run}");
         assert!(!run.everything().contains(&good), "{run}");
     }
+    let key = key("p384.jwk");
+    let key = [
+        "--private-key-path",
+        &key,
+        "--key-id",
+        "k1",
+        "--client-auth",
+        "private_key_jwt",
+    ];
+    let medplum = user(&peer, &good, &key);
+    let get = ["get", "-p", "cloud", "Patient/1"];
+    let _ = medplum.run(get).fails(3).says("invalid_client");
 }

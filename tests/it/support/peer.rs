@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::medplum::Invocation;
 use super::run::Stream;
@@ -50,10 +50,11 @@ impl Peer {
         Self::configured(&words.map(PathBuf::into_os_string), config)
     }
 
-    /// idpyoidc's token exchange; its base is `/fhir/R4`.
-    pub fn token_exchange() -> Self {
+    /// idpyoidc's token exchange, which knows these public keys of its client; its base is `/fhir/R4`.
+    pub fn token_exchange(keys: &[Value]) -> Self {
         let words = [python("python"), folder().join("token_exchange.py")];
-        Self::start(&words.map(PathBuf::into_os_string), &[])
+        let config = json!({"jwks": {"keys": keys}});
+        Self::configured(&words.map(PathBuf::into_os_string), &config)
     }
 
     fn configured(words: &[OsString], config: &Value) -> Self {
