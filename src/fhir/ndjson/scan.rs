@@ -23,17 +23,16 @@ enum State {
     CommaOrEnd,
     String,
     Escape,
-    /// Hex digits still to come.
-    Unicode(u8),
-    Number(Digits),
-    /// What is left of `true`, `false` or `null`.
-    Literal(&'static [u8]),
+    Unicode,
+    Number,
+    Literal,
     LineEnd,
 }
 
 /// Where in a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Digits {
+    #[default]
     Sign,
     Zero,
     Whole,
@@ -48,6 +47,11 @@ enum Digits {
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
     state: State,
+    digits: Digits,
+    /// What is left of `true`, `false` or `null`.
+    literal: &'static [u8],
+    /// Hex digits of an escape still to come.
+    hex: u8,
     depth: usize,
     /// One bit per level: whether it is an object.
     objects: [u64; DEEPEST / 64],
@@ -69,29 +73,32 @@ impl Scanner {
         let mut at = 0;
         while at < bytes.len() {
             let byte = bytes[at];
-            if let State::String = self.state {
+            if self.state == State::String {
                 let end = at + plain_length(&bytes[at..]);
                 self.capture(&bytes[at..end]);
                 at = end;
                 match bytes.get(at) {
                     None => return Ok(None),
-                    Some(b'"') => self.end_string(),
+                    Some(b'"') => {
+                        self.end_string();
+                        at += 1 + self.next_string(&bytes[at + 1..]);
+                    }
                     Some(b'\\') => {
                         self.capture(b"\\");
                         self.state = State::Escape;
+                        at += 1;
                     }
                     Some(_) => return Err(Problem("a control character in a string")),
                 }
-                at += 1;
                 continue;
             }
-            if let State::Number(digits) = self.state {
-                match next_digit(digits, byte) {
+            if self.state == State::Number {
+                match next_digit(self.digits, byte) {
                     Some(next) => {
-                        self.state = State::Number(next);
+                        self.digits = next;
                         at += 1;
                     }
-                    None if may_end(digits) => self.state = State::CommaOrEnd,
+                    None if may_end(self.digits) => self.state = State::CommaOrEnd,
                     None => return Err(Problem("a number is not well-formed")),
                 }
                 continue;
@@ -141,26 +148,25 @@ impl Scanner {
     fn step(&mut self, byte: u8) -> Result<(), Problem> {
         match self.state {
             State::Escape => return self.escape(byte),
-            State::Unicode(left) => {
+            State::Unicode => {
                 if !byte.is_ascii_hexdigit() {
                     return Err(Problem("a \\u escape is not well-formed"));
                 }
                 self.capture(&[byte]);
-                self.state = if left == 1 {
-                    State::String
-                } else {
-                    State::Unicode(left - 1)
-                };
+                self.hex -= 1;
+                if self.hex == 0 {
+                    self.state = State::String;
+                }
                 return Ok(());
             }
-            State::Literal(rest) => {
-                if rest[0] != byte {
+            State::Literal => {
+                if self.literal[0] != byte {
                     return Err(Problem("an unknown word"));
                 }
-                self.state = match &rest[1..] {
-                    [] => State::CommaOrEnd,
-                    rest => State::Literal(rest),
-                };
+                self.literal = &self.literal[1..];
+                if self.literal.is_empty() {
+                    self.state = State::CommaOrEnd;
+                }
                 return Ok(());
             }
             _ if matches!(byte, b' ' | b'\t' | b'\r') => return Ok(()),
@@ -211,22 +217,33 @@ impl Scanner {
             b'"' => self.start_string(false, is_type),
             b'{' => return self.open(true),
             b'[' => return self.open(false),
-            b't' => self.state = State::Literal(b"rue"),
-            b'f' => self.state = State::Literal(b"alse"),
-            b'n' => self.state = State::Literal(b"ull"),
-            b'-' => self.state = State::Number(Digits::Sign),
-            b'0' => self.state = State::Number(Digits::Zero),
-            b'1'..=b'9' => self.state = State::Number(Digits::Whole),
+            b't' => self.word(b"rue"),
+            b'f' => self.word(b"alse"),
+            b'n' => self.word(b"ull"),
+            b'-' => self.number(Digits::Sign),
+            b'0' => self.number(Digits::Zero),
+            b'1'..=b'9' => self.number(Digits::Whole),
             _ => return Err(Problem("a value is missing")),
         }
         Ok(())
+    }
+
+    fn word(&mut self, rest: &'static [u8]) {
+        (self.state, self.literal) = (State::Literal, rest);
+    }
+
+    fn number(&mut self, digits: Digits) {
+        (self.state, self.digits) = (State::Number, digits);
     }
 
     fn escape(&mut self, byte: u8) -> Result<(), Problem> {
         self.capture(&[byte]);
         self.state = match byte {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::String,
-            b'u' => State::Unicode(4),
+            b'u' => {
+                self.hex = 4;
+                State::Unicode
+            }
             _ => return Err(Problem("an unknown escape in a string")),
         };
         Ok(())
@@ -259,6 +276,24 @@ impl Scanner {
     fn is_in_object(&self) -> bool {
         let level = self.depth.saturating_sub(1);
         self.objects[level / 64] >> (level % 64) & 1 == 1
+    }
+
+    /// From the end of one string to the next, when nothing but `:` or `,` is between them, as mostly; how many bytes
+    /// that takes.
+    fn next_string(&mut self, bytes: &[u8]) -> usize {
+        match (self.state, bytes) {
+            (State::Colon, [b':', b'"', ..]) => {
+                let is_type = std::mem::take(&mut self.type_follows);
+                self.start_string(false, is_type);
+                2
+            }
+            (State::CommaOrEnd, [b',', b'"', ..]) => {
+                let is_key = self.is_in_object();
+                self.start_string(is_key, is_key && self.depth == 1);
+                2
+            }
+            _ => 0,
+        }
     }
 
     fn start_string(&mut self, key: bool, capturing: bool) {
