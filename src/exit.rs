@@ -201,7 +201,7 @@ fn of_import(error: &ImportError) -> (u8, Option<String>) {
             Some("leave --server-side out: the files are then sent from here".into()),
         ),
         ImportError::NoValidation(_) => (FAILED, Some("--dry-run checks the files without the server".into())),
-        ImportError::Strange(_) => (FAILED, Some("check the base URL and --fhir-url-path, or try --bundle none".into())),
+        ImportError::Strange(_) => (FAILED, Some("check the base URL and --fhir-url-path: another program may answer there".into())),
         ImportError::Async(error) => of_async(error),
         ImportError::Stopped(error) => match of_fhir(error) {
             (NOT_FOUND, hint) => (FAILED, hint),

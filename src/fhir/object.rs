@@ -90,7 +90,22 @@ impl<'de> Deserialize<'de> for Object<'de> {
 }
 
 /// Valid JSON text with the values of `reference` members replaced where `replace` gives another.
-pub fn rewrite_references(text: &str, mut replace: impl FnMut(&str) -> Option<String>) -> String {
+pub fn rewrite_references(text: &str, replace: impl FnMut(&str) -> Option<String>) -> String {
+    rewrite_members(text, &["\"reference\""], replace)
+}
+
+/// As [`rewrite_references`], and also in members that hold a `uri` or `url` and may point at an entry of a Bundle
+/// (FHIR R4 §3.1.0.11.2).
+pub fn rewrite_links(text: &str, replace: impl FnMut(&str) -> Option<String>) -> String {
+    const LINKS: [&str; 4] = ["\"reference\"", "\"url\"", "\"valueUri\"", "\"valueUrl\""];
+    rewrite_members(text, &LINKS, replace)
+}
+
+fn rewrite_members(
+    text: &str,
+    names: &[&str],
+    mut replace: impl FnMut(&str) -> Option<String>,
+) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut in_reference = false;
@@ -112,9 +127,8 @@ pub fn rewrite_references(text: &str, mut replace: impl FnMut(&str) -> Option<St
             Some(new) => out.push_str(&serde_json::to_string(&new).unwrap_or_default()),
             None => out.push_str(raw),
         }
-        in_reference = is_key
-            && raw == "\"reference\""
-            && rest.trim_start()[1..].trim_start().starts_with('"');
+        in_reference =
+            is_key && names.contains(&raw) && rest.trim_start()[1..].trim_start().starts_with('"');
     }
     out.push_str(rest);
     out

@@ -1,7 +1,7 @@
 //! `bulk import` against a server that fails: nothing lost, nothing doubled, nothing said that is not so.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use serde_json::{Value, json};
 
@@ -372,4 +372,138 @@ fn two_versions_of_one_resource_arrive_in_the_order_of_the_lines() {
         assert_eq!(&store.text(&format!("Patient/p{number}")), last);
     }
     assert!(order.lock().unwrap().len() > 35);
+}
+
+/// A type that the server does not know is no reason to hold up all others.
+#[test]
+fn an_unknown_type_is_refused_and_the_others_go() {
+    let mut rules = Rules::default();
+    rules.unknown_types.insert("Library".into());
+    let (store, medplum) = (Store::with(rules), Medplum::new());
+    let library = r#"{"resourceType":"Library","id":"l"}"#;
+    medplum.file("a.ndjson", format!("{library}\n{}", patients(60)));
+    let report = import(&medplum, &store, &["a.ndjson", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(
+        (&report["created"], &report["refused"]),
+        (&json!(60), &json!(1))
+    );
+}
+
+#[test]
+fn a_server_that_takes_no_client_ids_is_told_after_a_413_too() {
+    let rules = Rules {
+        refuses_ids: true,
+        ..Rules::default()
+    };
+    let (store, medplum) = (Store::with(rules), Medplum::new());
+    fault(&store, &[0], || Answer::empty(413));
+    medplum.file("a.ndjson", patients(200));
+    let _ = import(&medplum, &store, &["a.ndjson"])
+        .fails(1)
+        .says("--method conditional");
+    assert!(store.bundles().len() <= 2, "{:?}", store.server.lines());
+}
+
+/// 200 with a web page is what proxies and login pages say.
+#[test]
+fn an_answer_to_one_resource_that_is_no_fhir_or_an_error_is_no_success() {
+    let page = || Answer::new(200, "text/html", "<title>Sign in</title>");
+    let error = || Answer::outcome(200, "processing", "not today");
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(3));
+    store.server.guard(move |_| Some(page()));
+    let args = ["a.ndjson", "--bundle", "none", "-o", "json"];
+    let run = import(&medplum, &store, &args).fails(1).says("Sign in");
+    let report = run.json();
+    assert_eq!(
+        (&report["created"], &report["updated"]),
+        (&json!(0), &json!(0))
+    );
+
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(3));
+    store.server.guard(move |_| Some(error()));
+    let report = import(&medplum, &store, &args).fails(5).json();
+    assert_eq!(report["refused"], 3);
+}
+
+/// What was said of one resource must not pass for what was said of another.
+#[test]
+fn answers_in_another_order_end_the_run_and_claim_nothing() {
+    let rules = Rules {
+        refused: ["Patient/p1".to_owned()].into(),
+        ..Rules::default()
+    };
+    let (store, medplum) = (Store::with(rules), Medplum::new());
+    let does = store.does();
+    store.server.guard(move |request| {
+        let answer = does(request)?;
+        let mut bundle: Value = serde_json::from_slice(answer.text()).unwrap();
+        bundle["entry"].as_array_mut().unwrap().reverse();
+        Some(Answer::json(200, bundle.to_string()))
+    });
+    medplum.file("a.ndjson", patients(2));
+    let run = import(&medplum, &store, &["a.ndjson", "-o", "json"]).fails(1);
+    let report = run.says("in its place is about Patient/p").json();
+    assert_eq!(
+        (&report["created"], &report["refused"]),
+        (&json!(0), &json!(0))
+    );
+}
+
+#[test]
+fn one_resource_at_which_the_server_breaks_down_does_not_take_the_others_along() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    store
+        .server
+        .guard(|request| request.text().contains("\"p7\"").then(Answer::reset));
+    medplum.file("a.ndjson", patients(100));
+    let args = ["a.ndjson", "-o", "json", "--retries", "1"];
+    let report = import(&medplum, &store, &args).fails(5).json();
+    assert_eq!(
+        (&report["created"], &report["unknown"]),
+        (&json!(99), &json!(1))
+    );
+    assert!(medplum.read("rejects.ndjson").contains("\"p7\""));
+}
+
+/// Many requests are under way when a server begins to say "not now"; that is said once, not so often.
+#[test]
+fn a_burst_of_not_now_is_one() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let (seen, all) = (AtomicUsize::new(0), Barrier::new(20));
+    store.server.guard(move |request| {
+        let number = seen.fetch_add(1, Ordering::SeqCst);
+        if request.method != "PUT" || !(1..=20).contains(&number) {
+            return None;
+        }
+        let _ = all.wait();
+        Some(Answer::empty(429).header("Retry-After", "0.1"))
+    });
+    medplum.file("a.ndjson", patients(100));
+    let args = [
+        "a.ndjson",
+        "--bundle",
+        "none",
+        "--parallel",
+        "32",
+        "-o",
+        "json",
+    ];
+    let report = import(&medplum, &store, &args).ok().json();
+    assert_eq!(report["created"], 100);
+}
+
+#[test]
+fn a_server_that_is_busy_while_it_is_read_is_waited_for() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    fault(&store, &[0, 3], || {
+        Answer::empty(429).header("Retry-After", "0.1")
+    });
+    medplum.file("a.ndjson", patients(60));
+    let args = ["a.ndjson", "--skip-unchanged", "-o", "json"];
+    let report = import(&medplum, &store, &args).ok().json();
+    assert_eq!(report["created"], 60);
 }

@@ -246,7 +246,9 @@ fn a_validation_writes_nothing_and_names_what_is_not_valid() {
             .iter()
             .all(|line| line == "POST /fhir/R4/Patient/$validate")
     );
-    assert!(medplum.read("rejects.ndjson").contains("\"b\""));
+    assert!(medplum.read("invalid.ndjson").contains("\"b\""));
+    // They are not in the way of an import.
+    assert!(!medplum.path("rejects.ndjson").exists());
 }
 
 #[test]

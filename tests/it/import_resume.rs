@@ -362,3 +362,37 @@ fn a_full_disk_ends_the_run_and_a_resume_finishes_it() {
     assert_eq!(medplum.read("rejects.ndjson").lines().count(), 90);
     assert_eq!(medplum.read("rejects.outcomes.ndjson").lines().count(), 90);
 }
+
+/// What the forgotten import rejected goes with it; what another one left stops `--restart` before anything is lost.
+#[test]
+fn restart_forgets_its_own_rejects_and_loses_nothing_when_it_cannot_begin() {
+    let rules = Rules {
+        refused: ["Patient/p1".to_owned()].into(),
+        ..Rules::default()
+    };
+    let (store, medplum) = (Store::with(rules), Medplum::new());
+    medplum.file("a.ndjson", patients(100));
+    let silent = silent_after(&store, 2);
+    let running = start(&medplum, &store, &["a.ndjson"]);
+    wait_for_bundles(&store, 3);
+    running.interrupt();
+    let _ = running.finish().fails(130);
+    silent.store(false, Ordering::SeqCst);
+    // Rejects of another import.
+    medplum.file("other.ndjson", "{}\n");
+    medplum.file("other.outcomes.ndjson", "{}\n");
+    let before = tree(&medplum.path(""));
+    let _ = import(
+        &medplum,
+        &store,
+        &["a.ndjson", "--restart", "--rejects", "other.ndjson"],
+    )
+    .fails(2)
+    .says("other.ndjson");
+    assert_eq!(tree(&medplum.path("")), before);
+    let report = import(&medplum, &store, &["a.ndjson", "--restart", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(report["resources"], 100);
+    assert_eq!(medplum.read("rejects.ndjson").lines().count(), 1);
+}

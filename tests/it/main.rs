@@ -39,6 +39,7 @@ mod export_series;
 mod export_tokens;
 mod import;
 mod import_faults;
+mod import_identity;
 mod import_inputs;
 mod import_kills;
 mod import_kills_calls;

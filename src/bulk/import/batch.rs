@@ -65,6 +65,10 @@ pub struct Item {
     pub full_url: Option<String>,
     /// Where its text is in the batch's text.
     pub place: Range<usize>,
+    /// Where it is in the text as it was read.
+    pub origin: Range<usize>,
+    /// Whether it is written only so that others can point at it, and once more when it can point at them.
+    pub is_provisional: bool,
     /// Two items with the same key are about the same resource and keep their order.
     pub key: u64,
     pub unsent: Option<Unsent>,
@@ -75,29 +79,55 @@ pub struct Item {
 pub struct Batch {
     pub items: Vec<Item>,
     pub text: Bytes,
+    /// The texts as they were read.
+    original: Bytes,
     /// Whether `text` is already the body of the request for exactly these items.
     is_body: bool,
     /// Failures so far that say nothing about the resources.
     pub attempts: u32,
     /// Whether its references were led to where they go.
     pub is_resolved: bool,
+    /// Whether it was cut out of a bundle at which the server broke down.
+    pub is_suspect: bool,
 }
 
 impl Batch {
     /// A batch of items whose places are in `text`.
-    pub fn new(items: Vec<Item>, text: Vec<u8>) -> Self {
+    pub fn new(mut items: Vec<Item>, text: Vec<u8>) -> Self {
+        for item in &mut items {
+            item.origin = item.place.clone();
+        }
+        let text = Bytes::from(text);
         Self {
             items,
-            text: text.into(),
+            original: text.clone(),
+            text,
             is_body: false,
             attempts: 0,
             is_resolved: false,
+            is_suspect: false,
         }
     }
 
     /// The text of an item.
     pub fn text_of(&self, item: &Item) -> &[u8] {
         &self.text[item.place.clone()]
+    }
+
+    /// The text of an item as it was read.
+    pub fn original_of(&self, item: &Item) -> &[u8] {
+        &self.original[item.origin.clone()]
+    }
+
+    /// Puts other texts in the place of those there, one for each item.
+    pub fn put_texts(&mut self, texts: &[Vec<u8>]) {
+        let mut text = Vec::with_capacity(texts.iter().map(Vec::len).sum());
+        for (item, new) in self.items.iter_mut().zip(texts) {
+            let start = text.len();
+            text.extend_from_slice(new);
+            item.place = start..text.len();
+        }
+        (self.text, self.is_body) = (text.into(), false);
     }
 
     /// Whether all of it may be sent again.
@@ -111,6 +141,7 @@ impl Batch {
         Self {
             items,
             text: self.text.clone(),
+            original: self.original.clone(),
             is_body: false,
             ..*self
         }
@@ -216,7 +247,9 @@ mod tests {
             action: Action::Put,
             url: format!("Patient/{ordinal}"),
             full_url: None,
+            origin: place.clone(),
             place,
+            is_provisional: false,
             key: ordinal,
             unsent: None,
         }

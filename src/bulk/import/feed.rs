@@ -10,8 +10,9 @@ use memchr::memmem::Finder;
 use tokio::sync::mpsc::Sender;
 
 use super::batch::{Action, Batch, Item, Unsent};
+use super::deferred::{Deferred, Stage};
 use super::line::{self, Head, percent_encoded};
-use super::references::{self, Index};
+use super::references::{self, Index, Naming, Target, Way};
 use super::source::{Input, Piece};
 use super::state::Intervals;
 use super::{BundleKind, ImportError, Method, Options, extensions, matching, order, survey};
@@ -42,6 +43,8 @@ pub struct Feed {
     pub done: Intervals,
     /// What earlier runs sent without learning what became of it.
     pub lost: Intervals,
+    /// What has to be read again, where that can be.
+    pub deferred: Option<Arc<Deferred>>,
     /// Where `urn:uuid` lead, when that is known before anything is sent.
     pub index: Option<Arc<Mutex<Index>>>,
     /// Whether there was no first pass, so that the index grows while all is read.
@@ -54,16 +57,47 @@ impl Feed {
     /// Reads everything and sends it on; ends quietly when nobody listens any more.
     pub fn run(self, events: &Sender<Event>) {
         let mut packer = Packer::new(&self, events);
-        let result = match &self.ranks {
-            Some(ranks) => self.in_order(ranks, &mut packer),
-            None => (0..self.inputs.len()).try_for_each(|file| self.file(file, None, &mut packer)),
-        };
-        let result = result.and_then(|()| packer.flush().map_err(|Gone| ImportError::Interrupted));
+        let result = self
+            .pass(&mut packer)
+            .and_then(|()| packer.flush().map_err(|Gone| ImportError::Interrupted))
+            .and_then(|()| self.what_waited(&mut packer));
         match result {
             Ok(()) | Err(ImportError::Interrupted) => {}
             Err(error) => {
                 let _ = events.blocking_send(Event::Failed(error));
             }
+        }
+    }
+
+    fn pass(&self, packer: &mut Packer) -> Result<(), ImportError> {
+        match &self.ranks {
+            Some(ranks) => self.in_order(ranks, packer),
+            None => (0..self.inputs.len()).try_for_each(|file| self.file(file, None, packer)),
+        }
+    }
+
+    /// Reads again what pointed at what came later, as long as less and less is left, and then in spite of it.
+    fn what_waited(&self, packer: &mut Packer) -> Result<(), ImportError> {
+        let Some(deferred) = &self.deferred else {
+            return Ok(());
+        };
+        let (mut stage, mut before) = (Stage::Wait, u64::MAX);
+        loop {
+            packer.barrier().map_err(|Gone| ImportError::Interrupted)?;
+            let waited = deferred.next(|waited| {
+                stage = match stage {
+                    Stage::Wait if waited.count() < before => Stage::Wait,
+                    Stage::Wait if self.options.method == Method::Conditional => Stage::Provisional,
+                    _ => Stage::Last,
+                };
+                stage
+            });
+            if waited.is_empty() {
+                return Ok(());
+            }
+            before = waited.count();
+            packer.again(waited);
+            self.pass(packer)?;
         }
     }
 
@@ -101,6 +135,8 @@ struct Packer<'a> {
     feed: &'a Feed,
     events: &'a Sender<Event>,
     next: u64,
+    /// What alone counts, when it is not the first time.
+    only: Option<Intervals>,
     items: Vec<Item>,
     text: Vec<u8>,
     keys: HashSet<u64>,
@@ -114,6 +150,7 @@ impl<'a> Packer<'a> {
             feed,
             events,
             next: 0,
+            only: None,
             items: Vec::new(),
             text: Vec::new(),
             keys: HashSet::new(),
@@ -122,10 +159,19 @@ impl<'a> Packer<'a> {
         }
     }
 
+    /// All is read once more, and these are taken.
+    fn again(&mut self, only: Intervals) {
+        (self.next, self.only) = (0, Some(only));
+    }
+
     fn take(&mut self, file: usize, line: u64, piece: Piece) -> Result<(), ImportError> {
         let ordinal = self.next;
         self.next += 1;
-        if self.feed.done.contains(ordinal) {
+        let is_settled = match &self.only {
+            Some(only) => !only.contains(ordinal),
+            None => self.feed.done.contains(ordinal),
+        };
+        if is_settled {
             return Ok(());
         }
         let (mut item, text) = match piece {
@@ -135,7 +181,7 @@ impl<'a> Packer<'a> {
                 item.unsent = Some(Unsent::Bad(problem));
                 (item, text.to_owned())
             }
-            Piece::Resource { text, full_url } => self.resource(text, full_url)?,
+            Piece::Resource { text, full_url } => self.resource(file, text, full_url)?,
         };
         (item.ordinal, item.file, item.line) = (ordinal, file, line);
         if item.action == Action::Post || item.unsent.is_some() {
@@ -156,9 +202,10 @@ impl<'a> Packer<'a> {
             self.flush().map_err(|Gone| ImportError::Interrupted)?;
         }
         item.place = self.text.len()..self.text.len() + text.len();
-        self.feed
-            .bytes
-            .fetch_add(text.len() as u64, Ordering::Relaxed);
+        if self.only.is_none() {
+            let bytes = &self.feed.bytes;
+            bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+        }
         self.text.extend_from_slice(&text);
         self.keys.insert(item.key);
         self.items.push(item);
@@ -202,6 +249,8 @@ impl<'a> Packer<'a> {
             url: String::new(),
             full_url: None,
             place: 0..0,
+            origin: 0..0,
+            is_provisional: false,
             key: 0,
             unsent: None,
         }
@@ -221,6 +270,7 @@ impl<'a> Packer<'a> {
 
     fn resource(
         &mut self,
+        file: usize,
         text: &[u8],
         full_url: Option<String>,
     ) -> Result<(Item, Vec<u8>), ImportError> {
@@ -236,20 +286,52 @@ impl<'a> Packer<'a> {
         item.id = head.id.as_deref().map(Into::into);
         item.full_url = full_url.filter(|url| references::is_urn(url));
         if self.feed.index_grows {
-            self.note(&head, item.full_url.as_deref())?;
+            self.note(file, &head, item.full_url.as_deref())?;
         }
-        let mut text = self.resolved(text)?;
+        let mut text = self.resolved(file, text)?;
         if self.feed.options.add_extensions && *item.resource_type == *"ExplanationOfBenefit" {
             text = extensions::added(text);
         }
-        if let Err(problem) = self.address(&mut item, &mut text) {
+        if let Err(problem) = self.address(&mut item, &mut text)? {
             item.unsent = Some(Unsent::Bad(problem));
         }
         Ok((item, text))
     }
 
+    /// Sets where and how an item is sent, or says why it cannot be.
+    fn address(
+        &self,
+        item: &mut Item,
+        text: &mut Vec<u8>,
+    ) -> Result<Result<(), String>, ImportError> {
+        if self.feed.options.method == Method::Put
+            && item.id.is_none()
+            && self.is_ambiguous(item)?
+        {
+            return Ok(Err(
+                "it has no id, and other files have other resources under its fullUrl".into(),
+            ));
+        }
+        Ok(self.url(item, text))
+    }
+
+    /// Whether other files have resources under the same full URL.
+    fn is_ambiguous(&self, item: &Item) -> Result<bool, ImportError> {
+        let (Some(index), Some(urn)) = (&self.feed.index, &item.full_url) else {
+            return Ok(false);
+        };
+        let index = index
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        // As if from no file of its own.
+        let found = index.find(usize::MAX, urn);
+        found
+            .map(|found| found == Target::Ambiguous)
+            .map_err(temporary)
+    }
+
     /// Sets where and how an item is sent.
-    fn address(&self, item: &mut Item, text: &mut Vec<u8>) -> Result<(), String> {
+    fn url(&self, item: &mut Item, text: &mut Vec<u8>) -> Result<(), String> {
         let options = &self.feed.options;
         let kind = &item.resource_type;
         match options.method {
@@ -272,7 +354,6 @@ impl<'a> Packer<'a> {
             }
             Method::Conditional => {
                 let query = matching::query(&options.templates, kind, text)?;
-                *text = extensions::without_id(text);
                 item.url = format!("{kind}?{query}");
                 item.key = hash(&item.url);
                 item.action = Action::ConditionalPut;
@@ -296,24 +377,25 @@ impl<'a> Packer<'a> {
     }
 
     /// Notes where `urn:uuid` in later resources lead.
-    fn note(&self, head: &Head, full_url: Option<&str>) -> Result<(), ImportError> {
+    fn note(&self, file: usize, head: &Head, full_url: Option<&str>) -> Result<(), ImportError> {
         let Some(index) = &self.feed.index else {
             return Ok(());
         };
         let mut index = index
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        survey::names(head, full_url, &mut |name, target| {
-            index.insert(name, target)
-        })
-        .map_err(|source| ImportError::Disk {
-            path: std::env::temp_dir(),
-            source,
-        })
+        survey::note(
+            &mut index,
+            file,
+            head,
+            full_url,
+            Naming::of(&self.feed.options),
+        )
+        .map_err(temporary)
     }
 
     /// The text with its `urn:uuid` led to resources, where that is known already.
-    fn resolved(&self, text: &[u8]) -> Result<Vec<u8>, ImportError> {
+    fn resolved(&self, file: usize, text: &[u8]) -> Result<Vec<u8>, ImportError> {
         let Some(index) = &self.feed.index else {
             return Ok(text.to_owned());
         };
@@ -323,15 +405,28 @@ impl<'a> Packer<'a> {
         let index = index
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (new, unknown) =
-            index
-                .resolve(words, |_| false)
-                .map_err(|source| ImportError::Disk {
-                    path: std::env::temp_dir(),
-                    source,
-                })?;
-        self.feed.dangling.fetch_add(unknown, Ordering::Relaxed);
-        Ok(new.into_bytes())
+        let way = Way {
+            file,
+            base: NO_BASE,
+            own: &HashSet::new(),
+            relative: false,
+            absolute: false,
+        };
+        let led = index.lead(words, &way).map_err(temporary)?;
+        self.feed
+            .dangling
+            .fetch_add(led.dangling, Ordering::Relaxed);
+        Ok(led.text.into_bytes())
+    }
+}
+
+/// What no reference begins with.
+const NO_BASE: &str = "\n";
+
+fn temporary(source: std::io::Error) -> ImportError {
+    ImportError::Disk {
+        path: std::env::temp_dir(),
+        source,
     }
 }
 

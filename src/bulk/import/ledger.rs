@@ -1,15 +1,17 @@
 //! The books of an import: counts, journal, rejects, and what answers teach about references.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Item};
-use super::references::{Index, is_urn};
+use super::batch::{Action, Batch, Item};
+use super::references::{Index, Names, Naming, Way};
 use super::rejects::Rejects;
 use super::report::{ByType, Counts, Report};
 use super::send::{Answered, Verdict};
 use super::source::Input;
 use super::state::{Entry, State, ranges};
-use super::{ImportError, Method, Observer, Progress, line, run};
+use super::{ImportError, Observer, Progress, line, run, survey};
 
 /// Where every line is settled, once.
 pub struct Ledger<'a> {
@@ -17,7 +19,9 @@ pub struct Ledger<'a> {
     observer: &'a dyn Observer,
     state: State,
     rejects: Rejects,
-    method: Method,
+    naming: Naming,
+    /// The FHIR base, with a slash at its end.
+    base: String,
     /// Whether where resources lie is worth noting: references to them come.
     pub learns: bool,
     pub report: Report,
@@ -33,14 +37,16 @@ impl<'a> Ledger<'a> {
         observer: &'a dyn Observer,
         state: State,
         rejects: Rejects,
-        method: Method,
+        naming: Naming,
+        base: String,
     ) -> Self {
         Self {
             inputs,
             observer,
             state,
             rejects,
-            method,
+            naming,
+            base,
             learns: false,
             report: Report::default(),
             counts: Counts::default(),
@@ -121,16 +127,12 @@ impl<'a> Ledger<'a> {
             count(&mut entry.types, item, &verdict);
             match &verdict {
                 Verdict::Refused { status, outcome } => {
-                    self.reject(batch, item, *status, "refused", outcome)?;
+                    self.reject(batch, item, *status, "refused", outcome, index)?;
                 }
                 Verdict::Unknown { status, outcome } => {
-                    self.reject(batch, item, *status, "unknown", outcome)?;
+                    self.reject(batch, item, *status, "unknown", outcome, index)?;
                 }
-                _ => {
-                    if let Some(location) = location {
-                        self.learn(item, &location, &mut entry, index)?;
-                    }
-                }
+                _ => self.learn(item, location.as_deref(), &mut entry, index)?,
             }
         }
         entry.rejects = Some(self.rejects.lengths()).filter(|new| *new != lengths);
@@ -146,10 +148,16 @@ impl<'a> Ledger<'a> {
         status: Option<u16>,
         result: &str,
         outcome: &str,
+        index: &mut Index,
     ) -> Result<(), ImportError> {
+        let text = self.to_try_again(batch, item, index)?;
+        if self.learns {
+            let names = self.names(item);
+            index.note_failed(&names).map_err(temporary)?;
+        }
         self.rejects.add(
             item,
-            batch.text_of(item),
+            &text,
             &self.inputs[item.file],
             status,
             result,
@@ -166,43 +174,77 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Notes where a resource lies now, for references to it.
+    /// The text of a rejected resource as it can be tried again by itself: with the id that others call it by, and with
+    /// references to what this run wrote led there.
+    fn to_try_again<'b>(
+        &self,
+        batch: &'b Batch,
+        item: &Item,
+        index: &Index,
+    ) -> Result<Cow<'b, [u8]>, ImportError> {
+        let text = batch.original_of(item);
+        let (true, None, Ok(words)) = (self.learns, &item.unsent, std::str::from_utf8(text)) else {
+            return Ok(Cow::Borrowed(text));
+        };
+        if item.action == Action::Delete {
+            return Ok(Cow::Borrowed(text));
+        }
+        let way = Way {
+            file: item.file,
+            base: &self.base,
+            own: &HashSet::new(),
+            relative: self.naming.by_id,
+            absolute: true,
+        };
+        let text = index.lead(words, &way).map_err(temporary)?.text;
+        let uuid = item.full_url.as_deref().and_then(survey::uuid_of);
+        Ok(Cow::Owned(match (&item.id, uuid) {
+            (None, Some(uuid)) => line::with_id(text.as_bytes(), uuid),
+            _ => text.into_bytes(),
+        }))
+    }
+
+    /// What references call a resource.
+    pub fn names(&self, item: &Item) -> Names {
+        let (id, full_url) = (item.id.as_deref(), item.full_url.as_deref());
+        Names::new(item.file, &item.resource_type, id, full_url, self.naming)
+    }
+
+    /// Notes where a resource lies now, for references to it. A server that does not say leaves it unknown.
     fn learn(
         &mut self,
         item: &Item,
-        location: &str,
+        location: Option<&str>,
         entry: &mut Entry,
         index: &mut Index,
     ) -> Result<(), ImportError> {
-        if !self.learns {
+        let (true, Some(location)) = (self.learns && item.action != Action::Delete, location)
+        else {
             return Ok(());
-        }
-        let mut names: Vec<String> = item
-            .full_url
-            .iter()
-            .filter(|url| is_urn(url))
-            .cloned()
-            .collect();
-        if let Some(id) = &item.id {
-            if line::is_uuid(id) {
-                names.push(format!("urn:uuid:{id}"));
-            }
-            // A POST says that references are to be left alone, as the Medplum CLI does.
-            let old = format!("{}/{id}", item.resource_type);
-            if self.method == Method::Conditional && old != *location {
-                names.push(old);
-            }
-        }
-        for name in names {
-            index
-                .insert(&name, location)
-                .map_err(|source| ImportError::Disk {
-                    path: std::env::temp_dir(),
-                    source,
-                })?;
+        };
+        let names = self.names(item);
+        index.note(&names, location, false).map_err(temporary)?;
+        for name in names.learned(index).map_err(temporary)? {
             entry.learned.push((name, location.to_owned()));
         }
         Ok(())
+    }
+
+    /// Notes where resources lie that were written only so that others can point at them.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn learn_only(
+        &mut self,
+        batch: &Batch,
+        answered: &[Answered],
+        index: &mut Index,
+    ) -> Result<(), ImportError> {
+        let mut entry = Entry::default();
+        for (item, (_, location)) in batch.items.iter().zip(answered) {
+            self.learn(item, location.as_deref(), &mut entry, index)?;
+        }
+        self.state.record(&entry)
     }
 
     /// Counts without settling: what ends with the run and is not to be gone on with.
@@ -255,6 +297,13 @@ impl<'a> Ledger<'a> {
             }
             self.counts.add(counts);
         }
+    }
+}
+
+fn temporary(source: std::io::Error) -> ImportError {
+    ImportError::Disk {
+        path: std::env::temp_dir(),
+        source,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod bundle_file;
+pub mod deferred;
 pub mod engine;
 pub mod extensions;
 pub mod feed;
@@ -44,6 +45,11 @@ pub enum Method {
 }
 
 impl Method {
+    /// Whether the server gives ids, so that where references lead is known only from answers.
+    pub fn gives_ids(self) -> bool {
+        matches!(self, Self::Post | Self::Conditional)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Put => "put",
@@ -159,8 +165,8 @@ pub enum ImportError {
     NoServerSide(Box<Refusal>),
     #[error(transparent)]
     Async(#[from] crate::fhir::asynchronous::AsyncError),
-    #[error("{0}")]
-    Stopped(#[source] FhirError),
+    #[error(transparent)]
+    Stopped(FhirError),
     #[error("interrupted")]
     Interrupted,
 }

@@ -48,20 +48,9 @@ impl Rejects {
         lengths: (u64, u64),
         is_resumed: bool,
     ) -> Result<Self, ImportError> {
-        let there = ImportError::RejectsThere {
-            path: path.to_owned(),
-        };
         let is_input = is_among(path, inputs);
-        if is_input && !outcomes_path(path).is_file() {
-            return Err(there);
-        }
-        if !is_input
-            && !is_resumed
-            && [path, &outcomes_path(path)]
-                .iter()
-                .any(|path| !is_empty(path))
-        {
-            return Err(there);
+        if is_input || !is_resumed {
+            check(path, inputs)?;
         }
         let mut rejects = Self {
             final_path: path.to_owned(),
@@ -168,6 +157,23 @@ impl Rejects {
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_file(outcomes_path(&self.path));
     }
+}
+
+/// Whether rejects may go to `path`.
+///
+/// # Errors
+/// The file holds what another import left, or what is no rejects file is to be replaced.
+pub fn check(path: &Path, inputs: &[Input]) -> Result<(), ImportError> {
+    let outcomes = outcomes_path(path);
+    let is_free = if is_among(path, inputs) {
+        outcomes.is_file()
+    } else {
+        is_empty(path) && is_empty(&outcomes)
+    };
+    let path = path.to_owned();
+    is_free
+        .then_some(())
+        .ok_or(ImportError::RejectsThere { path })
 }
 
 /// Puts what is left of a rejects file, which was settled, into its place; nothing left removes it. What a run that was

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::deferred::Deferred;
 use super::engine::Engine;
 use super::feed::{Event, Feed};
-use super::references::Index;
-use super::rejects::{Rejects, outcomes_path};
+use super::references::{Index, Naming};
+use super::rejects::{self, Rejects, outcomes_path};
 use super::report::{ByType, Report};
 use super::source::{self, Input};
 use super::state::{Intervals, Opened, Request, State};
@@ -55,6 +56,11 @@ pub async fn run(
         ));
     }
     let request = Request::new(client.profile.fhir_base.as_str(), &options, &inputs)?;
+    // With `--restart`, what the forgotten import rejected goes too; what another one left stops it before that.
+    let was_ours = options.restart && State::writes_rejects_to(Path::new("."), &options.rejects);
+    if options.restart && !was_ours {
+        rejects::check(&options.rejects, &inputs)?;
+    }
     let opened = State::open(Path::new("."), request, options.resume, options.restart)?;
     let mut state = match opened {
         Opened::Ready(state) => *state,
@@ -75,7 +81,7 @@ pub async fn run(
         &inputs,
         state.folder(),
         before.rejects,
-        state.is_resumed,
+        state.is_resumed || was_ours,
     )
     .inspect_err(|_| {
         if !state.is_resumed {
@@ -91,16 +97,11 @@ pub async fn run(
             state.forget();
         }
     })?;
-    for (name, target) in &before.learned {
-        index
-            .insert(name, target)
-            .map_err(|source| ImportError::Disk {
-                path: std::env::temp_dir(),
-                source,
-            })?;
-    }
+    state.learned(|name, target| index.insert(name, target))?;
     let index = Arc::new(Mutex::new(index));
     let (dangling, bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    // stdin is gone once it was read.
+    let deferred = (!has_stdin && options.method.gives_ids()).then(Arc::<Deferred>::default);
     let feed = Feed {
         inputs: Arc::clone(&inputs),
         ranks: survey
@@ -110,6 +111,7 @@ pub async fn run(
         options: Arc::clone(&options),
         done: before.done,
         lost: before.lost,
+        deferred: deferred.clone(),
         index: resolves_early(&options, survey.as_ref()).then(|| Arc::clone(&index)),
         index_grows: has_stdin,
         dangling: Arc::clone(&dangling),
@@ -118,6 +120,7 @@ pub async fn run(
     let has_urns = survey.as_ref().is_none_or(|survey| survey.has_urns);
     let totals = survey.map(|survey| survey.totals);
     let mut engine = Engine::new(client, &options, &inputs, observer, state, rejects, index);
+    engine.deferred = deferred;
     engine.settled_before(
         has_urns,
         before.types,
@@ -221,8 +224,13 @@ async fn look(
     }
     let looking = tokio::task::spawn_blocking(move || {
         let survey = survey::survey(&inputs)?;
-        let index = if resolves_early(&options, Some(&survey)) {
-            survey::index(&inputs)?
+        let gives_ids = options.method.gives_ids();
+        let relative = options.method == Method::Conditional;
+        let index = if resolves_early(&options, Some(&survey))
+            || relative
+            || gives_ids && survey.has_urns
+        {
+            survey::index(&inputs, Naming::of(&options))?
         } else {
             Index::default()
         };
@@ -258,6 +266,7 @@ pub async fn dry_run(options: Options, observer: &dyn Observer) -> Result<Report
         options: Arc::clone(&options),
         done: Intervals::default(),
         lost: Intervals::default(),
+        deferred: None,
         index: resolves_early(&options, survey.as_ref()).then(|| Arc::new(Mutex::new(index))),
         index_grows: has_stdin,
         dangling: Arc::clone(&dangling),

@@ -4,15 +4,17 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::Method as HttpMethod;
-use reqwest::header::{HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{CONTENT_LOCATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::batch::{Action, Batch, Item, quoted};
+use super::line::percent_encoded;
 use super::{BundleKind, ImportError, unchanged};
 use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::http::{HttpError, Request, retry};
 use crate::output::json;
+use crate::words;
 
 /// What became of one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub enum Outcome {
     Fatal(ImportError),
     /// Nobody waited for the answer.
     Abandoned,
+    /// Nobody waited until it was sent.
+    Unbegun,
 }
 
 /// A request that has ended.
@@ -74,54 +78,104 @@ pub struct Sent {
     pub skipped: Option<Batch>,
     pub outcome: Outcome,
     pub latencies: Vec<Duration>,
+    /// Whether the server does not know the one type of resource that it refused.
+    pub is_unknown_type: bool,
 }
 
-/// Sends a batch, after `delay`.
+/// How a batch is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    pub kind: BundleKind,
+    /// Whether to read first, and leave out what is the same.
+    pub skip_unchanged: bool,
+    /// Whether a refusal of all of one type asks if that type is known.
+    pub asks_for_type: bool,
+    /// Whether the ids that the server gives are needed.
+    pub wants_ids: bool,
+    /// How long to wait first.
+    pub delay: Duration,
+}
+
+/// Sends a batch.
 pub async fn send(
     client: &Client,
     mut batch: Batch,
-    kind: BundleKind,
-    skip_unchanged: bool,
-    delay: Duration,
+    how: How,
     mut abandoned: tokio::sync::watch::Receiver<bool>,
 ) -> Sent {
     let (mut skipped, mut latencies) = (None, Vec::new());
-    let outcome = tokio::select! {
+    let waited = tokio::select! {
         biased;
-        outcome = exchange(client, &mut batch, kind, skip_unchanged.then_some(&mut skipped), delay, &mut latencies) => outcome,
-        _ = abandoned.wait_for(|abandoned| *abandoned) => Outcome::Abandoned,
+        () = tokio::time::sleep(how.delay), if !how.delay.is_zero() => true,
+        _ = abandoned.wait_for(|abandoned| *abandoned) => false,
+        () = std::future::ready(()), if how.delay.is_zero() => true,
     };
+    let outcome = if waited {
+        tokio::select! {
+            biased;
+            outcome = exchange(client, &mut batch, how, how.skip_unchanged.then_some(&mut skipped), &mut latencies) => outcome,
+            _ = abandoned.wait_for(|abandoned| *abandoned) => Outcome::Abandoned,
+        }
+    } else {
+        Outcome::Unbegun
+    };
+    let is_unknown_type =
+        how.asks_for_type && refuses_all(&outcome) && is_unknown_type(client, &batch).await;
     Sent {
         batch,
         skipped,
         outcome,
         latencies,
+        is_unknown_type,
     }
+}
+
+/// Whether nothing of a bundle could be written where it is.
+pub(super) fn refuses_all(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Answered(answered) if !answered.is_empty()
+        && answered.iter().all(|(verdict, _)| matches!(verdict, Verdict::Refused { status: Some(404 | 405), .. })))
+}
+
+/// Whether the server does not know the type that all of a batch has.
+async fn is_unknown_type(client: &Client, batch: &Batch) -> bool {
+    let Some(first) = batch.items.first() else {
+        return false;
+    };
+    if batch
+        .items
+        .iter()
+        .any(|item| item.resource_type != first.resource_type)
+    {
+        return false;
+    }
+    let Ok(url) = client.url(&format!("{}?_count=1", first.resource_type)) else {
+        return false;
+    };
+    let answer = client.read(Request::new(HttpMethod::GET, url), TokenRule::OwnOrigins);
+    answer
+        .await
+        .is_ok_and(|answer| answer.status.as_u16() == 404)
 }
 
 async fn exchange(
     client: &Client,
     batch: &mut Batch,
-    kind: BundleKind,
+    how: How,
     skipped: Option<&mut Option<Batch>>,
-    delay: Duration,
     latencies: &mut Vec<Duration>,
 ) -> Outcome {
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
     if let Some(skipped) = skipped {
         let started = Instant::now();
-        match unchanged::on_server(client, batch, kind).await {
+        match unchanged::on_server(client, batch, how.kind).await {
             Ok(same) => *skipped = Some(batch.split_off(|item| same.contains(&item.ordinal))),
-            Err(error) => return of_error(error),
+            Err(outcome) => return outcome,
         }
         latencies.push(started.elapsed());
         if batch.items.is_empty() {
             return Outcome::Answered(Vec::new());
         }
     }
-    let request = match request(client, batch, kind) {
+    let request = match request(client, batch, how) {
         Ok(request) => request,
         Err(error) => return Outcome::Fatal(ImportError::Stopped(error)),
     };
@@ -129,14 +183,14 @@ async fn exchange(
     let answer = client.read_once(request, TokenRule::OwnOrigins).await;
     latencies.push(started.elapsed());
     match answer {
-        Ok(answer) => of_answer(answer, batch, kind),
+        Ok(answer) => of_answer(answer, batch, how.kind),
         Err(error) => of_error(error),
     }
 }
 
-fn request(client: &Client, batch: &mut Batch, kind: BundleKind) -> Result<Request, FhirError> {
-    let body = batch.body(kind);
-    let mut request = if kind == BundleKind::None {
+fn request(client: &Client, batch: &mut Batch, how: How) -> Result<Request, FhirError> {
+    let body = batch.body(how.kind);
+    let mut request = if how.kind == BundleKind::None {
         let item = &batch.items[0];
         let method =
             HttpMethod::from_bytes(item.action.method().as_bytes()).unwrap_or(HttpMethod::POST);
@@ -153,7 +207,12 @@ fn request(client: &Client, batch: &mut Batch, kind: BundleKind) -> Result<Reque
         request.body = Some(body);
         request
     };
-    // Resources that come back are not looked at.
+    // Of resources that come back nothing is looked at but the id, which some servers say nowhere else.
+    let wanted = if how.wants_ids {
+        "return=representation"
+    } else {
+        "return=minimal"
+    };
     if batch
         .items
         .iter()
@@ -161,13 +220,14 @@ fn request(client: &Client, batch: &mut Batch, kind: BundleKind) -> Result<Reque
     {
         request = request.header(
             HeaderName::from_static("prefer"),
-            HeaderValue::from_static("return=minimal"),
+            HeaderValue::from_static(wanted),
         );
     }
     Ok(request)
 }
 
-fn of_error(error: FhirError) -> Outcome {
+/// What it means that no answer came.
+pub(super) fn of_error(error: FhirError) -> Outcome {
     match error {
         FhirError::Http(ref cause) => match cause {
             HttpError::Timeout { .. } => Outcome::Timeout(error),
@@ -181,19 +241,12 @@ fn of_error(error: FhirError) -> Outcome {
 
 fn of_answer(answer: Answer, batch: &Batch, kind: BundleKind) -> Outcome {
     let status = answer.status.as_u16();
-    let wait = retry::retry_after(&answer.headers, SystemTime::now());
     if kind == BundleKind::None {
         if let (Some(item), false) = (
             batch.items.first(),
             matches!(status, 401 | 413 | 429 | 502..=504),
         ) {
-            let location = answer.header(LOCATION).and_then(reference_of);
-            let outcome = if answer.status.is_success() && item.action != Action::Validate {
-                String::new()
-            } else {
-                outcome_of(answer)
-            };
-            return Outcome::Answered(vec![(verdict(item, status, outcome), location)]);
+            return of_resource(answer, item);
         }
     } else if answer.status.is_success() {
         let text = String::from_utf8_lossy(&answer.body);
@@ -202,14 +255,98 @@ fn of_answer(answer: Answer, batch: &Batch, kind: BundleKind) -> Outcome {
             Err(problem) => Outcome::Fatal(ImportError::Strange(problem)),
         };
     }
+    of_refusal(answer)
+}
+
+/// What it means that a whole request was refused.
+pub(super) fn of_refusal(answer: Answer) -> Outcome {
+    let wait = retry::retry_after(&answer.headers, SystemTime::now());
     let refusal = Box::new(Refusal::of_answer(answer));
-    match status {
+    match refusal.status.as_u16() {
         401 => Outcome::Fatal(ImportError::Stopped(FhirError::Refused(refusal))),
         413 => Outcome::TooLarge(refusal),
         429 | 503 => Outcome::Later { wait, refusal },
         502 | 504 => Outcome::Broken(FhirError::Refused(refusal)),
         _ => Outcome::Refused(refusal),
     }
+}
+
+/// What an answer says of the one resource that was sent.
+fn of_resource(answer: Answer, item: &Item) -> Outcome {
+    let status = answer.status.as_u16();
+    if !answer.status.is_success() || item.action == Action::Validate {
+        return Outcome::Answered(vec![(verdict(item, status, outcome_of(answer)), None)]);
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    let body = serde_json::from_str::<Written>(&text).ok();
+    if body.is_none() && !text.trim().is_empty() {
+        // A login page, or what else a proxy says.
+        let kind = answer.header(CONTENT_TYPE).unwrap_or_default();
+        let words = words::of_text(kind, &answer.body).unwrap_or_default();
+        let problem = format!("it is {status}, but not FHIR: {words}");
+        return Outcome::Fatal(ImportError::Strange(problem));
+    }
+    if body
+        .as_ref()
+        .is_some_and(|body| body.resource_type == "OperationOutcome")
+        && has_errors(&text)
+    {
+        let verdict = Verdict::Refused {
+            status: Some(status),
+            outcome: json::compact(&text),
+        };
+        return Outcome::Answered(vec![(verdict, None)]);
+    }
+    let location = [LOCATION, CONTENT_LOCATION]
+        .iter()
+        .find_map(|name| answer.header(name).and_then(reference_of))
+        .or_else(|| body.and_then(|body| body.reference(item)));
+    if let Err(problem) = fits(item, location.as_deref()) {
+        return Outcome::Fatal(ImportError::Strange(problem));
+    }
+    Outcome::Answered(vec![(verdict(item, status, String::new()), location)])
+}
+
+/// The resource that an answer brings back.
+#[derive(Deserialize)]
+struct Written<'a> {
+    #[serde(rename = "resourceType", borrow, default)]
+    resource_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+}
+
+impl Written<'_> {
+    /// Where it lies, if it is the one that was sent.
+    fn reference(&self, item: &Item) -> Option<String> {
+        let id = self
+            .id
+            .as_deref()
+            .filter(|_| self.resource_type == *item.resource_type)?;
+        Some(format!("{}/{id}", self.resource_type))
+    }
+}
+
+/// Whether a location can be that of the resource that was sent: an answer may be about another one.
+fn fits(item: &Item, location: Option<&str>) -> Result<(), String> {
+    let Some((resource_type, id)) = location.and_then(|location| location.split_once('/')) else {
+        return Ok(());
+    };
+    let is_right = match item.action {
+        Action::Put => {
+            item.url == format!("{resource_type}/{id}")
+                || item.url == format!("{resource_type}/{}", percent_encoded(id))
+        }
+        Action::Delete | Action::Validate => true,
+        _ => *item.resource_type == *resource_type,
+    };
+    if is_right {
+        return Ok(());
+    }
+    Err(format!(
+        "{} was sent, and the answer in its place is about {resource_type}/{id}",
+        item.url
+    ))
 }
 
 #[derive(Deserialize)]
@@ -272,7 +409,17 @@ fn of_bundle(text: &str, items: &[Item]) -> Result<Vec<Answered>, String> {
             let outcome = outcome
                 .map(|outcome| json::compact(outcome.get()))
                 .unwrap_or_default();
-            let location = response.location.as_deref().and_then(reference_of);
+            let written = entry
+                .resource
+                .and_then(|resource| serde_json::from_str::<Written>(resource.get()).ok());
+            let location = response
+                .location
+                .as_deref()
+                .and_then(reference_of)
+                .or_else(|| written.and_then(|written| written.reference(item)));
+            if status < 300 {
+                fits(item, location.as_deref())?;
+            }
             Ok((verdict(item, status, outcome), location))
         })
         .collect()

@@ -57,6 +57,16 @@ impl Intervals {
         }
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many ordinals there are.
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|(start, end)| end - start).sum()
+    }
+
     /// Whether an ordinal is in one of the ranges.
     pub fn contains(&self, ordinal: u64) -> bool {
         self.0
@@ -243,7 +253,6 @@ pub struct Before {
     pub lost: Intervals,
     pub types: ByType,
     pub rejects: (u64, u64),
-    pub learned: Vec<(String, String)>,
 }
 
 /// What opening a state found.
@@ -335,9 +344,44 @@ impl State {
         unplaced().map_or(Ok(()), |mut request| request.place(&folder).map_err(disk))
     }
 
+    /// Whether an unfinished import of this folder writes its rejects to that file.
+    pub fn writes_rejects_to(parent: &Path, rejects: &Path) -> bool {
+        let found = fs::read(parent.join(FOLDER).join(REQUEST)).ok();
+        let found = found.and_then(|text| serde_json::from_slice::<Request>(&text).ok());
+        found.is_some_and(|request| {
+            request.finished.is_none()
+                && std::path::absolute(rejects).is_ok_and(|path| path == request.rejects)
+        })
+    }
+
     /// The folder of the state.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Calls `note` with where references lead, as far as earlier runs learned it.
+    ///
+    /// # Errors
+    /// The disk; what `note` says.
+    pub fn learned(
+        &self,
+        mut note: impl FnMut(&str, &str) -> io::Result<()>,
+    ) -> Result<(), ImportError> {
+        if !self.is_resumed {
+            return Ok(());
+        }
+        let path = self.folder.join("journal.ndjson");
+        let read = || -> io::Result<()> {
+            for line in BufReader::new(File::open(&path)?).split(b'\n') {
+                let entry: Entry = serde_json::from_slice(&line?)?;
+                for (name, target) in &entry.learned {
+                    note(name, target)?;
+                }
+            }
+            Ok(())
+        };
+        let mut read = read;
+        read().map_err(|source| ImportError::disk(&self.folder, source))
     }
 
     /// Adds a line to the journal.
@@ -424,7 +468,6 @@ fn read(path: &Path) -> io::Result<(Before, u64)> {
             before.types.entry(name.clone()).or_default().add(counts);
         }
         before.rejects = entry.rejects.unwrap_or(before.rejects);
-        before.learned.extend(entry.learned);
     }
 }
 

@@ -1,11 +1,12 @@
 //! The first pass over the files: which ranks lie in which file, how much there is, and where `urn:uuid` lead.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use memchr::memmem::Finder;
 
 use super::line::{self, Head};
-use super::references::{self, Index};
+use super::references::{self, Index, Names, Naming};
 use super::source::{Input, Piece};
 use super::{ImportError, order};
 
@@ -39,8 +40,11 @@ pub fn survey(inputs: &[Input]) -> Result<Survey, ImportError> {
         let mut rank_of_last = None;
         input.visit(&mut |_, piece| {
             let (name, is_deletion) = match &piece {
-                Piece::Resource { text, .. } => {
-                    survey.has_urns = survey.has_urns || urn.find(text).is_some();
+                Piece::Resource { text, full_url } => {
+                    let needs_name = || {
+                        full_url.is_some() && Head::read(text).is_ok_and(|head| head.id.is_none())
+                    };
+                    survey.has_urns |= urn.find(text).is_some() || needs_name();
                     (line::type_name(text), false)
                 }
                 Piece::Bad { .. } => ("".into(), false),
@@ -68,13 +72,18 @@ pub fn survey(inputs: &[Input]) -> Result<Survey, ImportError> {
     Ok(survey)
 }
 
-/// Reads all files for the names that `urn:uuid` references can lead to: a Bundle's full URLs, and ids that are UUIDs.
+/// Reads all files for the names that references can lead to. With ids that are kept they lead to where resources will
+/// be written, else to what is to come.
 ///
 /// # Errors
 /// A file cannot be read, or the table not be written.
-pub fn index(inputs: &[Input]) -> Result<Index, ImportError> {
+pub fn index(inputs: &[Input], naming: Naming) -> Result<Index, ImportError> {
     let mut index = Index::default();
-    for input in inputs {
+    let disk = |source| ImportError::Disk {
+        path: std::env::temp_dir(),
+        source,
+    };
+    for (file, input) in inputs.iter().enumerate() {
         input.visit(&mut |_, piece| {
             let Piece::Resource { text, full_url } = piece else {
                 return Ok(());
@@ -82,40 +91,38 @@ pub fn index(inputs: &[Input]) -> Result<Index, ImportError> {
             let Ok(head) = Head::read(text) else {
                 return Ok(());
             };
-            names(&head, full_url.as_deref(), &mut |name, target| {
-                index.insert(name, target)
-            })
-            .map_err(|source| ImportError::Disk {
-                path: std::env::temp_dir(),
-                source,
-            })
+            note(&mut index, file, &head, full_url.as_deref(), naming).map_err(disk)
         })?;
     }
-    index.settle().map_err(|source| ImportError::Disk {
-        path: std::env::temp_dir(),
-        source,
-    })?;
+    index.settle().map_err(disk)?;
     Ok(index)
 }
 
-/// Calls `note` for each `urn:uuid` that leads to a resource written under its own id.
-pub fn names<E>(
+/// Notes what references call a resource.
+///
+/// # Errors
+/// The table cannot be written.
+pub fn note(
+    index: &mut Index,
+    file: usize,
     head: &Head,
     full_url: Option<&str>,
-    note: &mut dyn FnMut(&str, &str) -> Result<(), E>,
-) -> Result<(), E> {
+    naming: Naming,
+) -> io::Result<()> {
     let full_url = full_url.filter(|url| references::is_urn(url));
-    let Some(id) = head.id.as_deref().or_else(|| full_url.and_then(uuid_of)) else {
-        return Ok(());
-    };
-    let target = format!("{}/{id}", head.resource_type);
-    if let Some(full_url) = full_url {
-        note(full_url, &target)?;
+    let id = head.id.as_deref();
+    let names = Names::new(file, &head.resource_type, id, full_url, naming);
+    if !naming.keeps_ids {
+        return index.note_coming(&names);
     }
-    if line::is_uuid(id) {
-        note(&format!("urn:uuid:{id}"), &target)?;
+    match id.or_else(|| full_url.and_then(uuid_of)) {
+        Some(at) => index.note(
+            &names,
+            &format!("{}/{at}", head.resource_type),
+            id.is_some(),
+        ),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The UUID of a `urn:uuid`, which makes a good id for a resource without one.

@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 
 use super::BundleKind;
 use super::batch::{Action, Batch, quoted};
+use super::send::{self, Outcome};
 use crate::fhir::object::Object;
-use crate::fhir::{Client, FHIR_JSON, FhirError, TokenRule, with_body};
+use crate::fhir::{Client, FHIR_JSON, TokenRule, with_body};
 use crate::http::Request;
 
 /// Members of `meta` that a server sets (FHIR R4 §2.27.4; the last three are Medplum's).
@@ -36,12 +37,12 @@ struct FoundEntry<'a> {
 /// The ordinals of the items that are on the server with the same content.
 ///
 /// # Errors
-/// The server was not reached or does not let itself be read.
+/// What the answer, or the lack of one, means for the whole request.
 pub async fn on_server(
     client: &Client,
     batch: &Batch,
     kind: BundleKind,
-) -> Result<HashSet<u64>, FhirError> {
+) -> Result<HashSet<u64>, Outcome> {
     let items: Vec<_> = batch
         .items
         .iter()
@@ -53,8 +54,10 @@ pub async fn on_server(
     }
     let ours = |at: usize| std::str::from_utf8(batch.text_of(items[at])).unwrap_or_default();
     if kind == BundleKind::None {
-        let request = Request::new(HttpMethod::GET, client.url(&items[0].url)?);
-        let answer = client.read(request, TokenRule::OwnOrigins).await?;
+        let url = client.url(&items[0].url).map_err(send::of_error)?;
+        let request = Request::new(HttpMethod::GET, url);
+        let answer = client.read(request, TokenRule::OwnOrigins).await;
+        let answer = answer.map_err(send::of_error)?;
         let theirs = String::from_utf8_lossy(&answer.body);
         if answer.status.is_success() && is_same_resource(ours(0), &theirs) {
             same.insert(items[0].ordinal);
@@ -80,9 +83,16 @@ pub async fn on_server(
             with_body(request, body.into(), FHIR_JSON),
             TokenRule::OwnOrigins,
         )
-        .await?;
-    let text = String::from_utf8_lossy(&answer.checked()?.body).into_owned();
-    // A server that answers otherwise has said nothing: all is written then.
+        .await
+        .map_err(send::of_error)?;
+    // A server that cannot be asked this way, or answers otherwise, has said nothing: all is written then.
+    if matches!(answer.status.as_u16(), 400 | 404 | 405 | 422 | 501) {
+        return Ok(same);
+    }
+    if !answer.status.is_success() {
+        return Err(send::of_refusal(answer));
+    }
+    let text = String::from_utf8_lossy(&answer.body);
     let found: Found = serde_json::from_str(&text).unwrap_or(Found { entry: Vec::new() });
     for (at, (item, entry)) in items.iter().zip(found.entry).enumerate() {
         if entry

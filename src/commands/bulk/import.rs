@@ -56,9 +56,9 @@ pub struct ImportArgs {
     /// Requests at a time, at most [default: 4; 1 for post transactions]
     #[arg(long, value_name = "N", value_parser = parallel)]
     parallel: Option<usize>,
-    /// File for what was refused or is unknown
-    #[arg(long, value_name = "FILE", default_value = "rejects.ndjson")]
-    rejects: PathBuf,
+    /// File for what was refused or is unknown [default: rejects.ndjson; invalid.ndjson with --validate]
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
     /// Go on with an import that was ended early
     #[arg(long, conflicts_with = "restart")]
     resume: bool,
@@ -167,6 +167,12 @@ impl ImportArgs {
             (true, Some(folder)) => (vec![folder.display().to_string()], None),
             (_, folder) => (self.sources, folder),
         };
+        // What is only not valid is no reason to hold up an import.
+        let usual = if method == Method::Validate {
+            "invalid.ndjson"
+        } else {
+            "rejects.ndjson"
+        };
         Ok(Options {
             sources,
             folder,
@@ -187,7 +193,7 @@ impl ImportArgs {
             skip_unchanged: self.skip_unchanged,
             ordered,
             parallel: self.parallel.unwrap_or(if like_medplum { 1 } else { 4 }),
-            rejects: self.rejects,
+            rejects: self.rejects.unwrap_or_else(|| usual.into()),
             resume: self.resume,
             restart: self.restart,
             add_extensions: self.add_extensions_for_missing_values,
@@ -305,18 +311,19 @@ fn show(context: &Context, report: &Report) -> anyhow::Result<()> {
             report.dangling
         ));
     }
-    let seconds = report.elapsed.as_secs_f64().max(0.001);
     let latency = &report.latency;
     output.note(&format!(
-        "{} ({}) of {} in {}, {:.0} a second; {}, mean {} ms, p95 {} ms, longest {} ms",
+        "{} ({}) of {} in {}, {:.0} a second; {}, mean {} ms, p50 {} ms, p95 {} ms, p99 {} ms, longest {} ms",
         number_of(total.all(), "resource"),
         size(report.bytes),
         number_of(report.files, "file"),
         time(report.elapsed),
-        (total.all() - total.not_sent) as f64 / seconds,
+        speed(report),
         number_of(report.requests, "request"),
         latency.mean().as_millis(),
+        latency.percentile(50).as_millis(),
         latency.percentile(95).as_millis(),
+        latency.percentile(99).as_millis(),
         latency.max().as_millis(),
     ));
     Ok(())
@@ -376,6 +383,8 @@ fn as_json(report: &Report) -> Value {
         "resources": total.all(),
         "bytes": report.bytes,
         "seconds": report.elapsed.as_secs_f64(),
+        "resourcesPerSecond": speed(report),
+        "danglingReferences": report.dangling,
         "requests": report.requests,
         "created": total.created,
         "updated": total.updated,
@@ -403,6 +412,13 @@ fn as_json(report: &Report) -> Value {
         },
         "rejects": report.rejects.as_ref().map(|path| path.display().to_string()),
     })
+}
+
+/// Resources settled in a second.
+fn speed(report: &Report) -> f64 {
+    let total = report.total();
+    let settled = (total.all() - total.not_sent) as f64;
+    (settled / report.elapsed.as_secs_f64().max(0.001) * 10.0).round() / 10.0
 }
 
 async fn run_server_side(context: &Context, args: ImportArgs) -> anyhow::Result<()> {

@@ -80,9 +80,17 @@ fn with_its_method_and_bundles_our_requests_are_the_medplum_clis() {
     ] {
         let sides = Sides::new();
         sides.server.handler(|request| {
-            let entries = request.json()["entry"].as_array()?.len();
-            let entry = json!({"response": {"status": "201", "location": "Patient/1/_history/1"}});
-            let bundle = json!({"resourceType": "Bundle", "type": "transaction-response", "entry": vec![entry; entries]});
+            let written = |entry: &Value| {
+                let place = format!("{}/1/_history/1", entry["request"]["url"].as_str().unwrap());
+                json!({"response": {"status": "201", "location": place}})
+            };
+            let entries = request.json()["entry"]
+                .as_array()?
+                .iter()
+                .map(written)
+                .collect::<Vec<_>>();
+            let bundle =
+                json!({"resourceType": "Bundle", "type": "transaction-response", "entry": entries});
             Some(Answer::json(200, bundle.to_string()))
         });
         let base = sides.server.url("/");

@@ -69,6 +69,11 @@ impl Answer {
         }
     }
 
+    /// The body, for a guard that changes it.
+    pub fn text(&self) -> &[u8] {
+        &self.body
+    }
+
     /// A FHIR JSON answer.
     pub fn json(status: u16, text: impl AsRef<[u8]>) -> Self {
         Self::new(status, "application/fhir+json; charset=utf-8", text)

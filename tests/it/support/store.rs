@@ -20,6 +20,7 @@ pub struct Held {
 
 /// How the server sees things.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub struct Rules {
     /// `Type/id` that it refuses with 422.
     pub refused: BTreeSet<String>,
@@ -27,6 +28,12 @@ pub struct Rules {
     pub checks_references: bool,
     /// Whether a client may not choose ids.
     pub refuses_ids: bool,
+    /// Whether the ids it gives are numbers, so that those of other resources look the same.
+    pub counts: bool,
+    /// Whether it says nowhere but in the resource under which id that lies now.
+    pub echoes: bool,
+    /// Types it does not know.
+    pub unknown_types: BTreeSet<String>,
 }
 
 /// A running server with `/fhir/R4`.
@@ -34,6 +41,7 @@ pub struct Store {
     pub server: Server,
     held: Arc<Mutex<Held>>,
     rules: Arc<Rules>,
+    known: Arc<Mutex<BTreeSet<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -45,8 +53,10 @@ struct Bundle<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Entry<'a> {
     request: Asked,
+    full_url: Option<String>,
     #[serde(borrow)]
     resource: Option<&'a RawValue>,
 }
@@ -74,6 +84,7 @@ impl Store {
             server,
             held,
             rules,
+            known: Arc::default(),
         };
         let does = store.does();
         store.server.handler(does);
@@ -83,7 +94,19 @@ impl Store {
     /// What the server does with a request, for a guard that does it and says something else.
     pub fn does(&self) -> impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static {
         let (held, rules) = (Arc::clone(&self.held), Arc::clone(&self.rules));
-        move |request| answer(&mut held.lock().unwrap(), &rules, request)
+        let known = Arc::clone(&self.known);
+        move |request| {
+            let mut rules = Rules::clone(&rules);
+            for kind in known.lock().unwrap().iter() {
+                rules.unknown_types.remove(kind);
+            }
+            answer(&mut held.lock().unwrap(), &rules, request)
+        }
+    }
+
+    /// Lets the server know a type from now on.
+    pub fn allow(&self, kind: &str) {
+        self.known.lock().unwrap().insert(kind.to_owned());
     }
 
     /// The flags of a command that goes to this server.
@@ -144,6 +167,7 @@ fn answer(held: &mut Held, rules: &Rules, request: &Request) -> Option<Answer> {
         };
         let mut responses = Vec::new();
         let before = (held.texts.clone(), held.writes.clone());
+        let mut places = BTreeMap::new();
         for entry in &bundle.entry {
             let asked = &entry.request;
             let (status, location, said) = write(
@@ -159,7 +183,11 @@ fn answer(held: &mut Held, rules: &Rules, request: &Request) -> Option<Answer> {
                 return Some(Answer::outcome(status, "processing", &said));
             }
             let mut response = format!(r#"{{"response":{{"status":"{status}""#);
-            if let Some(location) = location {
+            let name = location.as_deref().map(name_of);
+            if let (Some(urn), Some(name)) = (&entry.full_url, &name) {
+                places.insert(urn.clone(), name.clone());
+            }
+            if let Some(location) = location.filter(|_| !rules.echoes) {
                 let _ = write!(response, r#","location":"{location}""#);
             }
             if status >= 400 {
@@ -169,11 +197,34 @@ fn answer(held: &mut Held, rules: &Rules, request: &Request) -> Option<Answer> {
             response.push('}');
             if asked.method == "GET" && status == 200 {
                 let _ = write!(response, r#","resource":{said}"#);
+            } else if let (true, Some(name)) = (rules.echoes, name) {
+                let _ = write!(response, r#","resource":{}"#, echo(&name));
             }
             response.push('}');
             responses.push(response);
         }
         let kind = &bundle.kind;
+        if kind == "transaction" {
+            // The server leads references within one (FHIR R4 §3.1.0.11.2).
+            for text in places
+                .values()
+                .filter_map(|name| {
+                    held.texts
+                        .get(name)
+                        .cloned()
+                        .map(|text| (name.clone(), text))
+                })
+                .collect::<Vec<_>>()
+            {
+                let led = places.iter().fold(text.1, |text, (urn, name)| {
+                    text.replace(
+                        &format!("\"reference\":\"{urn}\""),
+                        &format!("\"reference\":\"{name}\""),
+                    )
+                });
+                held.texts.insert(text.0, led);
+            }
+        }
         return Some(Answer::json(
             200,
             format!(
@@ -192,14 +243,28 @@ fn answer(held: &mut Held, rules: &Rules, request: &Request) -> Option<Answer> {
         request.header("If-None-Exist"),
         body.as_deref(),
     );
-    let answer = match status {
-        400.. => Answer::outcome(status, "processing", &said),
+    let name = location.as_deref().map(name_of);
+    let answer = match (status, name) {
+        (400.., _) => Answer::outcome(status, "processing", &said),
+        (_, Some(name)) if rules.echoes => Answer::json(status, echo(&name).to_string()),
         _ => Answer::json(status, said),
     };
-    Some(match location {
+    Some(match location.filter(|_| !rules.echoes) {
         Some(location) => answer.header("Location", &location),
         None => answer,
     })
+}
+
+/// `Type/id` of a location.
+fn name_of(location: &str) -> String {
+    let path = location.split("/_history").next().unwrap();
+    let start = path.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+    path[start..].to_owned()
+}
+
+fn echo(name: &str) -> Value {
+    let (kind, id) = name.split_once('/').unwrap();
+    json!({"resourceType": kind, "id": id})
 }
 
 type Done = (u16, Option<String>, String);
@@ -213,7 +278,18 @@ fn write(
     text: Option<&str>,
 ) -> Done {
     let refuse = |status: u16, said: &str| (status, None, said.to_owned());
+    let kind = url.split(['/', '?']).next().unwrap();
+    if rules.unknown_types.contains(kind) {
+        return refuse(404, &format!("{kind} is not known here"));
+    }
     match method {
+        "GET" if url.contains('?') => {
+            return (
+                200,
+                None,
+                json!({"resourceType": "Bundle", "type": "searchset"}).to_string(),
+            );
+        }
         "GET" => {
             return match held.texts.get(url) {
                 Some(text) => (200, None, text.clone()),
@@ -267,7 +343,8 @@ fn write(
         }
         _ => {
             held.next += 1;
-            format!("{kind}/new-{}", held.next)
+            let new = if rules.counts { "" } else { "new-" };
+            format!("{kind}/{new}{}", held.next)
         }
     };
     let is_new = held.texts.insert(name.clone(), text.to_owned()).is_none();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::batch::Batch;
+use super::super::batch::{Action, Batch, Item};
 use super::super::send::{self, Outcome, Sent, Verdict, outcome_of_refusal, outcome_of_words};
 use super::super::{BundleKind, ImportError, Method};
 use super::{Engine, LONGEST_WAIT};
@@ -24,6 +24,7 @@ impl Engine<'_> {
             skipped,
             outcome,
             latencies,
+            is_unknown_type,
         } = sent;
         for latency in latencies {
             self.ledger.count_request(latency);
@@ -37,6 +38,11 @@ impl Engine<'_> {
             self.settle(&skipped, same)?;
         }
         match outcome {
+            Outcome::Answered(_)
+                if !self.takes_ids && send::refuses_all(&outcome) && !is_unknown_type =>
+            {
+                self.no_client_ids(&batch, outcome)
+            }
             Outcome::Answered(answered) => self.verdicts(batch, answered),
             Outcome::TooLarge(refusal) => self.too_large(batch, &refusal),
             Outcome::Later { wait, refusal } => self.later(batch, wait, refusal),
@@ -51,6 +57,11 @@ impl Engine<'_> {
             Outcome::Fatal(error) => {
                 // No token, 401, a redirect: nothing was done.
                 self.stop_with(error);
+                self.ledger.not_sent(&batch)?;
+                self.again.push_front(batch);
+                Ok(())
+            }
+            Outcome::Unbegun => {
                 self.ledger.not_sent(&batch)?;
                 self.again.push_front(batch);
                 Ok(())
@@ -80,18 +91,6 @@ impl Engine<'_> {
             self.again.push_front(batch);
             return Ok(());
         }
-        let refuses_ids = !self.is_answered
-            && self.options.method == Method::Put
-            && matches!(
-                answered.first(),
-                Some((
-                    Verdict::Refused {
-                        status: Some(404 | 405),
-                        ..
-                    },
-                    _
-                ))
-            );
         let later = |verdict: &Verdict| matches!(verdict, Verdict::Later { .. });
         if let Some(status) = answered.iter().find_map(|(verdict, _)| match verdict {
             Verdict::Later { status } => Some(*status),
@@ -124,14 +123,38 @@ impl Engine<'_> {
         }
         self.is_answered = true;
         self.failures_in_row = 0;
-        if refuses_ids {
-            let words = answered.first().map(|(verdict, _)| match verdict {
-                Verdict::Refused { outcome, .. } => words_of(outcome),
-                _ => String::new(),
+        let has_put = batch
+            .items
+            .iter()
+            .zip(&answered)
+            .any(|(item, (verdict, _))| {
+                item.action == Action::Put
+                    && !matches!(
+                        verdict,
+                        Verdict::Refused {
+                            status: Some(404 | 405),
+                            ..
+                        }
+                    )
             });
-            self.stop_with(ImportError::NoClientIds(words.unwrap_or_default()));
-        }
+        let is_put = |item: &Item| item.action == Action::Put;
+        let has_none = !batch.items.is_empty() && !batch.items.iter().any(is_put);
+        self.takes_ids |= has_put || has_none;
+        self.learn_provisional(&mut batch, &mut answered)?;
         self.settle(&batch, answered)
+    }
+
+    /// The first that was sent shows that no resource can be written under its id.
+    fn no_client_ids(&mut self, batch: &Batch, outcome: Outcome) -> Result<(), ImportError> {
+        let Outcome::Answered(answered) = outcome else {
+            return Ok(());
+        };
+        let words = answered.first().map(|(verdict, _)| match verdict {
+            Verdict::Refused { outcome, .. } => words_of(outcome),
+            _ => String::new(),
+        });
+        self.stop_with(ImportError::NoClientIds(words.unwrap_or_default()));
+        self.settle(batch, answered)
     }
 
     /// A bundle that is too large goes in two halves, and later ones are no larger.
@@ -162,6 +185,8 @@ impl Engine<'_> {
             ));
         }
         batch.attempts = 0;
+        // What was in the same transaction is so no longer.
+        batch.is_resolved &= self.options.bundle != BundleKind::Transaction;
     }
 
     fn later(
@@ -186,15 +211,16 @@ impl Engine<'_> {
     }
 
     fn slow_down(&mut self, wait: Option<Duration>, reason: &str) {
-        self.slow_in_row += 1;
+        // Many requests were on their way when the server began to refuse: they count as one.
+        let is_first = Instant::now() >= self.gate;
+        self.slow_in_row += u32::from(is_first);
         self.good_in_row = 0;
         let wait = wait.unwrap_or_else(|| {
             Duration::from_millis(250) * 2_u32.saturating_pow(self.slow_in_row.min(7))
         });
         let until = Instant::now() + wait.min(LONGEST_WAIT);
-        // Many requests were on their way when the server began to refuse: they count as one.
         if until > self.gate {
-            if Instant::now() >= self.gate {
+            if is_first {
                 self.limit = (self.limit / 2).max(1);
             }
             self.gate = until;
@@ -247,7 +273,14 @@ impl Engine<'_> {
             self.stop_with(ImportError::Stopped(error));
             return self.leave(&batch, &words);
         }
-        if may_be_repeated && batch.attempts < retries + MOST_FAILURES {
+        if may_be_repeated && batch.items.len() > 1 && self.options.bundle != BundleKind::None {
+            // Perhaps the server breaks down at one of them. If both halves fail as well, it is gone.
+            let mut rest = batch.split_at(batch.items.len().div_ceil(2));
+            (batch.is_suspect, rest.is_suspect) = (true, true);
+            self.again.extend([batch, rest]);
+            return Ok(());
+        }
+        if may_be_repeated && !batch.is_suspect && batch.attempts < retries + MOST_FAILURES {
             // Is it this batch, or is the server gone? The others tell.
             batch.attempts += 1;
             self.again.push_back(batch);
@@ -276,7 +309,7 @@ impl Engine<'_> {
         let status = refusal.status.as_u16();
         let was_answered = std::mem::replace(&mut self.is_answered, true);
         self.failures_in_row = 0;
-        if !was_answered && matches!(status, 404 | 405 | 501) {
+        if (!was_answered || !self.takes_ids) && matches!(status, 404 | 405 | 501) {
             let is_about_ids = self.options.method == Method::Put
                 && self.options.bundle == BundleKind::Transaction;
             self.stop_with(if is_about_ids && refusal.is_outcome {
@@ -338,7 +371,11 @@ impl Engine<'_> {
         )
     }
 
-    fn settle_all(&mut self, batch: &Batch, verdict: &Verdict) -> Result<(), ImportError> {
+    pub(super) fn settle_all(
+        &mut self,
+        batch: &Batch,
+        verdict: &Verdict,
+    ) -> Result<(), ImportError> {
         let answered = batch
             .items
             .iter()
@@ -347,7 +384,11 @@ impl Engine<'_> {
         self.settle(batch, answered)
     }
 
-    fn settle(&mut self, batch: &Batch, answered: Vec<send::Answered>) -> Result<(), ImportError> {
+    pub(super) fn settle(
+        &mut self,
+        batch: &Batch,
+        answered: Vec<send::Answered>,
+    ) -> Result<(), ImportError> {
         for item in &batch.items {
             self.held.remove(&item.key);
         }

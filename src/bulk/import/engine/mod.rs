@@ -1,6 +1,7 @@
 //! The sending side: what goes out when, how many requests at a time, and the end of it.
 
 mod answers;
+mod lead;
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
@@ -13,15 +14,16 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use super::batch::{Batch, Unsent};
+use super::deferred::Deferred;
 use super::feed::Event;
 use super::ledger::Ledger;
-use super::references::{self, Index};
+use super::references::{self, Index, Naming};
 use super::rejects::Rejects;
 use super::report::{ByType, Report};
-use super::send::{self, Sent, Verdict, outcome_of_words};
+use super::send::{self, How, Sent, Verdict, outcome_of_words};
 use super::source::Input;
 use super::state::State;
-use super::{BundleKind, ImportError, Method, Observer, Options};
+use super::{ImportError, Method, Observer, Options};
 use crate::fhir::Client;
 
 /// How long answers are waited for after Ctrl-C.
@@ -38,10 +40,16 @@ pub struct Engine<'a> {
     observer: &'a dyn Observer,
     ledger: Ledger<'a>,
     index: Arc<Mutex<Index>>,
+    /// The FHIR base, with a slash at its end.
+    base: String,
     in_flight: InFlight<'a>,
     abandon: watch::Sender<bool>,
     /// Keys of what is on its way or waits to be sent again.
     held: HashSet<u64>,
+    /// What cannot be sent yet and is read once more; `None` where nothing can be read twice.
+    pub deferred: Option<Arc<Deferred>>,
+    /// Keys of what was deferred since the last barrier: what is about the same resource comes after it.
+    deferred_keys: HashSet<u64>,
     again: VecDeque<Batch>,
     next: Option<Batch>,
     barrier: Option<SyncSender<()>>,
@@ -53,6 +61,8 @@ pub struct Engine<'a> {
     gate: Instant,
     /// Whether any answer has come.
     is_answered: bool,
+    /// Whether the server has taken, or refused for a reason of its own, a resource under its id.
+    takes_ids: bool,
     good_in_row: usize,
     failures_in_row: u32,
     slow_in_row: u32,
@@ -75,11 +85,21 @@ impl<'a> Engine<'a> {
             client,
             options,
             observer,
-            ledger: Ledger::new(inputs, observer, state, rejects, options.method),
+            ledger: Ledger::new(
+                inputs,
+                observer,
+                state,
+                rejects,
+                Naming::of(options),
+                base_of(client),
+            ),
+            base: base_of(client),
             index,
             in_flight: FuturesUnordered::new(),
             abandon: watch::channel(false).0,
             held: HashSet::new(),
+            deferred: None,
+            deferred_keys: HashSet::new(),
             again: VecDeque::new(),
             next: None,
             barrier: None,
@@ -87,6 +107,7 @@ impl<'a> Engine<'a> {
             most: options.bundle_size,
             gate: Instant::now(),
             is_answered: false,
+            takes_ids: options.method != Method::Put,
             good_in_row: 0,
             failures_in_row: 0,
             slow_in_row: 0,
@@ -122,13 +143,14 @@ impl<'a> Engine<'a> {
         let mut is_read = false;
         loop {
             if self.stop.is_none() {
-                while let Some(batch) = self.ready() {
+                while let Some(batch) = self.ready()? {
                     self.dispatch(batch)?;
                 }
             }
             let is_idle = self.in_flight.is_empty()
                 && (self.stop.is_some() || self.again.is_empty() && self.next.is_none());
             if is_idle && let Some(barrier) = self.barrier.take() {
+                self.deferred_keys.clear();
                 // The reading side may be gone.
                 let _ = barrier.send(());
             }
@@ -190,6 +212,13 @@ impl<'a> Engine<'a> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         self.ledger.settle(&unsent, answered, &mut index)?;
+        if self.ledger.learns && self.deferred.is_none() {
+            // Of stdin nobody knew before what will come.
+            for item in &batch.items {
+                let names = self.ledger.names(item);
+                index.note_coming(&names).map_err(temporary)?;
+            }
+        }
         if !batch.items.is_empty() {
             self.next = Some(batch);
         }
@@ -197,41 +226,61 @@ impl<'a> Engine<'a> {
     }
 
     /// The next batch that may be sent now.
-    fn ready(&mut self) -> Option<Batch> {
-        let limit = if self.is_answered { self.limit } else { 1 };
+    fn ready(&mut self) -> Result<Option<Batch>, ImportError> {
+        let limit = if self.is_answered && self.takes_ids {
+            self.limit
+        } else {
+            1
+        };
         if self.in_flight.len() >= limit || Instant::now() < self.gate {
+            return Ok(None);
+        }
+        loop {
+            // Some of these may wait for what others bring.
+            let mut waiting = 0;
+            while waiting < self.again.len()
+                && let Some(batch) = self.again.pop_front()
+            {
+                let batch = self.cut(batch);
+                match self.led(batch)? {
+                    Some(batch) => return Ok(Some(batch)),
+                    None => waiting += 1,
+                }
+            }
+            if self.in_flight.is_empty() {
+                self.defer_all()?;
+            } else if self.again.len() >= self.options.parallel.max(2) {
+                return Ok(None);
+            }
+            let Some(batch) = self.take_next() else {
+                return Ok(None);
+            };
+            let batch = self.cut(batch);
+            if let Some(batch) = self.led(batch)? {
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    /// What was read, unless it is about a resource that is on its way.
+    fn take_next(&mut self) -> Option<Batch> {
+        let next = self.next.as_ref()?;
+        if next.items.iter().any(|item| self.held.contains(&item.key)) {
             return None;
         }
-        let mut batch = if let Some(batch) = self.again.pop_front() {
-            batch
-        } else {
-            let next = self.next.as_ref()?;
-            if next.items.iter().any(|item| self.held.contains(&item.key)) {
-                return None;
-            }
-            self.held.extend(next.items.iter().map(|item| item.key));
-            self.next.take()?
-        };
+        self.held.extend(next.items.iter().map(|item| item.key));
+        self.next.take()
+    }
+
+    /// As much of a batch as goes into one request; the rest is next.
+    fn cut(&mut self, mut batch: Batch) -> Batch {
         if batch.items.len() > self.most {
             self.again.push_front(batch.split_at(self.most));
         }
-        if !self.options.ordered
-            && self.learns()
-            && !batch.is_resolved
-            && !self.in_flight.is_empty()
-            && has_urns(&batch)
-        {
-            // What it points at may be on its way.
-            self.again.push_front(batch);
-            return None;
-        }
-        Some(batch)
+        batch
     }
 
-    fn dispatch(&mut self, mut batch: Batch) -> Result<(), ImportError> {
-        if self.learns() && !batch.is_resolved {
-            self.resolve(&mut batch)?;
-        }
+    fn dispatch(&mut self, batch: Batch) -> Result<(), ImportError> {
         if !batch.may_be_repeated() {
             self.ledger.sending(&batch)?;
         }
@@ -242,63 +291,15 @@ impl<'a> Engine<'a> {
         self.in_flight.push(Box::pin(send::send(
             self.client,
             batch,
-            self.options.bundle,
-            self.options.skip_unchanged,
-            delay.min(LONGEST_WAIT),
+            How {
+                kind: self.options.bundle,
+                skip_unchanged: self.options.skip_unchanged,
+                asks_for_type: !self.takes_ids,
+                wants_ids: self.ledger.learns,
+                delay: delay.min(LONGEST_WAIT),
+            },
             self.abandon.subscribe(),
         )));
-        Ok(())
-    }
-
-    /// Whether where references lead is known only from answers.
-    fn learns(&self) -> bool {
-        matches!(self.options.method, Method::Post | Method::Conditional)
-    }
-
-    fn resolve(&mut self, batch: &mut Batch) -> Result<(), ImportError> {
-        batch.is_resolved = true;
-        let index = self
-            .index
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if index.is_empty() || self.options.method == Method::Post && !has_urns(batch) {
-            return Ok(());
-        }
-        // Within one transaction the server leads them itself (FHIR R4 §3.1.0.11.2).
-        let own: HashSet<String> = match self.options.bundle {
-            BundleKind::Transaction => batch
-                .items
-                .iter()
-                .filter_map(|item| item.full_url.clone())
-                .collect(),
-            _ => HashSet::new(),
-        };
-        let mut text = Vec::with_capacity(batch.text.len());
-        let mut items = std::mem::take(&mut batch.items);
-        for item in &mut items {
-            let start = text.len();
-            let old = &batch.text[item.place.clone()];
-            let new = std::str::from_utf8(old)
-                .ok()
-                .map(|old| index.resolve(old, |urn| own.contains(urn)));
-            match new {
-                Some(Ok((new, unknown))) => {
-                    self.ledger.report.dangling += unknown;
-                    text.extend_from_slice(new.as_bytes());
-                }
-                Some(Err(source)) => {
-                    return Err(ImportError::Disk {
-                        path: std::env::temp_dir(),
-                        source,
-                    });
-                }
-                None => text.extend_from_slice(old),
-            }
-            item.place = start..text.len();
-        }
-        let attempts = batch.attempts;
-        *batch = Batch::new(items, text);
-        (batch.is_resolved, batch.attempts) = (true, attempts);
         Ok(())
     }
 
@@ -327,6 +328,19 @@ async fn sleep_until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+/// The FHIR base as references begin with it.
+fn base_of(client: &Client) -> String {
+    let base = client.profile.fhir_base.as_str();
+    format!("{}/", base.trim_end_matches('/'))
+}
+
+fn temporary(source: std::io::Error) -> ImportError {
+    ImportError::Disk {
+        path: std::env::temp_dir(),
+        source,
     }
 }
 
