@@ -76,7 +76,14 @@ impl Victim {
             for number in 0..pairs {
                 let name = format!("{letter}{number}");
                 let subject = format!(r#","subject":{{"reference":"Patient/p{number}"}}"#);
-                let more = if kind == "Patient" { "" } else { &subject };
+                // Where the server gives the ids, some point at each other.
+                let is_circle = how == How::Conditional && number % 4 == 0;
+                let back = format!(r#","link":{{"reference":"Observation/o{number}"}}"#);
+                let more = match kind {
+                    "Observation" => subject.as_str(),
+                    _ if is_circle => back.as_str(),
+                    _ => "",
+                };
                 let line = line(kind, &name, more);
                 text.push_str(&line);
                 text.push('\n');
@@ -238,14 +245,22 @@ impl Victim {
         assert!(rejects.is_empty());
         // One resource for each line, and references follow the ids that the server gave.
         assert_eq!(names.len(), self.lines.len());
-        for name in names.iter().filter(|name| name.starts_with("Observation/")) {
+        let mut links = 0;
+        for name in &names {
             let json: Value = serde_json::from_str(&self.store.text(name)).unwrap();
-            let target = references(&json).remove(0);
-            let patient: Value = serde_json::from_str(&self.store.text(&target)).unwrap();
-            let [own, other] =
-                [&json, &patient].map(|json| text_of(&json["identifier"][0]["value"]));
-            assert_eq!(own.replace('o', "p"), other, "{name} points at {target}");
+            for target in references(&json) {
+                let other: Value = serde_json::from_str(&self.store.text(&target)).unwrap();
+                let [own, other] =
+                    [&json, &other].map(|json| text_of(&json["identifier"][0]["value"]));
+                assert!(
+                    own[1..] == other[1..] && own != other,
+                    "{name} points at {target}"
+                );
+                links += 1;
+            }
         }
+        let pairs = self.lines.len() / 2;
+        assert_eq!(links, pairs + pairs.div_ceil(4));
     }
 }
 
