@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::auth::TokenSource;
 use crate::auth::cache::Cache;
 use crate::auth::keys::{Passphrase, Prompt};
+use crate::exit::{self, Failure};
 use crate::fhir::Client;
 use crate::http::pace::Pace;
 use crate::http::{Http, Network, Trace};
@@ -255,6 +256,15 @@ impl Context {
                 tokens.describe()
             ),
         );
+        if profile.base_from == Layer::Default && tokens.is_anonymous() {
+            let names = self.store.names().unwrap_or_default();
+            let hint = match names.join(", ") {
+                none if none.is_empty() => "make a profile with `medplum profile set NAME --base-url URL …`, or sign in to Medplum with `medplum login`".to_owned(),
+                names => format!("choose a profile with -p NAME (there are {names}), or give --base-url URL"),
+            };
+            let problem = "Not logged in, and no server is named";
+            return Err(Failure::new(exit::NOT_ALLOWED, problem).hint(hint).into());
+        }
         let mut client = Client::new(http, profile, tokens);
         if is_medplum && client.profile.may_use_login {
             client.set_medplum();

@@ -231,7 +231,7 @@ fn of_fhir(error: &FhirError) -> (u8, Option<String>) {
     match error {
         FhirError::BadUrl { .. } => (USAGE, None),
         FhirError::Refused(refusal) | FhirError::MaybeDone(refusal) => match refusal.status.as_u16() {
-            401 => (NOT_ALLOWED, Some("check the credentials with `medplum whoami`, or log in again with `medplum login`".into())),
+            401 => (NOT_ALLOWED, Some("`medplum doctor` with the same profile (-p NAME) finds out why; a login is renewed with `medplum login`".into())),
             403 => (NOT_ALLOWED, Some("the server knows the client but does not allow this: check its scopes".into())),
             404 | 410 => (NOT_FOUND, None),
             _ => (FAILED, None),
@@ -245,9 +245,9 @@ fn of_fhir(error: &FhirError) -> (u8, Option<String>) {
 
 fn of_auth(error: &AuthError) -> (u8, Option<String>) {
     match error {
-        AuthError::NoLogin { .. } => (
+        AuthError::NoLogin { profile, .. } => (
             NOT_ALLOWED,
-            Some("log in with `medplum login`, or give credentials with `medplum profile set NAME --client-id … --client-secret …`".into()),
+            Some(format!("log in with `medplum login -p {profile}`, or give credentials with `medplum profile set {profile} --update --client-id … --client-secret …`").into()),
         ),
         AuthError::Incomplete { auth_type: AuthType::AuthorizationCode | AuthType::DeviceCode, missing: "a client id", .. } => (
             USAGE,

@@ -1,5 +1,7 @@
 //! One line on a terminal that says how far a long command is; nothing where nobody is looking.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -8,6 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 #[derive(Clone, Debug)]
 pub struct Progress {
     bar: ProgressBar,
+    /// Whether the line is there. The bar itself would draw an empty one whenever it is touched.
+    shown: Arc<AtomicBool>,
 }
 
 impl Progress {
@@ -21,7 +25,10 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
-        Self { bar }
+        Self {
+            bar,
+            shown: Arc::default(),
+        }
     }
 
     /// Whether anything is drawn at all.
@@ -32,6 +39,9 @@ impl Progress {
     /// Replaces the status line.
     pub fn say(&self, text: &str) {
         if self.is_visible() {
+            if !self.shown.swap(true, Ordering::SeqCst) {
+                self.bar.reset();
+            }
             self.bar.enable_steady_tick(Duration::from_millis(120));
             self.bar.set_message(text.to_owned());
         }
@@ -39,16 +49,15 @@ impl Progress {
 
     /// Takes the status line away.
     pub fn clear(&self) {
-        if self.is_visible() {
+        if self.shown.swap(false, Ordering::SeqCst) {
             self.bar.disable_steady_tick();
             self.bar.finish_and_clear();
-            self.bar.reset();
         }
     }
 
     /// Prints something else without tearing the line.
     pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
-        if self.is_visible() {
+        if self.shown.load(Ordering::SeqCst) {
             self.bar.suspend(print)
         } else {
             print()

@@ -449,3 +449,55 @@ fn a_folder_that_cannot_be_written_is_named() {
         .says("Error: ")
         .says(medplum.home().to_str().unwrap());
 }
+
+/// What is not given is gone, as in the Medplum CLI; that is said, since the next request goes elsewhere then.
+#[test]
+fn settings_that_a_set_takes_away_are_named_and_an_update_needs_a_profile() {
+    let medplum = Medplum::new();
+    let all = [
+        "--base-url",
+        "https://h.example/",
+        "--client-id",
+        "id",
+        "--scope",
+        "a",
+    ];
+    let _ = medplum
+        .run([&["profile", "set", "p"][..], &all].concat())
+        .ok();
+    let run = medplum
+        .run(["profile", "set", "p", "--update", "--scope", "b"])
+        .ok();
+    assert!(!run.stderr.contains("no longer"), "{run}");
+    let _ = medplum
+        .run(["profile", "set", "p", "--scope", "c"])
+        .ok()
+        .says("It no longer has baseUrl, clientId.")
+        .says("--update");
+    let _ = medplum
+        .run(["profile", "set", "q", "--update", "--scope", "c"])
+        .fails(2)
+        .says("q");
+    let list = medplum.run(["profile", "list"]).ok();
+    assert!(!list.stdout.contains("\"q\""), "{list}");
+}
+
+/// A forgotten -p must not send a patient to a server that nobody named.
+#[test]
+fn without_a_server_and_a_login_nothing_is_sent() {
+    let medplum = Medplum::new();
+    let _ = medplum
+        .run([
+            "profile",
+            "set",
+            "clinic",
+            "--base-url",
+            "https://h.example/",
+        ])
+        .ok();
+    let _ = medplum
+        .run(["post", "Patient", r#"{"resourceType":"Patient"}"#])
+        .fails(3)
+        .says("no server is named")
+        .says("there are clinic");
+}

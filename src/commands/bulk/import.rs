@@ -35,7 +35,7 @@ pub struct ImportArgs {
     /// Files (.ndjson, .json, also .gz), folders, patterns, the folder of an export, or - for stdin (NDJSON, also .gz)
     #[arg(value_name = "SOURCES", required_unless_present = "target_directory")]
     sources: Vec<String>,
-    /// How resources are written [default: put]
+    /// How resources are written
     #[arg(long, value_enum, value_name = "METHOD", default_value = "put")]
     method: MethodArg,
     /// What resources travel in
@@ -44,7 +44,8 @@ pub struct ImportArgs {
     /// Resources in one bundle [default: 50; 25 in transactions]
     #[arg(long, visible_alias = "num-resources-per-request", value_name = "N", value_parser = bundle_size)]
     bundle_size: Option<usize>,
-    /// Search that tells which resource is the same; `Type?` before it makes it one for that type
+    /// Search that tells which resource is the same; `Type?` before it makes it one for that type [default with
+    /// --method conditional: identifier={identifier.system}|{identifier.value}]
     #[arg(long = "match", value_name = "TEMPLATE", value_parser = Template::parse)]
     templates: Vec<Template>,
     /// Read first, and leave resources alone that the server has with the same content

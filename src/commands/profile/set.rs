@@ -41,8 +41,17 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     }
     check(settings)?;
     context.warn_of_stored_insecurity(&args.name);
+    let mut gone = Vec::new();
     let new = context.store.update_in(&args.name, place, |file| {
-        let new = file.settings().is_empty();
+        let before = file.settings();
+        let new = before.is_empty();
+        if new && args.update {
+            return Err(ProfileError::Unknown(args.name.clone()));
+        }
+        if !only_moves && !args.update {
+            let keys = before.iter().map(|(key, _)| key);
+            gone = keys.filter(|key| settings.get(*key).is_none()).collect();
+        }
         if !only_moves {
             file.set_settings(&args.name, settings, args.update);
         }
@@ -52,6 +61,13 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     context
         .output
         .note(&format!("Profile {} {done}", args.name));
+    if !gone.is_empty() {
+        let names: Vec<_> = gone.iter().map(|key| key.json()).collect();
+        context.output.warn(&format!(
+            "It no longer has {}. With --update, what is not given stays.",
+            names.join(", ")
+        ));
+    }
     Ok(())
 }
 

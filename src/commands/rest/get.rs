@@ -20,6 +20,7 @@ use crate::words;
 /// relative to the base URL.
 #[derive(Args, Debug)]
 pub struct GetArgs {
+    /// What to read: `Patient/123`, `Patient?name=smith`, or a whole URL
     url: String,
     /// Follow the `next` links and print all resources: a Bundle, or one a line with -o ndjson
     #[arg(long)]

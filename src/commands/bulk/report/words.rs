@@ -8,6 +8,9 @@ use crate::commands::bulk::bars::{size, time};
 use crate::output::table;
 use crate::words::number_of;
 
+/// Missing files that are named on a terminal.
+const MISSING_SHOWN: usize = 20;
+
 /// What a column without a value shows.
 const NONE: &str = "-";
 
@@ -73,9 +76,16 @@ pub(super) fn whole(report: &Report) -> String {
     }
     if !report.missing.is_empty() {
         lines.push("\nMissing files:".to_owned());
-        for file in &report.missing {
+        for file in report.missing.iter().take(MISSING_SHOWN) {
             let reason = file.reason.as_deref().unwrap_or("not fetched yet");
             lines.push(format!("  {}: {reason}", file.path));
+        }
+        let more = report.missing.len().saturating_sub(MISSING_SHOWN);
+        if more > 0 {
+            lines.push(format!(
+                "  and {} more (all with -o json)",
+                number_of(more, "file")
+            ));
         }
     }
     if !report.outcomes.samples.is_empty() {
