@@ -247,7 +247,7 @@ fn of_auth(error: &AuthError) -> (u8, Option<String>) {
     match error {
         AuthError::NoLogin { profile, .. } => (
             NOT_ALLOWED,
-            Some(format!("log in with `medplum login -p {profile}`, or give credentials with `medplum profile set {profile} --update --client-id … --client-secret …`").into()),
+            Some(format!("log in with `medplum login -p {profile}`, or give credentials with `medplum profile set {profile} --update --client-id … --client-secret …`")),
         ),
         AuthError::Incomplete { auth_type: AuthType::AuthorizationCode | AuthType::DeviceCode, missing: "a client id", .. } => (
             USAGE,
