@@ -293,3 +293,20 @@ fn a_dry_run_counts_and_sends_nothing() {
         .says("no resourceType");
     assert!(!medplum.path("rejects.ndjson").exists());
 }
+
+#[test]
+fn a_json_file_without_anything_in_it_is_nothing_to_import() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    for (name, text) in [
+        ("a.json", ""),
+        ("b.json", " \r\n\n"),
+        ("c.json", "\u{feff}\n"),
+    ] {
+        medplum.file(name, text);
+        let report = import(&medplum, &store, &[name, "-o", "json"]).ok().json();
+        assert_eq!(report["resources"], 0, "{name}");
+    }
+    medplum.file("d.json.gz", gzip("\n"));
+    let _ = import(&medplum, &store, &["d.json.gz"]).ok();
+    assert!(!medplum.path("rejects.ndjson").exists() && store.server.requests().is_empty());
+}

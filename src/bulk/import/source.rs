@@ -117,8 +117,11 @@ impl Input {
                 if text.len() > LONGEST_LINE {
                     return Err(self.error(too_long(1)));
                 }
-                let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
-                visit_resource(1, line::trimmed(text), visit)
+                let text = line::trimmed(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text));
+                if text.is_empty() {
+                    return Ok(());
+                }
+                visit_resource(1, text, visit)
             }
         }
     }
