@@ -310,3 +310,159 @@ fn a_json_file_without_anything_in_it_is_nothing_to_import() {
     let _ = import(&medplum, &store, &["d.json.gz"]).ok();
     assert!(!medplum.path("rejects.ndjson").exists() && store.server.requests().is_empty());
 }
+
+/// Entries that an import does not do, and words of the reason.
+const NOT_DONE: [(&str, &str); 15] = [
+    (
+        r#"{"fullUrl":"urn:uuid:aaaaaaaa-2222-3333-4444-555555555555","request":{"method":"PATCH","url":"Patient/1"},"resource":{"resourceType":"Parameters"}}"#,
+        "is PATCH",
+    ),
+    (
+        r#"{"request":{"method":"GET","url":"Patient/1"}}"#,
+        "is GET",
+    ),
+    (
+        r#"{"request":{"method":"put","url":"Patient/4"},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "is put",
+    ),
+    (
+        r#"{"request":{"method":"POST","url":"Patient/$match"},"resource":{"resourceType":"Parameters","id":"1"}}"#,
+        "the operation",
+    ),
+    (
+        r#"{"request":{"method":"PUT","url":"Patient/4","ifMatch":"W/\"2\""},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "ifMatch",
+    ),
+    (
+        r#"{"request":{"method":"PUT","url":"Patient/4","ifNoneMatch":"*"},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "ifNoneMatch",
+    ),
+    (
+        r#"{"request":{"method":"DELETE","url":"Patient/1","ifMatch":"W/\"2\""}}"#,
+        "ifMatch",
+    ),
+    (
+        r#"{"request":{"method":"DELETE","url":"Patient"},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "`Patient` is no URL",
+    ),
+    (
+        r#"{"request":{"method":"DELETE","url":"Patient?"}}"#,
+        "`Patient?` is no URL",
+    ),
+    (
+        r#"{"request":{"method":"DELETE"},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "`` is no URL",
+    ),
+    ("null", "no object"),
+    ("\"}],\"", "no object"),
+    ("1.5", "no object"),
+    ("true", "no object"),
+    (
+        r#"["urn:x",{"resourceType":"Patient","id":"4"}]"#,
+        "no object",
+    ),
+];
+
+#[test]
+fn entries_that_ask_for_more_than_a_write_or_a_deletion_are_refused() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let good = [
+        r#"{"request":{"method":"POST","url":"Patient"},"resource":{"resourceType":"Patient","id":"1"}}"#,
+        r#"{"request":{"url":"Patient/2"},"resource":{"resourceType":"Patient","id":"2"}}"#,
+        r#"{"resource":{"resourceType":"Patient","id":"3"}}"#,
+    ];
+    let entries: Vec<&str> = NOT_DONE.iter().map(|(text, _)| *text).chain(good).collect();
+    let bundle = format!(
+        r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
+        entries.join(",\n")
+    );
+    medplum.file("b.json", bundle);
+    let report = import(&medplum, &store, &["b.json", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(
+        (&report["refused"], &report["created"]),
+        (&json!(NOT_DONE.len()), &json!(3))
+    );
+    assert_eq!(store.names(), ["Patient/1", "Patient/2", "Patient/3"]);
+    let said = medplum.read("rejects.outcomes.ndjson");
+    let mut said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    said.sort_by_key(|said| said["line"].as_u64());
+    for (at, (said, (text, words))) in said.iter().zip(&NOT_DONE).enumerate() {
+        assert_eq!(said["line"], at + 1);
+        assert!(
+            said["outcome"].to_string().contains(words),
+            "{text}: {said}"
+        );
+    }
+    // Tried again as lines, they are no resources either.
+    let report = import(&medplum, &store, &["rejects.ndjson", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(report["refused"], NOT_DONE.len());
+}
+
+#[test]
+fn a_deletion_of_a_whole_type_is_refused() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let line = |url: &str| {
+        format!(
+            r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"request":{{"method":"DELETE","url":"{url}"}}}}]}}"#
+        )
+    };
+    let bad = [
+        "Patient",
+        "Patient/",
+        "Patient?",
+        "Patient?&",
+        "Patient?_id=",
+        "Patient/1/_history/2",
+        "",
+        "?a=b",
+    ];
+    let good = [
+        "Patient/1",
+        "Patient/2?_cascade=delete",
+        "Patient?identifier=a%7Cb",
+    ];
+    medplum.file(
+        "a.ndjson",
+        bad.iter()
+            .chain(&good)
+            .map(|url| line(url) + "\n")
+            .collect::<String>(),
+    );
+    let guarded = line("Patient/3").replace("}}]", r#","ifMatch":"W/\"1\""}}]"#);
+    medplum.file("b.ndjson", guarded);
+    let report = import(&medplum, &store, &["a.ndjson", "b.ndjson", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(report["refused"], bad.len() + 1);
+    let sent = store.bundles().concat();
+    assert_eq!(sent, good.map(|url| format!("DELETE {url}")));
+}
+
+#[test]
+fn what_is_no_bundle_to_its_end_is_told_before_anything_is_sent() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let patient = r#"{"resource":{"resourceType":"Patient","id":"1"}}"#;
+    for (text, words) in [
+        (
+            format!(
+                "{{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[\n{patient}]}} {patient}"
+            ),
+            "more follows",
+        ),
+        (
+            format!("{{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":{patient}}}"),
+            "no list",
+        ),
+    ] {
+        medplum.file("b.json", text);
+        let _ = import(&medplum, &store, &["b.json"]).fails(2).says(words);
+    }
+    assert!(store.server.requests().is_empty());
+}

@@ -169,11 +169,15 @@ fn visit_resource(
     visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
     if line::quick_type(text) == "Bundle"
-        && let Some(urls) = bundle_file::deletions(text)
+        && let Some(deletions) = bundle_file::deletions(text)
     {
-        return urls
-            .into_iter()
-            .try_for_each(|url| visit(number, Piece::Deletion { url }));
+        return deletions.into_iter().try_for_each(|deletion| {
+            let piece = match deletion {
+                Ok(url) => Piece::Deletion { url },
+                Err(problem) => Piece::Bad { text, problem },
+            };
+            visit(number, piece)
+        });
     }
     visit(
         number,
