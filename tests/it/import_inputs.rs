@@ -466,3 +466,27 @@ fn what_is_no_bundle_to_its_end_is_told_before_anything_is_sent() {
     }
     assert!(store.server.requests().is_empty());
 }
+
+#[test]
+#[cfg(unix)]
+fn a_file_is_not_taken_twice_however_it_is_spelled() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("d/x.ndjson", patients(1));
+    std::os::unix::fs::symlink("d/x.ndjson", medplum.path("link.ndjson")).unwrap();
+    for other in [
+        "d/x.ndjson",
+        "d/../d/x.ndjson",
+        "./d/x.ndjson",
+        "link.ndjson",
+        "d",
+        "d/*",
+    ] {
+        let _ = import(&medplum, &store, &["d/x.ndjson", other])
+            .fails(2)
+            .says("d/x.ndjson");
+    }
+    let _ = import(&medplum, &store, &["d/x.ndjson", "link.ndjson"])
+        .fails(2)
+        .says("link.ndjson is d/x.ndjson, which is named already");
+    assert!(store.server.requests().is_empty());
+}

@@ -1,5 +1,6 @@
 //! What is imported: files, folders, patterns, an export's folder, stdin; and the pieces that each holds.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -217,14 +218,29 @@ pub fn list(
             inputs.extend(of_pattern(&path, own)?);
         }
     }
-    let mut seen = std::collections::HashSet::new();
-    if let Some(twice) = inputs.iter().find(|input| !seen.insert(input.name())) {
-        return Err(ImportError::BadRequest(format!(
-            "{} is named twice",
-            twice.name()
-        )));
-    }
+    none_twice(&inputs)?;
     Ok(inputs)
+}
+
+/// Makes sure that no file is imported twice, however it is spelled.
+fn none_twice(inputs: &[Input]) -> Result<(), ImportError> {
+    let mut seen = HashMap::new();
+    for input in inputs {
+        let place = input.path.as_ref().map(|path| {
+            let place = fs::canonicalize(path);
+            place.unwrap_or_else(|_| path.clone())
+        });
+        let Some(first) = seen.insert(place, input.name()) else {
+            continue;
+        };
+        let name = input.name();
+        return Err(ImportError::BadRequest(if first == name {
+            format!("{name} is named twice")
+        } else {
+            format!("{name} is {first}, which is named already")
+        }));
+    }
+    Ok(())
 }
 
 fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
