@@ -94,7 +94,8 @@ fn the_folder_of_an_export_is_imported_with_its_deletions_last() {
         "out/errors/1.OperationOutcome.ndjson",
         r#"{"resourceType":"OperationOutcome"}"#,
     );
-    medplum.file("out/.medplum-export/job.json", "{}");
+    let done = r#"{"version":2,"request":{},"phase":"done"}"#;
+    medplum.file("out/.medplum-export/job.json", done);
     medplum.file("out/log.ndjson", r#"{"eventId":"kickoff"}"#);
     store.server.forget();
     let report = import(&medplum, &store, &["out", "-o", "json"]).ok().json();
@@ -489,4 +490,79 @@ fn a_file_is_not_taken_twice_however_it_is_spelled() {
         .fails(2)
         .says("link.ndjson is d/x.ndjson, which is named already");
     assert!(store.server.requests().is_empty());
+}
+
+#[test]
+fn what_a_folder_holds_beside_data_is_named_once() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let patient = |id: &str| format!("{{\"resourceType\":\"Patient\",\"id\":\"{id}\"}}");
+    medplum.file("d/1.jsonl", patient("1"));
+    medplum.file("d/2.jsonl.gz", gzip(&patient("2")));
+    medplum.file("d/3.NDJSON", patient("3"));
+    medplum.file("d/4.Json.GZ", gzip(&patient("4")));
+    medplum.file("d/attachments.ndjson", patient("5"));
+    medplum.file("d/deleted/readme.txt", "no");
+    medplum.file("d/errors/1.ndjson", "{}");
+    medplum.file("d/more/6.ndjson", patient("6"));
+    medplum.file("d/notes.csv", "no");
+    medplum.file("d/.hidden/7.ndjson", patient("7"));
+    let run = import(&medplum, &store, &["d"])
+        .ok()
+        .says("Left out of d: deleted/readme.txt, errors/, more/, notes.csv\n");
+    assert_eq!(run.stderr.matches("Left out").count(), 1, "{}", run.stderr);
+    let names = ["1", "2", "3", "4", "5"].map(|id| format!("Patient/{id}"));
+    assert_eq!(store.names(), names);
+    for number in 1..=5 {
+        medplum.file(&format!("d/more-{number}/x.ndjson"), "");
+    }
+    let _ = import(&medplum, &store, &["d", "--dry-run"])
+        .ok()
+        .says("Left out of d: deleted/readme.txt, errors/, more-1/, more-2/, more-3/ and 4 more\n");
+    let run = import(&medplum, &store, &["d/more", "--dry-run"]).ok();
+    assert!(!run.stderr.contains("Left out"), "{}", run.stderr);
+    std::fs::create_dir_all(medplum.path("e/f")).unwrap();
+    let _ = import(&medplum, &store, &["e"])
+        .fails(2)
+        .says("e holds no data files, only f/");
+}
+
+#[test]
+fn an_export_that_is_not_complete_is_not_imported() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let state = |phase: &str| format!(r#"{{"version":2,"request":{{}},"phase":"{phase}"}}"#);
+    medplum.file("out/1.Patient.ndjson", patients(1));
+    for phase in ["kicking-off", "waiting", "fetching"] {
+        medplum.file("out/.medplum-export/job.json", state(phase));
+        let _ = import(&medplum, &store, &["out"])
+            .fails(2)
+            .says("the export in out is not complete")
+            .says("medplum bulk resume out");
+    }
+    // As it is kept when a file could not be fetched.
+    let manifest = r#"{"output":[{"type":"Patient","url":"http://x/1","path":"1.Patient.ndjson"},{"type":"Patient","url":"http://x/2"}]}"#;
+    medplum.file("out/manifest.json", manifest);
+    let _ = import(&medplum, &store, &["out"])
+        .fails(2)
+        .says("not complete");
+    // Files that are named are what the user wants.
+    let _ = import(&medplum, &store, &["out/1.Patient.ndjson"]).ok();
+    // One that was stopped left what had come.
+    std::fs::remove_file(medplum.path("out/.medplum-export/job.json")).unwrap();
+    std::fs::remove_file(medplum.path("out/manifest.json")).unwrap();
+    let _ = import(&medplum, &store, &["out"])
+        .ok()
+        .says("An export to out was stopped");
+}
+
+#[test]
+fn the_index_of_an_exports_attachments_is_no_data() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("out/1.Patient.ndjson", patients(1));
+    let done = r#"{"version":2,"request":{},"phase":"done"}"#;
+    medplum.file("out/.medplum-export/job.json", done);
+    medplum.file("out/attachments.ndjson", r#"{"resource":"Patient/1"}"#);
+    medplum.file("out/log.ndjson", "{}");
+    let run = import(&medplum, &store, &["out", "-o", "json"]).ok();
+    assert_eq!(run.json()["resources"], 1);
+    assert!(!run.stderr.contains("Left out"), "{}", run.stderr);
 }

@@ -32,7 +32,7 @@ const QUIET_TIME: Duration = Duration::from_secs(30);
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ImportArgs {
-    /// Files (.ndjson, .json, also .gz), folders, patterns, the folder of an export, or - for stdin (NDJSON, also .gz)
+    /// Files (.ndjson, .jsonl, .json, also .gz), folders, patterns, the folder of an export, or - for stdin (NDJSON, also .gz)
     #[arg(value_name = "SOURCES", required_unless_present = "target_directory")]
     sources: Vec<String>,
     /// How resources are written [default: put]
