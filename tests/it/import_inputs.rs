@@ -566,3 +566,23 @@ fn the_index_of_an_exports_attachments_is_no_data() {
     assert_eq!(run.json()["resources"], 1);
     assert!(!run.stderr.contains("Left out"), "{}", run.stderr);
 }
+
+#[test]
+fn lines_are_lines_also_in_a_json_file() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let deletion = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/9"}}]}"#;
+    medplum.file(
+        "a.json",
+        format!("\n{deletion} \r\n\n{ODD}\nnonsense\n{}", patients(1)),
+    );
+    medplum.file("b.json.gz", gzip(&patients(2)));
+    let run = import(&medplum, &store, &["a.json", "b.json.gz", "-o", "json"])
+        .fails(5)
+        .says("a.json line 5");
+    assert_eq!(
+        (&run.json()["resources"], &run.json()["refused"]),
+        (&json!(6), &json!(1))
+    );
+    assert_eq!(store.text("Observation/odd"), ODD);
+    assert_eq!(medplum.read("rejects.ndjson"), "nonsense\n");
+}

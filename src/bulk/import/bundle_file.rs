@@ -41,6 +41,37 @@ pub fn shape(reader: impl BufRead) -> io::Result<Shape> {
     })
 }
 
+/// Whether a JSON file holds one value on each line. It is read to the end of its first line: where that ends an object,
+/// the same value can only go on with `,`, `]` or `}` (RFC 8259 §2).
+///
+/// # Errors
+/// The file cannot be read.
+pub fn holds_lines(mut reader: impl BufRead) -> io::Result<bool> {
+    let (mut last, mut is_over) = (None, false);
+    loop {
+        let bytes = reader.fill_buf()?;
+        let length = bytes.len();
+        if length == 0 {
+            return Ok(false);
+        }
+        if is_over {
+            if let Some(next) = bytes.trim_ascii_start().first() {
+                return Ok(!matches!(next, b',' | b']' | b'}'));
+            }
+            reader.consume(length);
+            continue;
+        }
+        let end = memchr::memchr(b'\n', bytes);
+        let line = bytes[..end.unwrap_or(length)].trim_ascii_end();
+        last = line.last().copied().or(last);
+        is_over = end.is_some() && last.is_some();
+        if is_over && last != Some(b'}') {
+            return Ok(false);
+        }
+        reader.consume(end.map_or(length, |end| end + 1));
+    }
+}
+
 #[derive(Deserialize)]
 struct Entry<'a> {
     #[serde(rename = "fullUrl", borrow, default)]
@@ -395,6 +426,38 @@ mod tests {
             ]
         );
         assert_eq!(shape(text.as_bytes()).unwrap(), Shape::Entries);
+    }
+
+    #[test]
+    fn lines_are_told_from_one_value_by_what_follows_the_first() {
+        let holds = |text: &str| {
+            let at_once = holds_lines(text.as_bytes()).unwrap();
+            let in_bits = holds_lines(io::BufReader::with_capacity(1, text.as_bytes())).unwrap();
+            assert_eq!(at_once, in_bits, "{text}");
+            at_once
+        };
+        for lines in [
+            "{}\n{}",
+            "\n \r\n{\"a\":1} \r\n\n {\"b\":2}\n",
+            "\u{feff}{}\n{",
+            "{}\nx",
+        ] {
+            assert!(holds(lines), "{lines}");
+        }
+        for one in [
+            "",
+            "\n",
+            "{}",
+            "{}\n \n",
+            "{}{}",
+            "{\n\"a\":1}\n{}",
+            "{\"a\":{}\n,\"b\":1}",
+            "{\"a\":[{}\n]}",
+            "{\"a\":{}\n}",
+            "[{},\n{}]",
+        ] {
+            assert!(!holds(one), "{one}");
+        }
     }
 
     #[test]

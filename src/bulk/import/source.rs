@@ -29,6 +29,7 @@ const MOST_NAMED: usize = 5;
 pub struct Input {
     /// `None` is stdin.
     pub path: Option<PathBuf>,
+    /// By its name, or because it holds lines.
     pub is_ndjson: bool,
     pub is_gzip: bool,
 }
@@ -223,6 +224,10 @@ pub fn list(
         }
     }
     none_twice(&inputs)?;
+    for input in inputs.iter_mut().filter(|input| !input.is_ndjson) {
+        let file = input.open().and_then(bundle_file::holds_lines);
+        input.is_ndjson = file.map_err(|error| input.error(error))?;
+    }
     Ok(inputs)
 }
 
