@@ -313,6 +313,9 @@ fn the_server_fetches_the_files_itself_when_asked_and_able() {
     )
     .fails(1)
     .says("has no $import");
+    let _ = import(&medplum, &other, &["--server-side", "-d", "."])
+        .fails(2)
+        .says("--target-directory");
 }
 
 #[test]

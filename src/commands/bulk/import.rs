@@ -72,7 +72,7 @@ pub struct ImportArgs {
     #[arg(long, conflicts_with_all = ["dry_run", "skip_unchanged", "server_side"])]
     validate: bool,
     /// Let the server fetch the files itself: SOURCES are URLs, or TYPE=URL
-    #[arg(long, conflicts_with_all = ["dry_run", "skip_unchanged", "resume"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "skip_unchanged", "resume", "target_directory"])]
     server_side: bool,
     /// Mode of a server-side import, for Azure: InitialLoad, IncrementalLoad
     #[arg(long, value_name = "MODE", requires = "server_side")]
