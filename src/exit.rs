@@ -168,6 +168,13 @@ fn of_bulk(error: &BulkError) -> (u8, Option<String>) {
 fn of_import(error: &ImportError) -> (u8, Option<String>) {
     match error {
         ImportError::Input { .. } | ImportError::BadRequest(_) | ImportError::Busy { .. } => (USAGE, None),
+        ImportError::IncompleteExport { folder } => (
+            USAGE,
+            Some(format!(
+                "go on with it by `medplum bulk resume {}`, or name its files to import those that are there",
+                folder.display()
+            )),
+        ),
         ImportError::Disk { .. } => (FAILED, Some("make room on the disk, then go on with --resume".into())),
         ImportError::Unfinished { .. } => (
             USAGE,

@@ -94,7 +94,8 @@ fn the_folder_of_an_export_is_imported_with_its_deletions_last() {
         "out/errors/1.OperationOutcome.ndjson",
         r#"{"resourceType":"OperationOutcome"}"#,
     );
-    medplum.file("out/.medplum-export/job.json", "{}");
+    let done = r#"{"version":2,"request":{},"phase":"done"}"#;
+    medplum.file("out/.medplum-export/job.json", done);
     medplum.file("out/log.ndjson", r#"{"eventId":"kickoff"}"#);
     store.server.forget();
     let report = import(&medplum, &store, &["out", "-o", "json"]).ok().json();
@@ -292,4 +293,296 @@ fn a_dry_run_counts_and_sends_nothing() {
         .fails(5)
         .says("no resourceType");
     assert!(!medplum.path("rejects.ndjson").exists());
+}
+
+#[test]
+fn a_json_file_without_anything_in_it_is_nothing_to_import() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    for (name, text) in [
+        ("a.json", ""),
+        ("b.json", " \r\n\n"),
+        ("c.json", "\u{feff}\n"),
+    ] {
+        medplum.file(name, text);
+        let report = import(&medplum, &store, &[name, "-o", "json"]).ok().json();
+        assert_eq!(report["resources"], 0, "{name}");
+    }
+    medplum.file("d.json.gz", gzip("\n"));
+    let _ = import(&medplum, &store, &["d.json.gz"]).ok();
+    assert!(!medplum.path("rejects.ndjson").exists() && store.server.requests().is_empty());
+}
+
+/// Entries that an import does not do, and words of the reason.
+const NOT_DONE: [(&str, &str); 15] = [
+    (
+        r#"{"fullUrl":"urn:uuid:aaaaaaaa-2222-3333-4444-555555555555","request":{"method":"PATCH","url":"Patient/1"},"resource":{"resourceType":"Parameters"}}"#,
+        "is PATCH",
+    ),
+    (
+        r#"{"request":{"method":"GET","url":"Patient/1"}}"#,
+        "is GET",
+    ),
+    (
+        r#"{"request":{"method":"put","url":"Patient/4"},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "is put",
+    ),
+    (
+        r#"{"request":{"method":"POST","url":"Patient/$match"},"resource":{"resourceType":"Parameters","id":"1"}}"#,
+        "the operation",
+    ),
+    (
+        r#"{"request":{"method":"PUT","url":"Patient/4","ifMatch":"W/\"2\""},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "ifMatch",
+    ),
+    (
+        r#"{"request":{"method":"PUT","url":"Patient/4","ifNoneMatch":"*"},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "ifNoneMatch",
+    ),
+    (
+        r#"{"request":{"method":"DELETE","url":"Patient/1","ifMatch":"W/\"2\""}}"#,
+        "ifMatch",
+    ),
+    (
+        r#"{"request":{"method":"DELETE","url":"Patient"},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "`Patient` is no URL",
+    ),
+    (
+        r#"{"request":{"method":"DELETE","url":"Patient?"}}"#,
+        "`Patient?` is no URL",
+    ),
+    (
+        r#"{"request":{"method":"DELETE"},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "`` is no URL",
+    ),
+    ("null", "no object"),
+    ("\"}],\"", "no object"),
+    ("1.5", "no object"),
+    ("true", "no object"),
+    (
+        r#"["urn:x",{"resourceType":"Patient","id":"4"}]"#,
+        "no object",
+    ),
+];
+
+#[test]
+fn entries_that_ask_for_more_than_a_write_or_a_deletion_are_refused() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let good = [
+        r#"{"request":{"method":"POST","url":"Patient"},"resource":{"resourceType":"Patient","id":"1"}}"#,
+        r#"{"request":{"url":"Patient/2"},"resource":{"resourceType":"Patient","id":"2"}}"#,
+        r#"{"resource":{"resourceType":"Patient","id":"3"}}"#,
+    ];
+    let entries: Vec<&str> = NOT_DONE.iter().map(|(text, _)| *text).chain(good).collect();
+    let bundle = format!(
+        r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
+        entries.join(",\n")
+    );
+    medplum.file("b.json", bundle);
+    let report = import(&medplum, &store, &["b.json", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(
+        (&report["refused"], &report["created"]),
+        (&json!(NOT_DONE.len()), &json!(3))
+    );
+    assert_eq!(store.names(), ["Patient/1", "Patient/2", "Patient/3"]);
+    let said = medplum.read("rejects.outcomes.ndjson");
+    let mut said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    said.sort_by_key(|said| said["line"].as_u64());
+    for (at, (said, (text, words))) in said.iter().zip(&NOT_DONE).enumerate() {
+        assert_eq!(said["line"], at + 1);
+        assert!(
+            said["outcome"].to_string().contains(words),
+            "{text}: {said}"
+        );
+    }
+    // Tried again as lines, they are no resources either.
+    let report = import(&medplum, &store, &["rejects.ndjson", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(report["refused"], NOT_DONE.len());
+}
+
+#[test]
+fn a_deletion_of_a_whole_type_is_refused() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let line = |url: &str| {
+        format!(
+            r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"request":{{"method":"DELETE","url":"{url}"}}}}]}}"#
+        )
+    };
+    let bad = [
+        "Patient",
+        "Patient/",
+        "Patient?",
+        "Patient?&",
+        "Patient?_id=",
+        "Patient/1/_history/2",
+        "",
+        "?a=b",
+    ];
+    let good = [
+        "Patient/1",
+        "Patient/2?_cascade=delete",
+        "Patient?identifier=a%7Cb",
+    ];
+    medplum.file(
+        "a.ndjson",
+        bad.iter()
+            .chain(&good)
+            .map(|url| line(url) + "\n")
+            .collect::<String>(),
+    );
+    let guarded = line("Patient/3").replace("}}]", r#","ifMatch":"W/\"1\""}}]"#);
+    medplum.file("b.ndjson", guarded);
+    let report = import(&medplum, &store, &["a.ndjson", "b.ndjson", "-o", "json"])
+        .fails(5)
+        .json();
+    assert_eq!(report["refused"], bad.len() + 1);
+    let sent = store.bundles().concat();
+    assert_eq!(sent, good.map(|url| format!("DELETE {url}")));
+}
+
+#[test]
+fn what_is_no_bundle_to_its_end_is_told_before_anything_is_sent() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let patient = r#"{"resource":{"resourceType":"Patient","id":"1"}}"#;
+    for (text, words) in [
+        (
+            format!(
+                "{{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[\n{patient}]}} {patient}"
+            ),
+            "more follows",
+        ),
+        (
+            format!("{{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":{patient}}}"),
+            "no list",
+        ),
+    ] {
+        medplum.file("b.json", text);
+        let _ = import(&medplum, &store, &["b.json"]).fails(2).says(words);
+    }
+    assert!(store.server.requests().is_empty());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_is_not_taken_twice_however_it_is_spelled() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("d/x.ndjson", patients(1));
+    std::os::unix::fs::symlink("d/x.ndjson", medplum.path("link.ndjson")).unwrap();
+    for other in [
+        "d/x.ndjson",
+        "d/../d/x.ndjson",
+        "./d/x.ndjson",
+        "link.ndjson",
+        "d",
+        "d/*",
+    ] {
+        let _ = import(&medplum, &store, &["d/x.ndjson", other])
+            .fails(2)
+            .says("d/x.ndjson");
+    }
+    let _ = import(&medplum, &store, &["d/x.ndjson", "link.ndjson"])
+        .fails(2)
+        .says("link.ndjson is d/x.ndjson, which is named already");
+    assert!(store.server.requests().is_empty());
+}
+
+#[test]
+fn what_a_folder_holds_beside_data_is_named_once() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let patient = |id: &str| format!("{{\"resourceType\":\"Patient\",\"id\":\"{id}\"}}");
+    medplum.file("d/1.jsonl", patient("1"));
+    medplum.file("d/2.jsonl.gz", gzip(&patient("2")));
+    medplum.file("d/3.NDJSON", patient("3"));
+    medplum.file("d/4.Json.GZ", gzip(&patient("4")));
+    medplum.file("d/attachments.ndjson", patient("5"));
+    medplum.file("d/deleted/readme.txt", "no");
+    medplum.file("d/errors/1.ndjson", "{}");
+    medplum.file("d/more/6.ndjson", patient("6"));
+    medplum.file("d/notes.csv", "no");
+    medplum.file("d/.hidden/7.ndjson", patient("7"));
+    let run = import(&medplum, &store, &["d"])
+        .ok()
+        .says("Left out of d: deleted/readme.txt, errors/, more/, notes.csv\n");
+    assert_eq!(run.stderr.matches("Left out").count(), 1, "{}", run.stderr);
+    let names = ["1", "2", "3", "4", "5"].map(|id| format!("Patient/{id}"));
+    assert_eq!(store.names(), names);
+    for number in 1..=5 {
+        medplum.file(&format!("d/more-{number}/x.ndjson"), "");
+    }
+    let _ = import(&medplum, &store, &["d", "--dry-run"])
+        .ok()
+        .says("Left out of d: deleted/readme.txt, errors/, more-1/, more-2/, more-3/ and 4 more\n");
+    let run = import(&medplum, &store, &["d/more", "--dry-run"]).ok();
+    assert!(!run.stderr.contains("Left out"), "{}", run.stderr);
+    std::fs::create_dir_all(medplum.path("e/f")).unwrap();
+    let _ = import(&medplum, &store, &["e"])
+        .fails(2)
+        .says("e holds no data files, only f/");
+}
+
+#[test]
+fn an_export_that_is_not_complete_is_not_imported() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let state = |phase: &str| format!(r#"{{"version":2,"request":{{}},"phase":"{phase}"}}"#);
+    medplum.file("out/1.Patient.ndjson", patients(1));
+    for phase in ["kicking-off", "waiting", "fetching"] {
+        medplum.file("out/.medplum-export/job.json", state(phase));
+        let _ = import(&medplum, &store, &["out"])
+            .fails(2)
+            .says("the export in out is not complete")
+            .says("medplum bulk resume out");
+    }
+    // As it is kept when a file could not be fetched.
+    let manifest = r#"{"output":[{"type":"Patient","url":"http://x/1","path":"1.Patient.ndjson"},{"type":"Patient","url":"http://x/2"}]}"#;
+    medplum.file("out/manifest.json", manifest);
+    let _ = import(&medplum, &store, &["out"])
+        .fails(2)
+        .says("not complete");
+    // Files that are named are what the user wants.
+    let _ = import(&medplum, &store, &["out/1.Patient.ndjson"]).ok();
+    // One that was stopped left what had come.
+    std::fs::remove_file(medplum.path("out/.medplum-export/job.json")).unwrap();
+    std::fs::remove_file(medplum.path("out/manifest.json")).unwrap();
+    let _ = import(&medplum, &store, &["out"])
+        .ok()
+        .says("An export to out was stopped");
+}
+
+#[test]
+fn the_index_of_an_exports_attachments_is_no_data() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("out/1.Patient.ndjson", patients(1));
+    let done = r#"{"version":2,"request":{},"phase":"done"}"#;
+    medplum.file("out/.medplum-export/job.json", done);
+    medplum.file("out/attachments.ndjson", r#"{"resource":"Patient/1"}"#);
+    medplum.file("out/log.ndjson", "{}");
+    let run = import(&medplum, &store, &["out", "-o", "json"]).ok();
+    assert_eq!(run.json()["resources"], 1);
+    assert!(!run.stderr.contains("Left out"), "{}", run.stderr);
+}
+
+#[test]
+fn lines_are_lines_also_in_a_json_file() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let deletion = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/9"}}]}"#;
+    medplum.file(
+        "a.json",
+        format!("\n{deletion} \r\n\n{ODD}\nnonsense\n{}", patients(1)),
+    );
+    medplum.file("b.json.gz", gzip(&patients(2)));
+    let run = import(&medplum, &store, &["a.json", "b.json.gz", "-o", "json"])
+        .fails(5)
+        .says("a.json line 5");
+    assert_eq!(
+        (&run.json()["resources"], &run.json()["refused"]),
+        (&json!(6), &json!(1))
+    );
+    assert_eq!(store.text("Observation/odd"), ODD);
+    assert_eq!(medplum.read("rejects.ndjson"), "nonsense\n");
 }

@@ -315,4 +315,23 @@ fn the_server_fetches_the_files_itself_when_asked_and_able() {
     )
     .fails(1)
     .says("has no $import");
+    let _ = import(&medplum, &other, &["--server-side", "-d", "."])
+        .fails(2)
+        .says("--target-directory");
+}
+
+#[test]
+fn a_match_finds_the_element_that_has_what_it_names_in_each_list_by_itself() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file(
+        "a.ndjson",
+        r#"{"resourceType":"Patient","identifier":[{"value":"no"},{"system":"http://a","value":"1"}],"name":[{"family":"Doe"}]}"#,
+    );
+    let template = "identifier={identifier.system}|{identifier.value}&family={name.family}";
+    let args = ["a.ndjson", "--method", "conditional", "--match", template];
+    let _ = import(&medplum, &store, &args).ok();
+    assert_eq!(
+        store.bundles(),
+        [["PUT Patient?identifier=http%3A%2F%2Fa%7C1&family=Doe"]]
+    );
 }

@@ -41,6 +41,37 @@ pub fn shape(reader: impl BufRead) -> io::Result<Shape> {
     })
 }
 
+/// Whether a JSON file holds one value on each line. It is read to the end of its first line: where that ends an object,
+/// the same value can only go on with `,`, `]` or `}` (RFC 8259 §2).
+///
+/// # Errors
+/// The file cannot be read.
+pub fn holds_lines(mut reader: impl BufRead) -> io::Result<bool> {
+    let (mut last, mut is_over) = (None, false);
+    loop {
+        let bytes = reader.fill_buf()?;
+        let length = bytes.len();
+        if length == 0 {
+            return Ok(false);
+        }
+        if is_over {
+            if let Some(next) = bytes.trim_ascii_start().first() {
+                return Ok(!matches!(next, b',' | b']' | b'}'));
+            }
+            reader.consume(length);
+            continue;
+        }
+        let end = memchr::memchr(b'\n', bytes);
+        let line = bytes[..end.unwrap_or(length)].trim_ascii_end();
+        last = line.last().copied().or(last);
+        is_over = end.is_some() && last.is_some();
+        if is_over && last != Some(b'}') {
+            return Ok(false);
+        }
+        reader.consume(end.map_or(length, |end| end + 1));
+    }
+}
+
 #[derive(Deserialize)]
 struct Entry<'a> {
     #[serde(rename = "fullUrl", borrow, default)]
@@ -59,6 +90,39 @@ struct Request<'a> {
     method: Cow<'a, str>,
     #[serde(borrow, default)]
     url: Cow<'a, str>,
+    #[serde(rename = "ifMatch", borrow, default)]
+    if_match: Option<&'a RawValue>,
+    #[serde(rename = "ifNoneMatch", borrow, default)]
+    if_none_match: Option<&'a RawValue>,
+}
+
+impl Request<'_> {
+    fn is_deletion(&self) -> bool {
+        self.method == "DELETE"
+    }
+
+    /// Why an import cannot do what is asked for, when it cannot: it writes resources and deletes them, no more.
+    fn problem(&self) -> Option<String> {
+        if !matches!(&*self.method, "" | "PUT" | "POST" | "DELETE") {
+            let method = &self.method;
+            return Some(format!(
+                "its request is {method}, and only PUT, POST and DELETE are imported"
+            ));
+        }
+        let path = self.url.split('?').next().unwrap_or_default();
+        if path.contains('$') {
+            return Some(format!("its request is for the operation `{path}`"));
+        }
+        // Without it, what the server has by now would be written over.
+        let condition = if self.if_match.is_some() {
+            "ifMatch"
+        } else if self.if_none_match.is_some() {
+            "ifNoneMatch"
+        } else {
+            return None;
+        };
+        Some(format!("its request has {condition}, which is not sent"))
+    }
 }
 
 /// Visits the entries of a Bundle.
@@ -102,6 +166,9 @@ fn visit_entry(
     let Ok(words) = std::str::from_utf8(text) else {
         return visit(number, bad("it is not UTF-8"));
     };
+    if !words.starts_with('{') {
+        return visit(number, bad("it is no entry of a Bundle: it is no object"));
+    }
     let entry: Entry = match serde_json::from_str(words) {
         Ok(entry) => entry,
         Err(error) => return visit(number, bad(&format!("it is no entry of a Bundle: {error}"))),
@@ -113,12 +180,14 @@ fn visit_entry(
     if about_the_search == Some("outcome") {
         return Ok(());
     }
+    let problem = entry.request.as_ref().and_then(Request::problem);
+    if let Some(problem) = problem {
+        return visit(number, bad(&problem));
+    }
     let piece = match (&entry.resource, &entry.request) {
-        (_, Some(request)) if request.method == "DELETE" && !request.url.is_empty() => {
-            Piece::Deletion {
-                url: request.url.clone().into_owned(),
-            }
-        }
+        (_, Some(request)) if request.is_deletion() => Piece::Deletion {
+            url: request.url.clone().into_owned(),
+        },
         (Some(resource), _) => Piece::Resource {
             text: resource.get().as_bytes(),
             full_url: entry.full_url.map(Cow::into_owned),
@@ -128,8 +197,9 @@ fn visit_entry(
     visit(number, piece)
 }
 
-/// The URLs of a transaction that holds nothing but deletions and has no identity of its own.
-pub fn deletions(text: &[u8]) -> Option<Vec<String>> {
+/// The URLs of a transaction that holds nothing but deletions and has no identity of its own; for one that cannot be
+/// imported, why.
+pub fn deletions(text: &[u8]) -> Option<Vec<Result<String, String>>> {
     #[derive(Deserialize)]
     struct Deletions<'a> {
         #[serde(rename = "type", borrow, default)]
@@ -147,14 +217,17 @@ pub fn deletions(text: &[u8]) -> Option<Vec<String>> {
         .entry
         .into_iter()
         .map(|entry| entry.request)
+        .map(|request| request.filter(Request::is_deletion))
         .map(|request| {
-            request.filter(|request| request.method == "DELETE" && !request.url.is_empty())
+            request.map(|request| match request.problem() {
+                Some(problem) => Err(problem),
+                None => Ok(request.url.into_owned()),
+            })
         })
-        .map(|request| request.map(|request| request.url.into_owned()))
         .collect()
 }
 
-/// Follows the nesting of JSON and cuts out the elements of the top level's `entry`.
+/// Follows the nesting of JSON and cuts out the elements of the top level's `entry`, whatever they are.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 struct Splitter {
@@ -163,7 +236,7 @@ struct Splitter {
     in_string: bool,
     escaped: bool,
     in_entries: bool,
-    /// The bytes of the entry, or of a string of the top level.
+    /// The bytes of the entry.
     kept: Vec<u8>,
     string: Vec<u8>,
     key: Vec<u8>,
@@ -217,14 +290,8 @@ impl Splitter {
     }
 
     fn step(&mut self, byte: u8, entry: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let inside = self.in_entries && self.depth > 2;
-        if inside && self.emit {
-            if self.kept.len() == LONGEST_ENTRY {
-                return Err(io::Error::other(format!(
-                    "an entry is longer than {LONGEST_ENTRY} bytes"
-                )));
-            }
-            self.kept.push(byte);
+        if self.emit {
+            self.keep(byte, entry)?;
         }
         if self.in_string {
             match byte {
@@ -250,29 +317,52 @@ impl Splitter {
             b':' if self.depth == 1 => self.after_colon = true,
             b',' if self.depth == 1 => self.after_colon = false,
             b'{' | b'[' => {
-                if self.depth == 1 && byte == b'[' && self.after_colon && self.key == b"entry" {
+                if self.depth == 1 && self.after_colon && self.key == b"entry" {
+                    if self.emit && byte == b'{' {
+                        return Err(io::Error::other("the Bundle's entry is no list"));
+                    }
                     self.in_entries = true;
                 }
                 self.depth += 1;
-                if self.in_entries && self.depth == 3 && self.emit {
-                    self.kept.clear();
-                    self.kept.push(byte);
-                }
             }
             b'}' | b']' => {
                 self.depth = self
                     .depth
                     .checked_sub(1)
                     .ok_or_else(|| io::Error::other("it is no JSON"))?;
-                if self.in_entries && self.depth == 2 && self.emit {
-                    entry(&self.kept)?;
-                }
                 if self.depth == 1 {
                     self.in_entries = false;
                 }
                 self.closed |= self.depth == 0;
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Keeps a byte if it is of an entry, and gives the entry away where it ends.
+    fn keep(&mut self, byte: u8, entry: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        if self.closed && !byte.is_ascii_whitespace() {
+            return Err(io::Error::other("more follows after the end of the Bundle"));
+        }
+        if !self.in_entries {
+            return Ok(());
+        }
+        let is_between = self.depth == 2 && !self.in_string;
+        if is_between && matches!(byte, b',' | b']') {
+            if !self.kept.is_empty() {
+                entry(&self.kept)?;
+                self.kept.clear();
+            }
+            return Ok(());
+        }
+        if self.kept.len() == LONGEST_ENTRY {
+            return Err(io::Error::other(format!(
+                "an entry is longer than {LONGEST_ENTRY} bytes"
+            )));
+        }
+        if !is_between || !byte.is_ascii_whitespace() {
+            self.kept.push(byte);
         }
         Ok(())
     }
@@ -339,6 +429,38 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_told_from_one_value_by_what_follows_the_first() {
+        let holds = |text: &str| {
+            let at_once = holds_lines(text.as_bytes()).unwrap();
+            let in_bits = holds_lines(io::BufReader::with_capacity(1, text.as_bytes())).unwrap();
+            assert_eq!(at_once, in_bits, "{text}");
+            at_once
+        };
+        for lines in [
+            "{}\n{}",
+            "\n \r\n{\"a\":1} \r\n\n {\"b\":2}\n",
+            "\u{feff}{}\n{",
+            "{}\nx",
+        ] {
+            assert!(holds(lines), "{lines}");
+        }
+        for one in [
+            "",
+            "\n",
+            "{}",
+            "{}\n \n",
+            "{}{}",
+            "{\n\"a\":1}\n{}",
+            "{\"a\":{}\n,\"b\":1}",
+            "{\"a\":[{}\n]}",
+            "{\"a\":{}\n}",
+            "[{},\n{}]",
+        ] {
+            assert!(!holds(one), "{one}");
+        }
+    }
+
+    #[test]
     fn only_bundles_of_resources_are_opened() {
         for text in [
             r#"{"resourceType":"Bundle","type":"document","entry":[]}"#,
@@ -352,7 +474,7 @@ mod tests {
     #[test]
     fn a_bundle_of_deletions_is_known_by_holding_nothing_else() {
         let all = br#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}}]}"#;
-        assert_eq!(deletions(all), Some(vec!["Patient/1".into()]));
+        assert_eq!(deletions(all), Some(vec![Ok("Patient/1".into())]));
         let some = br#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}},{"request":{"method":"PUT","url":"Patient/1"}}]}"#;
         assert_eq!(deletions(some), None);
     }

@@ -76,10 +76,21 @@ pub fn type_name(text: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The type of the resource at a URL relative to the FHIR base; empty when there is none.
+/// The type of what a URL relative to the FHIR base is for: one resource, or those that a search finds. Empty when it is
+/// for neither: a type alone would be all resources of that type.
 pub fn type_of_url(url: &str) -> &str {
-    let name = url.split(['/', '?']).next().unwrap_or_default();
-    if is_type(name) { name } else { "" }
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let searches = || {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .into_iter()
+            .any(|(name, value)| !name.is_empty() && !value.is_empty())
+    };
+    match path.split_once('/') {
+        Some((name, id)) if is_type(name) && !id.is_empty() && !id.contains('/') => name,
+        None if is_type(path) && searches() => path,
+        _ => "",
+    }
 }
 
 /// The text without white space at both ends, which no resource misses.
@@ -172,6 +183,32 @@ mod tests {
             assert_eq!(quick_type(text.as_bytes()), "Patient");
         }
         assert_eq!(quick_type(b"nonsense"), "");
+    }
+
+    #[test]
+    fn a_url_is_for_one_resource_or_for_what_a_search_finds() {
+        for good in [
+            "Patient/1",
+            "Patient/1?_cascade=delete",
+            "Patient?a=b",
+            "Patient?&a=b",
+        ] {
+            assert_eq!(type_of_url(good), "Patient", "{good}");
+        }
+        for bad in [
+            "",
+            "Patient",
+            "Patient/",
+            "Patient?",
+            "Patient?a",
+            "Patient?a=",
+            "Patient?=b",
+            "Patient/1/_history/2",
+            "http://h/Patient/1",
+            "?a=b",
+        ] {
+            assert_eq!(type_of_url(bad), "", "{bad}");
+        }
     }
 
     #[test]

@@ -60,26 +60,20 @@ impl Template {
 
     /// The query for a resource, percent-encoded; `None` when the resource lacks what the template names.
     pub fn query(&self, resource: &Value) -> Option<String> {
-        // All paths into one array are read from the same element: the first that has them all.
-        let longest = self.parts.iter().map(|part| match part {
-            Part::Path(path) => resource
-                .get(&path[0])
-                .and_then(Value::as_array)
-                .map_or(1, Vec::len),
-            Part::Text(_) => 1,
-        });
-        (0..longest.max().unwrap_or(1)).find_map(|element| self.query_at(resource, element))
-    }
-
-    fn query_at(&self, resource: &Value, element: usize) -> Option<String> {
+        let paths: Vec<&[String]> = self
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Path(path) => Some(path.as_slice()),
+                Part::Text(_) => None,
+            })
+            .collect();
+        let mut values = values_at(resource, &paths)?.into_iter();
         let mut query = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => query.push_str(&text.replace('|', "%7C").replace(' ', "%20")),
-                Part::Path(path) => {
-                    let value = value_at(resource, path, element)?;
-                    query.push_str(&percent_encoded(&escaped(&value)));
-                }
+                Part::Path(_) => query.push_str(&percent_encoded(&escaped(&values.next()?))),
             }
         }
         Some(query)
@@ -104,14 +98,37 @@ pub fn query(templates: &[Template], resource_type: &str, text: &[u8]) -> Result
         .ok_or_else(|| format!("it lacks what `{}` names", template.as_text()))
 }
 
-fn value_at(resource: &Value, path: &[String], element: usize) -> Option<String> {
-    let mut value = resource;
-    for (depth, name) in path.iter().enumerate() {
-        value = value.get(name)?;
-        if let Value::Array(values) = value {
-            value = values.get(if depth == 0 { element } else { 0 })?;
+/// The value at each path, when all have one. Paths into one array are read from the same element: the first that has
+/// them all.
+fn values_at(value: &Value, paths: &[&[String]]) -> Option<Vec<String>> {
+    if let Value::Array(elements) = value {
+        return elements
+            .iter()
+            .find_map(|element| values_at(element, paths));
+    }
+    let mut values = vec![String::new(); paths.len()];
+    for (at, path) in paths.iter().enumerate() {
+        let Some(name) = path.first() else {
+            values[at] = text_of(value)?;
+            continue;
+        };
+        let together: Vec<usize> = (0..paths.len())
+            .filter(|other| paths[*other].first() == Some(name))
+            .collect();
+        if together[0] != at {
+            // It was read together with the first path that begins so.
+            continue;
+        }
+        let rests: Vec<&[String]> = together.iter().map(|at| &paths[*at][1..]).collect();
+        let found = values_at(value.get(name)?, &rests)?;
+        for (at, text) in together.into_iter().zip(found) {
+            values[at] = text;
         }
     }
+    Some(values)
+}
+
+fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -156,6 +173,44 @@ mod tests {
             "code=x%20y&status=final"
         );
         assert!(find("Patient", "{}").unwrap_err().contains("lacks"));
+    }
+
+    #[test]
+    fn each_list_gives_the_first_element_that_has_all_that_is_asked_of_it() {
+        let find = |template: &str, text: &str| {
+            let template = Template::parse(template).unwrap();
+            template.query(&serde_json::from_str(text).unwrap())
+        };
+        let patient = r#"{"identifier":[{"value":"no"},{"system":"s","value":"1"}],
+            "name":[{"text":"x"},{"given":["",null,"A","B"],"family":"no"},{"given":["C"],"family":"D","use":"usual"}]}"#;
+        for (template, query) in [
+            (
+                "i={identifier.system}|{identifier.value}&g={name.given}",
+                Some("i=s%7C1&g=A"),
+            ),
+            ("i={identifier.value}&f={name.family}", Some("i=no&f=no")),
+            (
+                "f={name.family}&i={identifier.system}&g={name.given}&u={name.use}",
+                Some("f=D&i=s&g=C&u=usual"),
+            ),
+            ("t={name.text}&f={name.family}", None),
+            ("f={name}", None),
+            ("f={name}&g={name.family}", None),
+        ] {
+            assert_eq!(find(template, patient).as_deref(), query, "{template}");
+        }
+        let observation = r#"{"code":{"coding":[{"system":"a"},{"system":"b","code":"c"}]},
+            "component":[{"code":{"coding":[{"code":"x"}]}},{"valueInteger":3,"code":{"coding":[{},{"code":"y"}]}}]}"#;
+        for (template, query) in [
+            ("c={code.coding.code}", Some("c=c")),
+            ("c={code.coding.system}|{code.coding.code}", Some("c=b%7Cc")),
+            (
+                "k={component.code.coding.code}&v={component.valueInteger}",
+                Some("k=y&v=3"),
+            ),
+        ] {
+            assert_eq!(find(template, observation).as_deref(), query, "{template}");
+        }
     }
 
     #[test]

@@ -142,6 +142,8 @@ pub enum ImportError {
     },
     #[error("{0}")]
     BadRequest(String),
+    #[error("the export in {} is not complete", folder.display())]
+    IncompleteExport { folder: PathBuf },
     #[error("another process is importing from this folder (it holds {})", folder.display())]
     Busy { folder: PathBuf },
     #[error("{} holds an unfinished import", folder.display())]

@@ -1,5 +1,6 @@
 //! What is imported: files, folders, patterns, an export's folder, stdin; and the pieces that each holds.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use serde::Deserialize;
 
 use super::bundle_file::{self, Shape};
 use super::{ImportError, line};
+use crate::bulk::{attachment, job, kept, log};
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 256 * 1024;
@@ -17,13 +19,17 @@ const LONGEST_LINE: usize = 128 << 20;
 /// How gzip begins (RFC 1952 §2.3.1).
 const GZIP: &[u8] = b"\x1f\x8b";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-const SUFFIXES: [&str; 4] = [".ndjson", ".ndjson.gz", ".json", ".json.gz"];
+const NDJSON: [&str; 4] = [".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz"];
+const JSON: [&str; 2] = [".json", ".json.gz"];
+/// Names of what is left out of a folder that are told.
+const MOST_NAMED: usize = 5;
 
 /// One file, or stdin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     /// `None` is stdin.
     pub path: Option<PathBuf>,
+    /// By its name, or because it holds lines.
     pub is_ndjson: bool,
     pub is_gzip: bool,
 }
@@ -117,8 +123,11 @@ impl Input {
                 if text.len() > LONGEST_LINE {
                     return Err(self.error(too_long(1)));
                 }
-                let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
-                visit_resource(1, line::trimmed(text), visit)
+                let text = line::trimmed(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text));
+                if text.is_empty() {
+                    return Ok(());
+                }
+                visit_resource(1, text, visit)
             }
         }
     }
@@ -166,11 +175,15 @@ fn visit_resource(
     visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
     if line::quick_type(text) == "Bundle"
-        && let Some(urls) = bundle_file::deletions(text)
+        && let Some(deletions) = bundle_file::deletions(text)
     {
-        return urls
-            .into_iter()
-            .try_for_each(|url| visit(number, Piece::Deletion { url }));
+        return deletions.into_iter().try_for_each(|deletion| {
+            let piece = match deletion {
+                Ok(url) => Piece::Deletion { url },
+                Err(problem) => Piece::Bad { text, problem },
+            };
+            visit(number, piece)
+        });
     }
     visit(
         number,
@@ -210,14 +223,33 @@ pub fn list(
             inputs.extend(of_pattern(&path, own)?);
         }
     }
-    let mut seen = std::collections::HashSet::new();
-    if let Some(twice) = inputs.iter().find(|input| !seen.insert(input.name())) {
-        return Err(ImportError::BadRequest(format!(
-            "{} is named twice",
-            twice.name()
-        )));
+    none_twice(&inputs)?;
+    for input in inputs.iter_mut().filter(|input| !input.is_ndjson) {
+        let file = input.open().and_then(bundle_file::holds_lines);
+        input.is_ndjson = file.map_err(|error| input.error(error))?;
     }
     Ok(inputs)
+}
+
+/// Makes sure that no file is imported twice, however it is spelled.
+fn none_twice(inputs: &[Input]) -> Result<(), ImportError> {
+    let mut seen = HashMap::new();
+    for input in inputs {
+        let place = input.path.as_ref().map(|path| {
+            let place = fs::canonicalize(path);
+            place.unwrap_or_else(|_| path.clone())
+        });
+        let Some(first) = seen.insert(place, input.name()) else {
+            continue;
+        };
+        let name = input.name();
+        return Err(ImportError::BadRequest(if first == name {
+            format!("{name} is named twice")
+        } else {
+            format!("{name} is {first}, which is named already")
+        }));
+    }
+    Ok(())
 }
 
 fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
@@ -245,50 +277,104 @@ fn of_folder(
     if let Some(inputs) = of_manifest(folder)? {
         return Ok(inputs);
     }
-    let is_export = folder.join(crate::bulk::job::FOLDER).is_dir();
-    let mut inputs = of_names(folder, own, is_export)?;
-    if folder.join("deleted").is_dir() {
-        inputs.extend(of_names(&folder.join("deleted"), own, true)?);
+    let is_export = is_export(folder, notice)?;
+    let (mut paths, mut left_out) = of_names(folder, own, is_export)?;
+    if let Some(at) = left_out.iter().position(|name| name == "deleted/") {
+        let (deleted, others) = of_names(&folder.join("deleted"), own, true)?;
+        paths.extend(deleted);
+        left_out.splice(at..=at, others.iter().map(|name| format!("deleted/{name}")));
     }
-    if folder.join("errors").is_dir() {
-        notice(&format!(
-            "{} is left out: it holds reports, not data",
-            folder.join("errors").display()
-        ));
+    let names = some_of(&left_out);
+    match (paths.is_empty(), left_out.is_empty()) {
+        (false, true) => {}
+        (false, false) => notice(&format!("Left out of {}: {names}", folder.display())),
+        (true, is_empty) => {
+            let but = if is_empty {
+                String::new()
+            } else {
+                format!(", only {names}")
+            };
+            return Err(ImportError::BadRequest(format!(
+                "{} holds no data files{but}",
+                folder.display()
+            )));
+        }
     }
-    if inputs.is_empty() {
-        return Err(ImportError::BadRequest(format!(
-            "{} holds no data files",
-            folder.display()
-        )));
-    }
-    Ok(inputs)
+    Ok(paths.into_iter().map(Input::of).collect())
 }
 
-fn of_names(folder: &Path, own: &[PathBuf], is_export: bool) -> Result<Vec<Input>, ImportError> {
+/// Whether a folder is that of an export, which has to be complete.
+fn is_export(folder: &Path, notice: &mut dyn FnMut(&str)) -> Result<bool, ImportError> {
+    let place = folder.join(job::FOLDER);
+    if !place.is_dir() {
+        return Ok(false);
+    }
+    let path = place.join("job.json");
+    let state =
+        job::state::read_json::<job::State>(&path).map_err(|source| ImportError::Input {
+            name: path.display().to_string(),
+            source,
+        })?;
+    match state {
+        Some(state) if state.phase != job::Phase::Done => Err(ImportError::IncompleteExport {
+            folder: folder.to_owned(),
+        }),
+        None if !place.join(job::SERIES).exists() => {
+            notice(&format!(
+                "An export to {} was stopped: what it brought may not be all",
+                folder.display()
+            ));
+            Ok(true)
+        }
+        _ => Ok(true),
+    }
+}
+
+/// The data files of a folder and the names of what else it holds, in order.
+fn of_names(
+    folder: &Path,
+    own: &[PathBuf],
+    is_export: bool,
+) -> Result<(Vec<PathBuf>, Vec<String>), ImportError> {
     let problem = |source| ImportError::Input {
         name: folder.display().to_string(),
         source,
     };
-    let mut paths = Vec::new();
+    let (mut paths, mut left_out) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(problem)? {
         let path = entry.map_err(problem)?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let is_data = SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-            && !name.starts_with('.')
-            && name != "manifest.json";
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.into_owned();
+        let is_about = name == kept::NAME
+            || is_export && [log::NAME, attachment::INDEX].contains(&name.as_str())
+            || is_own(&path, own);
+        if name.starts_with('.') || is_about {
+            continue;
+        }
+        let lower = name.to_ascii_lowercase();
+        let has = |suffixes: &[&str]| suffixes.iter().any(|suffix| lower.ends_with(suffix));
         // An export holds NDJSON; what else lies there is about it.
-        let is_about = is_export && (name == "log.ndjson" || !name.contains(".ndjson"));
-        if is_data && !is_about && path.is_file() && !is_own(&path, own) {
+        let is_data = has(&NDJSON) || !is_export && has(&JSON);
+        if path.is_dir() {
+            left_out.push(format!("{name}/"));
+        } else if is_data && path.is_file() {
             paths.push(path);
+        } else {
+            left_out.push(name);
         }
     }
     paths.sort();
-    Ok(paths.into_iter().map(Input::of).collect())
+    left_out.sort();
+    Ok((paths, left_out))
+}
+
+/// The first few names, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    let (shown, rest) = names.split_at(names.len().min(MOST_NAMED));
+    match rest.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Whether a file is one that an import writes: rejects and what the server said to them.
@@ -313,7 +399,7 @@ fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
     struct Listed {
         path: Option<PathBuf>,
     }
-    let path = folder.join("manifest.json");
+    let path = folder.join(kept::NAME);
     let Ok(text) = fs::read(&path) else {
         return Ok(None);
     };

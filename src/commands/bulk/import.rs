@@ -32,7 +32,7 @@ const QUIET_TIME: Duration = Duration::from_secs(30);
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ImportArgs {
-    /// Files (.ndjson, .json, also .gz), folders, patterns, the folder of an export, or - for stdin (NDJSON, also .gz)
+    /// Files (.ndjson, .jsonl, .json, also .gz), folders, patterns, the folder of an export, or - for stdin (NDJSON, also .gz)
     #[arg(value_name = "SOURCES", required_unless_present = "target_directory")]
     sources: Vec<String>,
     /// How resources are written
@@ -73,7 +73,7 @@ pub struct ImportArgs {
     #[arg(long, conflicts_with_all = ["dry_run", "skip_unchanged", "server_side"])]
     validate: bool,
     /// Let the server fetch the files itself: SOURCES are URLs, or TYPE=URL
-    #[arg(long, conflicts_with_all = ["dry_run", "skip_unchanged", "resume"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "skip_unchanged", "resume", "target_directory"])]
     server_side: bool,
     /// Mode of a server-side import, for Azure: InitialLoad, IncrementalLoad
     #[arg(long, value_name = "MODE", requires = "server_side")]
