@@ -335,3 +335,34 @@ fn a_match_finds_the_element_that_has_what_it_names_in_each_list_by_itself() {
         [["PUT Patient?identifier=http%3A%2F%2Fa%7C1&family=Doe"]]
     );
 }
+
+#[test]
+fn an_entry_that_is_only_for_what_is_not_there_is_not_posted_unless_a_match_tells_that() {
+    let medplum = Medplum::new();
+    let person = person("p1", "1");
+    let request = r#"{"method":"POST","url":"Patient","ifNoneExist":"identifier=http://a|1"}"#;
+    medplum.file(
+        "b.json",
+        format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"resource":{person},"request":{request}}}]}}"#),
+    );
+    let store = Store::open();
+    let _ = import(&medplum, &store, &["b.json", "--method", "post"])
+        .fails(5)
+        .says("ifNoneExist")
+        .says("--match");
+    assert!(store.names().is_empty());
+    let again = ["rejects.ndjson", "--method", "post"];
+    let _ = import(&medplum, &store, &again).fails(5);
+    std::fs::remove_file(medplum.path("rejects.ndjson")).unwrap();
+    std::fs::remove_file(medplum.path("rejects.outcomes.ndjson")).unwrap();
+    let template = "identifier={identifier.system}|{identifier.value}";
+    for args in [
+        &["--method", "post", "--match", template][..],
+        &["--method", "conditional"],
+        &["--method", "put"],
+    ] {
+        let args = [&["b.json"], args].concat();
+        let _ = import(&medplum, &store, &args).ok();
+    }
+    assert_eq!(store.names().len(), 2);
+}

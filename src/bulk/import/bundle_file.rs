@@ -92,6 +92,8 @@ struct Request<'a> {
     url: Cow<'a, str>,
     #[serde(rename = "ifMatch", borrow, default)]
     if_match: Option<&'a RawValue>,
+    #[serde(rename = "ifNoneExist", borrow, default)]
+    if_none_exist: Option<&'a RawValue>,
     #[serde(rename = "ifNoneMatch", borrow, default)]
     if_none_match: Option<&'a RawValue>,
 }
@@ -131,6 +133,7 @@ impl Request<'_> {
 /// The file cannot be read or ends too early; what `visit` says.
 pub fn visit(
     reader: impl BufRead,
+    creates_anew: bool,
     problem: impl Fn(io::Error) -> ImportError,
     visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
@@ -138,7 +141,7 @@ pub fn visit(
     let mut stopped = None;
     let result = splitter.run(reader, &mut |text| {
         number += 1;
-        visit_entry(number, text, visit).map_err(|error| {
+        visit_entry(number, text, creates_anew, visit).map_err(|error| {
             stopped = Some(error);
             io::Error::other("stopped")
         })
@@ -157,6 +160,7 @@ pub fn visit(
 fn visit_entry(
     number: u64,
     text: &[u8],
+    creates_anew: bool,
     visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
     let bad = |problem: &str| Piece::Bad {
@@ -183,6 +187,13 @@ fn visit_entry(
     let problem = entry.request.as_ref().and_then(Request::problem);
     if let Some(problem) = problem {
         return visit(number, bad(&problem));
+    }
+    let is_conditional = |request: &Request| request.if_none_exist.is_some();
+    if creates_anew && entry.request.as_ref().is_some_and(is_conditional) {
+        return visit(
+            number,
+            bad("its request has ifNoneExist, which is not sent; --match says what is the same"),
+        );
     }
     let piece = match (&entry.resource, &entry.request) {
         (_, Some(request)) if request.is_deletion() => Piece::Deletion {
@@ -389,6 +400,7 @@ mod tests {
         let mut seen = Vec::new();
         visit(
             io::BufReader::with_capacity(7, text.as_bytes()),
+            false,
             |source| ImportError::Input {
                 name: String::new(),
                 source,

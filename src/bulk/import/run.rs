@@ -209,6 +209,7 @@ fn inputs(options: &Options, observer: &dyn Observer) -> Result<Vec<Input>, Impo
         &options.sources,
         options.folder.as_deref(),
         own,
+        options.method == Method::Post && options.templates.is_empty(),
         &mut |text| observer.notice(text),
     )
 }

@@ -32,6 +32,8 @@ pub struct Input {
     /// By its name, or because it holds lines.
     pub is_ndjson: bool,
     pub is_gzip: bool,
+    /// Whether each resource becomes a new one, so that an entry's `ifNoneExist` would be lost.
+    pub creates_anew: bool,
 }
 
 /// What one place in an input holds.
@@ -62,6 +64,7 @@ impl Input {
             path: Some(path),
             is_ndjson: !is_json,
             is_gzip,
+            creates_anew: false,
         }
     }
 
@@ -112,7 +115,10 @@ impl Input {
         let shape = bundle_file::shape(self.open().map_err(|error| self.error(error))?);
         let reader = self.open().map_err(|error| self.error(error))?;
         match shape.map_err(|error| self.error(error))? {
-            Shape::Entries => bundle_file::visit(reader, |error| self.error(error), visit),
+            Shape::Entries => {
+                let problem = |error| self.error(error);
+                bundle_file::visit(reader, self.creates_anew, problem, visit)
+            }
             Shape::Resource => {
                 let mut text = Vec::new();
                 let limit = LONGEST_LINE as u64 + 1;
@@ -202,6 +208,7 @@ pub fn list(
     names: &[String],
     folder: Option<&Path>,
     own: &[PathBuf],
+    creates_anew: bool,
     notice: &mut dyn FnMut(&str),
 ) -> Result<Vec<Input>, ImportError> {
     let mut inputs: Vec<Input> = Vec::new();
@@ -211,6 +218,7 @@ pub fn list(
                 path: None,
                 is_ndjson: true,
                 is_gzip: false,
+                creates_anew: false,
             });
             continue;
         }
@@ -227,6 +235,7 @@ pub fn list(
     for input in inputs.iter_mut().filter(|input| !input.is_ndjson) {
         let file = input.open().and_then(bundle_file::holds_lines);
         input.is_ndjson = file.map_err(|error| input.error(error))?;
+        input.creates_anew = creates_anew;
     }
     Ok(inputs)
 }
