@@ -128,6 +128,19 @@ pub struct TokenSource {
     nonces: Nonces,
 }
 
+impl AuthError {
+    /// Whether another try may succeed: the token endpoint was out of reach, or out of order.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Http(error) => !error.is_lasting(),
+            Self::Refused(refusal) => {
+                refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What to put on a request.
 #[derive(Clone, Debug)]
 pub struct Authorization {

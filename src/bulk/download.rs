@@ -120,10 +120,10 @@ impl Download {
         let mut content_retries = CONTENT_RETRIES;
         let mut not_found_before = false;
         let mut ongoing = Ongoing::left(&self.part, self.care());
+        let mut furthest = ongoing.as_ref().map_or(0, Ongoing::received);
         loop {
             self.gate.open().await;
             observer.file_requested(&self.file, &self.path);
-            let before = ongoing.as_ref().map_or(0, Ongoing::received);
             let failed = match self.attempt(client, observer, &mut ongoing).await {
                 Ok(complete) => {
                     self.gate.went_well();
@@ -131,8 +131,10 @@ impl Download {
                 }
                 Err(failed) => failed,
             };
-            if ongoing.as_ref().map_or(0, Ongoing::received) >= before + PROGRESS {
-                retry = retries();
+            let received = ongoing.as_ref().map_or(0, Ongoing::received);
+            if received >= furthest + PROGRESS {
+                // It gets on. From the start again, and never further, it does not.
+                (retry, furthest) = (retries(), received);
             }
             let is_content = matches!(failed, Failed::Content(_));
             let by_link = matches!(failed, Failed::NotFound(_) | Failed::Link(_));
@@ -215,8 +217,11 @@ impl Download {
             *ongoing = None;
             answer = self.ask(client, None).await?;
         }
-        if answer.status != StatusCode::PARTIAL_CONTENT {
-            *ongoing = None;
+        match ongoing {
+            Some(under_way) if answer.status == StatusCode::PARTIAL_CONTENT => {
+                under_way.learn_whole(&answer);
+            }
+            _ => *ongoing = None,
         }
         let under_way = if let Some(under_way) = ongoing {
             under_way
@@ -233,8 +238,16 @@ impl Download {
             }
             return Err(failed);
         }
-        match ongoing.take() {
+        match ongoing.take_if(|under_way| under_way.missing().is_none()) {
             Some(whole) => self.complete(whole),
+            None if ongoing.is_some() => {
+                let missing = ongoing.as_ref().and_then(Ongoing::missing);
+                let words = format!(
+                    "{} bytes are missing at the end",
+                    missing.unwrap_or_default()
+                );
+                Err(Failed::Passing(words.into()))
+            }
             None => Err(Failed::Passing("nothing came".to_owned().into())),
         }
     }
@@ -297,7 +310,7 @@ impl Download {
             .send_with(request, self.token_rule(client), 0)
             .await
             .map_err(|error| match error {
-                FhirError::Auth(AuthError::Http(error)) => {
+                FhirError::Auth(error) if error.is_passing() => {
                     Failed::Passing(error.to_string().into())
                 }
                 FhirError::Auth(error) => Failed::Auth(error),
@@ -336,7 +349,7 @@ impl Download {
             404 => Failed::NotFound(reason),
             429 => Failed::Throttled(reason, asked),
             503 if asked.is_some() => Failed::Throttled(reason, asked),
-            500 | 502 | 503 | 504 => Failed::Passing(reason),
+            _ if retry::may_be_on_the_way(refusal.status) => Failed::Passing(reason),
             _ if refusal.is_transient => Failed::Passing(reason),
             // Signed links that are over: 403 at S3 and Azure, 400 at Google.
             400 | 401 | 403 | 410 => Failed::Link(reason),

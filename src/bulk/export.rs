@@ -15,6 +15,7 @@ use super::job::{About, Again, Job, Phase, Planned, Style};
 use super::kickoff::Kickoff;
 use super::log::{self, Log, Logged};
 use super::manifest::{self, Manifest, ManifestError};
+use super::matched::matched;
 use super::names::Names;
 use super::replacement::Replacement;
 use super::series::Series;
@@ -368,14 +369,15 @@ async fn list_files(
     let known = std::mem::take(&mut job.planned);
     let style = &job.state.style;
     let mut names = Names::new(style.names, style.compress);
-    let same_files = known.len() == manifest.files.len();
-    let planned = manifest.files.into_iter().enumerate().map(|(index, file)| {
-        let name = names.path(&file);
-        // Fresh links may be other ones: the place in the manifest says which file it is.
-        let path = if same_files {
-            known[index].path.clone()
-        } else {
-            name
+    // No other file takes the name that one had before, whether it is listed again or not.
+    for known in &known {
+        names.keep(&known.path);
+    }
+    let places = matched(&known, &manifest.files);
+    let planned = manifest.files.into_iter().zip(places).map(|(file, place)| {
+        let path = match place {
+            Some(place) => known[place].path.clone(),
+            None => names.path(&file),
         };
         Planned { file, path }
     });

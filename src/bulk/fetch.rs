@@ -12,6 +12,7 @@ use super::gate::Gate;
 use super::job::Job;
 use super::landing::{self, Landing};
 use super::manifest::Manifest;
+use super::matched::matched;
 use super::{BulkError, ExportedFile, FailedFile, Observer};
 use crate::fhir::Client;
 
@@ -207,10 +208,15 @@ impl Fetching<'_> {
         };
         self.generation += 1;
         let planned = &self.job.planned;
-        let same_files = manifest.files.len() == planned.len();
-        let fresh: Vec<Url> = manifest.files.into_iter().map(|file| file.url).collect();
+        let mut fresh: Vec<Url> = planned.iter().map(|known| known.file.url.clone()).collect();
+        let places = matched(planned, &manifest.files);
+        for (file, place) in manifest.files.into_iter().zip(places) {
+            if let Some(place) = place {
+                fresh[place] = file.url;
+            }
+        }
         let are_other = !planned.iter().map(|planned| &planned.file.url).eq(&fresh);
-        if same_files && are_other {
+        if are_other {
             self.job.relinked(fresh)?;
             self.observer
                 .notice("The links to the files were over; the server gave fresh ones.");

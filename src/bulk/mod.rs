@@ -14,6 +14,7 @@ pub mod kickoff;
 pub mod landing;
 pub mod log;
 pub mod manifest;
+mod matched;
 pub mod names;
 pub mod outcomes;
 pub mod replacement;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,16 @@ impl Names {
             taken: HashSet::new(),
             next: HashMap::new(),
         }
+    }
+
+    /// Keeps a path for the file that has it.
+    pub fn keep(&mut self, path: &Path) {
+        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+        let name = match &parts[..] {
+            [name] => format!("/{name}"),
+            parts => parts.join("/"),
+        };
+        self.taken.insert(name.to_lowercase());
     }
 
     /// The path of a file below the export's folder; `deleted` and error files have folders of their own.

@@ -214,6 +214,13 @@ pub async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError>
                 asked: None,
             });
         }
+        // The token endpoint is down: the job runs on.
+        Err(FhirError::Auth(error)) if error.is_passing() => {
+            return Ok(Look::Stumbled {
+                error: error.into(),
+                asked: None,
+            });
+        }
         Err(error) => return Err(error.into()),
     };
     let asked = retry::retry_after(&answer.headers, SystemTime::now());
@@ -231,7 +238,8 @@ pub async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError>
         }));
     }
     let refusal = Box::new(Refusal::of_answer(answer));
-    let is_bare_error = status == StatusCode::INTERNAL_SERVER_ERROR && !refusal.is_outcome;
+    // What is on the way to the server says so too (520 and 524 of Cloudflare), and nothing of the job.
+    let is_bare_error = retry::may_be_on_the_way(status) && !refusal.is_outcome;
     match status.as_u16() {
         _ if retry::is_passing(status) || refusal.is_transient || is_bare_error => {
             Ok(Look::Stumbled {

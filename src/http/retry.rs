@@ -71,6 +71,15 @@ fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     Some(at.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
+/// Whether a status may come from what is on the way to a server, and be gone the next time.
+pub fn may_be_on_the_way(status: StatusCode) -> bool {
+    match status.as_u16() {
+        408 | 425 => true,
+        501 | 505 => false,
+        code => (500..600).contains(&code),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

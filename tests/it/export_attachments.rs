@@ -261,7 +261,7 @@ fn only_wanted_types_and_sizes_are_fetched() {
     let _ = bulk
         .export(&args)
         .ok()
-        .says("1 attachments")
+        .says("1 attachment,")
         .says("6 left out");
     assert_eq!(attachments(&bulk).len(), 1);
     for unwanted in ["2", "3"] {

@@ -257,3 +257,38 @@ fn a_file_that_changed_between_two_runs_is_fetched_whole() {
     let _ = bulk.export(&[]).ok();
     assert_eq!(only_file(&bulk), text);
 }
+
+/// The rest that comes without a length may be cut short too.
+#[test]
+fn a_rest_without_a_length_that_ends_early_is_no_whole_file() {
+    let text = lines(1000);
+    let bulk = site(move |number, request| {
+        let answer = ranged(request, &text, "\"e\"");
+        match number {
+            0 => answer.reset_after(50_000),
+            // At the end of a line, so that only the length tells.
+            1 => {
+                let from = from(request);
+                let lines = text[from..].match_indices('\n').nth(5).unwrap().0 + 1;
+                answer.cut_body_at(lines).until_close()
+            }
+            _ => answer,
+        }
+    });
+    let _ = bulk.export(&[]).ok();
+    assert_eq!(only_file(&bulk), lines(1000));
+    assert!(starts(&bulk).len() >= 3, "{:?}", starts(&bulk));
+}
+
+/// A proxy with a time limit, and a server that knows no ranges: the same bytes come again and again.
+#[test]
+fn a_file_that_never_gets_any_further_is_given_up() {
+    let text = "x".repeat(18 << 20);
+    let bulk = site(move |number, _| {
+        let end = if number % 2 == 0 { 3 << 20 } else { 5 << 20 };
+        ndjson(&text).header("ETag", "\"e\"").reset_after(end)
+    });
+    let args = ["--no-verify", "--retries", "1"];
+    let _ = bulk.export(&args).fails(5);
+    assert!(starts(&bulk).len() < 10, "{:?}", starts(&bulk));
+}

@@ -1,5 +1,7 @@
 //! Where the token goes in a `bulk export`, and how it is renewed while one runs.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::json;
 
 use crate::support::bulk::{OBSERVATIONS, PATIENTS, STATUS, ndjson, pending};
@@ -229,4 +231,40 @@ fn what_signs_a_url_is_not_printed() {
         assert!(!run.everything().contains("SIGNED-BY-ME"), "{run}");
     }
     assert_eq!(bulk.kick_offs(), 1);
+}
+
+/// What stands before a server fails now and then; the job and the file know nothing of it.
+#[test]
+fn what_fails_on_the_way_to_the_server_is_tried_again() {
+    for status in [408, 425, 500, 520, 524] {
+        let bulk = Bulk::with_three_files();
+        let page = Answer::new(status, "text/html", "<title>timed out</title>");
+        bulk.status([pending().header("Retry-After", "0.1"), page.clone()]);
+        let file = ndjson(PATIENTS);
+        bulk.server
+            .on_sequence("GET", "/files/p", [page, file].to_vec());
+        let _ = bulk.export(&[]).ok();
+        assert_eq!(bulk.names().len(), 3, "{status}");
+    }
+}
+
+#[test]
+fn a_token_endpoint_that_is_down_for_a_moment_does_not_end_an_export() {
+    let bulk = Bulk::with_three_files();
+    let tokens = bulk.tokens.clone();
+    let (looks, asked) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    bulk.status([pending().header("Retry-After", "0.1")]);
+    bulk.server.guard(move |request| {
+        if request.path() == STATUS && looks.fetch_add(1, Ordering::SeqCst) == 1 {
+            tokens.revoke();
+            tokens.fail(Answer::empty(503));
+        }
+        // The first token, one that is refused, and then it is well again.
+        if request.path() == "/oauth2/token" && asked.fetch_add(1, Ordering::SeqCst) == 2 {
+            tokens.recover();
+        }
+        None
+    });
+    let _ = bulk.export(&["--retries", "0"]).ok();
+    assert_eq!(bulk.names().len(), 3);
 }

@@ -339,3 +339,59 @@ fn fresh_links_are_fetched_from_the_status_page_when_going_on() {
         ["Patient_files_a.ndjson", "Patient_files_b.ndjson"]
     );
 }
+
+/// A server may list its files in another order each time, with others among them, and sign them anew.
+#[test]
+fn files_are_found_again_in_a_manifest_of_another_order() {
+    for (names, style) in [
+        (&["b", "a"][..], "medplum"),
+        (&["new", "a", "b"], "numbered"),
+    ] {
+        let server = server(&["a", "b"]);
+        server.on("GET", "/files/b", Answer::empty(403));
+        let file = |name: &str| Answer::new(200, "application/fhir+ndjson", patient(name));
+        let medplum = machine(&server);
+        let args = [&EXPORT[..], &["--file-names", style]].concat();
+        let _ = medplum.run(&args).fails(5);
+        let entry = |name: &&str| {
+            let url = server.url(&format!("/files/{name}?signature=2"));
+            format!(r#"{{"type":"Patient","url":"{url}"}}"#)
+        };
+        let output = names.iter().map(entry).collect::<Vec<_>>().join(",");
+        let page = format!(r#"{{"transactionTime":"2026-01-01T00:00:00Z","output":[{output}]}}"#);
+        server.on("GET", "/job", Answer::json(200, page));
+        for name in names {
+            server.on("GET", &format!("/files/{name}?signature=2"), file(name));
+        }
+        let run = medplum.run(&args).ok();
+        let mut texts: Vec<_> = files(&medplum.path("out"))
+            .iter()
+            .map(|name| medplum.read(&format!("out/{name}")))
+            .collect();
+        texts.sort();
+        let mut wanted: Vec<_> = names.iter().map(|name| patient(name)).collect();
+        wanted.sort();
+        assert_eq!(texts, wanted, "{style}\n{run}");
+        assert_eq!(count(&server, "GET /files/a?signature=2"), 0, "{style}");
+    }
+}
+
+/// What the server said stands in it, so any character may.
+#[test]
+fn a_record_that_a_crash_cut_inside_a_character_is_one_that_was_not_written() {
+    let server = server(&["a", "b"]);
+    server.on("GET", "/files/b", Answer::empty(403));
+    let medplum = machine(&server);
+    let _ = medplum.run(EXPORT).fails(5);
+    let done = medplum.path("out/.medplum-export/done.ndjson");
+    let mut bytes = fs::read(&done).unwrap();
+    bytes.extend_from_slice(b"{\"path\":\"Patient_files_b.ndjson\",\"x\":\"\xc3");
+    fs::write(&done, bytes).unwrap();
+    server.on(
+        "GET",
+        "/files/b",
+        Answer::new(200, "application/fhir+ndjson", patient("b")),
+    );
+    let _ = medplum.run(EXPORT).ok();
+    assert_eq!(medplum.read("out/Patient_files_b.ndjson"), patient("b"));
+}

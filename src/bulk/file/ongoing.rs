@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{CONTENT_TYPE, ETAG};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG};
 
 use super::binary::Unwrap;
 use super::part::{Mark, Part};
@@ -91,6 +91,18 @@ impl Ongoing {
     /// Bytes that came, as they were on the wire.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// How many bytes are still to come, as far as any answer told how many there are.
+    pub fn missing(&self) -> Option<u64> {
+        let missing = self.whole?.checked_sub(self.received)?;
+        (missing > 0).then_some(missing)
+    }
+
+    /// Learns from the range of an answer that goes on how long the whole is.
+    pub fn learn_whole(&mut self, answer: &Response) {
+        let range = answer.header(CONTENT_RANGE).and_then(range::content_range);
+        self.whole = self.whole.or(range.and_then(|range| range.whole));
     }
 
     /// The entity tag the server gave.

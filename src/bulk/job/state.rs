@@ -117,14 +117,14 @@ pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Option
 /// # Errors
 /// The disk.
 pub fn read_done(path: &Path) -> io::Result<HashMap<PathBuf, Done>> {
-    let text = match fs::read_to_string(path) {
+    let text = match fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
     let lines = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Done>(line).ok());
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Done>(line).ok());
     Ok(lines.map(|done| (done.path.clone(), done)).collect())
 }
 

@@ -1,0 +1,130 @@
+//! Which file of a manifest that is read again is which: servers list them in another order, and sign links anew.
+
+use std::collections::HashMap;
+
+use url::Url;
+
+use super::job::Planned;
+use super::manifest::{Group, ManifestFile};
+use crate::secret;
+
+/// For each file of a new manifest, the place of the same file among those known. `None` for a file that was not there.
+///
+/// Files are the same whose URLs are, without what signs them, or without a query. Only when no URL says so, as with
+/// links that are made up anew each time, the order does, and only if types and counts agree.
+pub(super) fn matched(known: &[Planned], new: &[ManifestFile]) -> Vec<Option<usize>> {
+    let mut found = vec![None; new.len()];
+    let mut taken = vec![false; known.len()];
+    let ways: [fn(&Url) -> String; 3] = [
+        |url| url.as_str().to_owned(),
+        |url| secret::url_for_people(url),
+        secret::url_without_query,
+    ];
+    for way in ways {
+        by(way, known, new, &mut found, &mut taken);
+    }
+    let rest: Vec<usize> = (0..new.len()).filter(|at| found[*at].is_none()).collect();
+    let left: Vec<usize> = (0..known.len()).filter(|at| !taken[*at]).collect();
+    let is_nothing_known = rest.len() == new.len();
+    let is_alike = |(new_at, known_at): (&usize, &usize)| {
+        let (file, before) = (&new[*new_at], &known[*known_at].file);
+        let is_same_place =
+            || secret::url_without_query(&file.url) == secret::url_without_query(&before.url);
+        file.group == before.group
+            && file.resource_type == before.resource_type
+            && file
+                .count
+                .zip(before.count)
+                .is_none_or(|(one, other)| one == other)
+            && (is_nothing_known || is_same_place())
+    };
+    if rest.len() == left.len() && rest.iter().zip(&left).all(is_alike) {
+        for (at, known) in rest.iter().zip(left) {
+            found[*at] = Some(known);
+        }
+    }
+    found
+}
+
+/// Matches what has the same name by this way, where each has a name of its own.
+fn by(
+    way: fn(&Url) -> String,
+    known: &[Planned],
+    new: &[ManifestFile],
+    found: &mut [Option<usize>],
+    taken: &mut [bool],
+) {
+    type Name<'a> = (Group, Option<&'a str>, String);
+    fn name(file: &ManifestFile, way: fn(&Url) -> String) -> Name<'_> {
+        (file.group, file.resource_type.as_deref(), way(&file.url))
+    }
+    let mut places: HashMap<Name, (Vec<usize>, Vec<usize>)> = HashMap::new();
+    for (at, planned) in known.iter().enumerate().filter(|(at, _)| !taken[*at]) {
+        let place = places.entry(name(&planned.file, way)).or_default();
+        place.0.push(at);
+    }
+    for (at, file) in new
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| found[*at].is_none())
+    {
+        places.entry(name(file, way)).or_default().1.push(at);
+    }
+    for (known, new) in places.into_values() {
+        if let ([known], [new]) = (&known[..], &new[..]) {
+            found[*new] = Some(*known);
+            taken[*known] = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::checksum::Promise;
+    use super::*;
+
+    fn files(urls: &[&str]) -> Vec<ManifestFile> {
+        let file = |url: &&str| ManifestFile {
+            group: Group::Output,
+            resource_type: Some("Patient".into()),
+            url: Url::parse(&format!("https://h/{url}")).unwrap(),
+            count: None,
+            requires_access_token: false,
+            promise: Promise::default(),
+        };
+        urls.iter().map(file).collect()
+    }
+
+    #[test]
+    fn files_are_told_by_their_urls_and_by_their_order_only_if_those_say_nothing() {
+        let (a, b, c, no) = (Some(0), Some(1), Some(2), None);
+        for (known, new, expected) in [
+            (&["a", "b"][..], &["b", "a"][..], &[b, a][..]),
+            (&["a", "b"], &["c", "a", "b"], &[no, a, b]),
+            (&["a", "b"], &["a", "c"], &[a, no]),
+            (
+                &["a?signature=1", "b?signature=1"],
+                &["b?signature=2", "a?signature=2"],
+                &[b, a],
+            ),
+            (
+                &["f?id=1&signature=1", "f?id=2&signature=1"],
+                &["f?id=2&signature=2", "f?id=1&signature=2"],
+                &[b, a],
+            ),
+            // The order is all there is.
+            (&["x/1", "x/2", "x/3"], &["y/1", "y/2", "y/3"], &[a, b, c]),
+            (&["f?x=1", "f?x=2"], &["f?x=3", "f?x=4"], &[a, b]),
+            (&["x/1", "x/2"], &["y/1", "y/2", "y/3"], &[no, no, no]),
+        ] {
+            let known: Vec<Planned> = files(known)
+                .into_iter()
+                .map(|file| Planned {
+                    file,
+                    path: "p".into(),
+                })
+                .collect();
+            assert_eq!(matched(&known, &files(new)), expected, "{new:?}");
+        }
+    }
+}
