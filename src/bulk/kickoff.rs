@@ -38,6 +38,9 @@ pub struct Kickoff {
     pub since: Option<String>,
     /// Only what changed up to this instant.
     pub until: Option<String>,
+    /// Which of these two were given as a time ago, such as `2d`, and how.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ago: Vec<(String, String)>,
     /// `Type?query`, each.
     pub type_filters: Vec<String>,
     pub elements: Vec<String>,
@@ -59,6 +62,19 @@ pub struct Kickoff {
 }
 
 impl Kickoff {
+    /// Takes the instants over from a kick-off that was asked for in the same words: a time ago is another one later.
+    pub fn take_over(&mut self, before: &Self) {
+        if self.ago.is_empty() || self.ago != before.ago {
+            return;
+        }
+        for (name, _) in &self.ago {
+            match name.as_str() {
+                "since" => self.since.clone_from(&before.since),
+                _ => self.until.clone_from(&before.until),
+            }
+        }
+    }
+
     /// The request. Headers exactly as the specification has them: DPC compares `Prefer` whole, BCDA wants the bare
     /// media type in `Accept`.
     ///

@@ -9,11 +9,11 @@ use serde_json::json;
 use super::bars::Bars;
 use super::fetching::FetchArgs;
 use super::request::RequestArgs;
-use crate::bulk::Observer;
 use crate::bulk::export::{self, Options};
-use crate::bulk::job::{Again, Style};
+use crate::bulk::job::{Again, Phase, Style};
 use crate::bulk::kickoff::Kickoff;
 use crate::bulk::names::NameStyle;
+use crate::bulk::{Observer, begun};
 use crate::context::Context;
 use crate::fhir::Client;
 use crate::output::Format;
@@ -64,7 +64,7 @@ enum NamesArg {
 
 pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<()> {
     let client = context.fhir()?;
-    let kickoff = args.request.kickoff();
+    let mut kickoff = args.request.kickoff();
     let style = Style {
         profile: Some(context.profile_name()),
         names: match args.file_names {
@@ -86,7 +86,16 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
         series: args.request.is_series(),
         ..args.fetch.options(folder, style)
     };
+    if !args.restart
+        && let Ok(begun) = begun::look(&options.folder)
+        && begun.snapshot.state.phase != Phase::Done
+    {
+        kickoff.take_over(&begun.kickoff);
+    }
     if args.detach {
+        if let Some(since) = &kickoff.since {
+            context.output.note(&format!("Since: {since}"));
+        }
         return detach(context, &client, &kickoff, &options).await;
     }
     args.fetch.run(context, &client, &kickoff, &options).await

@@ -28,7 +28,7 @@ pub(super) struct RequestArgs {
     since: Option<Since>,
     /// Only what changed up to this instant, date, or time ago
     #[arg(long, value_name = "TIME", value_parser = instant)]
-    until: Option<String>,
+    until: Option<At>,
     /// Only resources that a search finds, such as 'Observation?category=laboratory'
     #[arg(long = "type-filter", value_name = "TYPE?QUERY")]
     type_filters: Vec<String>,
@@ -67,10 +67,18 @@ pub(super) struct RequestArgs {
     method: MethodArg,
 }
 
+/// A time as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct At {
+    instant: String,
+    /// The words, when they mean another instant later.
+    ago: Option<String>,
+}
+
 /// Since when changes are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Since {
-    Instant(String),
+    Instant(At),
     /// Since the export before.
     Auto,
 }
@@ -97,15 +105,21 @@ impl RequestArgs {
 
     /// The kick-off. That of a series gets its `_since` when it is known.
     pub(super) fn kickoff(&self) -> Kickoff {
+        let since = match &self.since {
+            Some(Since::Instant(at)) => Some(at),
+            Some(Since::Auto) | None => None,
+        };
+        let ago = [("since", since), ("until", self.until.as_ref())];
         let types = self.types.iter().map(|name| name.trim().to_owned());
         Kickoff {
             level: self.export_level.clone(),
             types: types.filter(|name| !name.is_empty()).collect(),
-            since: match &self.since {
-                Some(Since::Instant(instant)) => Some(instant.clone()),
-                Some(Since::Auto) | None => None,
-            },
-            until: self.until.clone(),
+            since: since.map(|at| at.instant.clone()),
+            until: self.until.as_ref().map(|at| at.instant.clone()),
+            ago: ago
+                .into_iter()
+                .filter_map(|(name, at)| Some((name.to_owned(), at?.ago.clone()?)))
+                .collect(),
             type_filters: self.type_filters.clone(),
             elements: self.elements.clone(),
             patients: self.patients.clone(),
@@ -134,8 +148,12 @@ fn since(text: &str) -> Result<Since, String> {
         .map_err(|error| format!("{error}; auto asks for what changed since the export before"))
 }
 
-fn instant(text: &str) -> Result<String, String> {
-    kickoff::parse_instant(text, jiff::Timestamp::now())
+fn instant(text: &str) -> Result<At, String> {
+    let instant = kickoff::parse_instant(text, jiff::Timestamp::now())?;
+    // The same words mean another instant later.
+    let again = kickoff::parse_instant(text, jiff::Timestamp::UNIX_EPOCH).ok();
+    let ago = (again.as_ref() != Some(&instant)).then(|| text.to_owned());
+    Ok(At { instant, ago })
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {
