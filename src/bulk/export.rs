@@ -88,6 +88,9 @@ async fn run_logged(
     mut work: Work,
 ) -> Result<Summary, BulkError> {
     let status_url = list_files(client, options, observer, &mut work).await?;
+    if let Some(replacement) = &work.replacement {
+        replacement.check(attachment::are_files(options.style.attachments.as_ref()))?;
+    }
     if let Some(series) = &mut work.series {
         work.log.close();
         work.job = series.name(work.job)?;
@@ -249,7 +252,7 @@ fn open(
     if job.state.phase == Phase::KickingOff && replacement.is_none() {
         let own = [kept::NAME, log::NAME].into_iter();
         let fetched = [attachment::FOLDER, attachment::INDEX].into_iter();
-        let fetched = fetched.filter(|_| options.style.attachments.is_some());
+        let fetched = fetched.filter(|_| attachment::are_files(options.style.attachments.as_ref()));
         for name in own.chain(fetched) {
             let path = place.join(name);
             // What an earlier try wrote into the log is ours.

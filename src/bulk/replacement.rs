@@ -61,22 +61,35 @@ impl Replacement {
         inner(&self.folder)
     }
 
+    /// Whether the new export, with a folder of attachments or without, would take the place of something that is none
+    /// of the old one's.
+    ///
+    /// # Errors
+    /// [`BulkError::InTheWay`] with the first of those; the disk.
+    pub fn check(&self, with_attachments: bool) -> Result<(), BulkError> {
+        let disk = |source| BulkError::disk(&self.folder.join(FOLDER), source);
+        let inner = inner(&self.folder);
+        let old = paths(&self.folder).map_err(disk)?;
+        let new = paths(&inner).map_err(disk)?;
+        let mut others: Vec<PathBuf> = new.into_iter().filter(|path| !old.contains(path)).collect();
+        if with_attachments && !has_attachments(&self.folder).map_err(disk)? {
+            others.extend([attachment::FOLDER, attachment::INDEX].map(PathBuf::from));
+        }
+        let mut others = others.into_iter().map(|path| self.folder.join(path));
+        match others.find(|path| path.exists()) {
+            Some(path) => Err(BulkError::InTheWay { path }),
+            None => Ok(()),
+        }
+    }
+
     /// The new export is complete: it takes the place of the old one.
     ///
     /// # Errors
     /// The disk; what is half done is finished by the next run.
     pub fn take_place(self) -> Result<(), BulkError> {
+        self.check(inner(&self.folder).join(attachment::FOLDER).exists())?;
         let place = self.folder.join(FOLDER);
         let disk = |source| BulkError::disk(&place, source);
-        let paths = |folder: &Path| {
-            let planned = read_json::<Vec<Planned>>(&folder.join(FOLDER).join("files.json"))?;
-            let planned = planned.unwrap_or_default().into_iter();
-            io::Result::Ok(planned.map(|planned| planned.path).collect())
-        };
-        let has_attachments = |folder: &Path| {
-            let state = read_json::<State>(&folder.join(FOLDER).join("job.json"))?;
-            io::Result::Ok(state.is_some_and(|state| state.style.attachments.is_some()))
-        };
         let had = has_attachments(&self.folder).map_err(disk)?;
         let has = has_attachments(&inner(&self.folder)).map_err(disk)?;
         let moving = Moving {
@@ -88,6 +101,19 @@ impl Replacement {
         files::replace(&place.join(MOVING), &text).map_err(disk)?;
         settle(&self.folder).map_err(disk)
     }
+}
+
+/// The files of an export.
+fn paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let planned = read_json::<Vec<Planned>>(&folder.join(FOLDER).join("files.json"))?;
+    let planned = planned.unwrap_or_default().into_iter();
+    Ok(planned.map(|planned| planned.path).collect())
+}
+
+/// Whether an export has a folder of attachments of its own.
+fn has_attachments(folder: &Path) -> io::Result<bool> {
+    let state = read_json::<State>(&folder.join(FOLDER).join("job.json"))?;
+    Ok(state.is_some_and(|state| attachment::are_files(state.style.attachments.as_ref())))
 }
 
 fn inner(folder: &Path) -> PathBuf {
@@ -117,6 +143,7 @@ pub fn settle(folder: &Path) -> io::Result<()> {
     if moving.sheds_attachments {
         attachment::clear(folder);
     } else if new.join(attachment::FOLDER).exists() {
+        // What lies there is the old export's: that was looked at before.
         let _ = fs::remove_dir_all(folder.join(attachment::FOLDER));
         fs::rename(
             new.join(attachment::FOLDER),

@@ -423,3 +423,39 @@ fn a_time_ago_is_the_same_when_the_command_is_run_again() {
     let _ = medplum.run(&args).ok().says("Since: 2026-01-01T00:00:00Z");
     assert_eq!(count(&server, KICKOFF), 1);
 }
+
+/// What is none of the old export's stays where it is, and the new export goes on once it is out of the way.
+#[test]
+fn overwrite_replaces_no_file_of_the_users_own() {
+    let server = server(&["a"]);
+    let medplum = machine(&server);
+    let _ = medplum.run(EXPORT).ok();
+    medplum.file("out/Patient_files_b.ndjson", "mine");
+    medplum.file("out/attachments/letter", "mine");
+    let urls = ["a", "b"].map(|name| server.url(&format!("/files/{name}")));
+    let output = urls
+        .map(|url| format!(r#"{{"type":"Patient","url":"{url}"}}"#))
+        .join(",");
+    let page = format!(r#"{{"transactionTime":"2026-01-01T00:00:00Z","output":[{output}]}}"#);
+    server.on("GET", "/job", Answer::json(200, page));
+    server.on(
+        "GET",
+        "/files/b",
+        Answer::new(200, "application/fhir+ndjson", patient("b")),
+    );
+    let args = [&EXPORT[..], &["--overwrite"]].concat();
+    let _ = medplum
+        .run(&args)
+        .fails(2)
+        .says("Patient_files_b.ndjson is in the way");
+    assert_eq!(medplum.read("out/Patient_files_b.ndjson"), "mine");
+    fs::remove_file(medplum.path("out/Patient_files_b.ndjson")).unwrap();
+    let download = [&args[..], &["--attachments", "download"]].concat();
+    let _ = medplum
+        .run(&download)
+        .fails(2)
+        .says("attachments is in the way");
+    let _ = medplum.run(&args).ok();
+    assert_eq!(medplum.read("out/Patient_files_b.ndjson"), patient("b"));
+    assert_eq!(medplum.read("out/attachments/letter"), "mine");
+}

@@ -57,6 +57,11 @@ pub struct Wanted {
     pub largest: Option<u64>,
 }
 
+/// Whether attachments that were wanted are files of their own.
+pub fn are_files(wanted: Option<&Wanted>) -> bool {
+    wanted.is_some_and(|wanted| wanted.mode == Mode::Download)
+}
+
 /// What came of the attachments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

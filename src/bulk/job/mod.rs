@@ -303,6 +303,14 @@ impl Job {
     /// The disk.
     pub fn wants_attachments(&mut self, wanted: &attachment::Wanted) -> Result<(), BulkError> {
         if self.state.style.attachments.as_ref() != Some(wanted) {
+            let had = attachment::are_files(self.state.style.attachments.as_ref());
+            if attachment::are_files(Some(wanted)) && !had {
+                let names = [attachment::FOLDER, attachment::INDEX].into_iter();
+                let mut paths = names.map(|name| self.folder.join(name));
+                if let Some(path) = paths.find(|path| path.exists()) {
+                    return Err(BulkError::InTheWay { path });
+                }
+            }
             self.state.style.attachments = Some(wanted.clone());
             self.save()?;
         }
@@ -416,7 +424,7 @@ impl Job {
     fn clear(&mut self, found: State) -> Result<(), BulkError> {
         let fresh = self.state.clone();
         let had_manifest = found.phase == Phase::Fetching;
-        if had_manifest && found.style.attachments.is_some() {
+        if had_manifest && attachment::are_files(found.style.attachments.as_ref()) {
             attachment::clear(&self.folder);
         }
         self.take_up(found)?;
