@@ -135,6 +135,10 @@ fn of_bulk(error: &BulkError) -> (u8, Option<String>) {
             )),
         ),
         BulkError::Finished { .. } => (USAGE, Some("choose another folder with -d, or replace it with --overwrite".into())),
+        BulkError::OtherSeries { .. } | BulkError::SingleExport { .. } => (
+            USAGE,
+            Some("choose another folder with -d: a series has one of its own, and asks for the same each time".into()),
+        ),
         BulkError::OtherRequest { .. } => (
             USAGE,
             Some("repeat that request to go on, forget it with --restart, or choose another folder with -d".into()),

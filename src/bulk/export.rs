@@ -19,7 +19,9 @@ use super::matched::matched;
 use super::names::Names;
 use super::replacement::Replacement;
 use super::series::Series;
-use super::{BulkError, Observer, Outcomes, Summary, attachment, download, kept, landing};
+use super::{
+    BulkError, FailedFile, Observer, Outcomes, Summary, attachment, download, kept, landing,
+};
 use crate::fhir::asynchronous::{self, AsyncError, Patience};
 use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::http::retry;
@@ -157,6 +159,35 @@ pub async fn start(
         observer.notice(&log::cannot_be_written(&error));
     }
     Ok(status_url)
+}
+
+/// What came of an export that ended, as the folder has it now. Files that went since are missing.
+///
+/// # Errors
+/// There is none; another process has it; the disk.
+pub fn standing(folder: &Path) -> Result<Summary, BulkError> {
+    let job = Job::existing(folder)?;
+    let mut summary = Summary {
+        folder: folder.to_owned(),
+        transaction_time: job.state.transaction_time.clone(),
+        ..Summary::default()
+    };
+    for planned in &job.planned {
+        match job.exported(planned) {
+            Some(file) => summary.files.push(file),
+            None => summary.failed.push(FailedFile {
+                url: crate::secret::url_for_people(&planned.file.url),
+                path: planned.path.clone(),
+                code: None,
+                is_content: false,
+                group: planned.file.group,
+                resource_type: planned.file.resource_type.clone(),
+                reason: "it was here when the export ended, and is not, or not whole, now".into(),
+            }),
+        }
+    }
+    summary.outcomes = download::outcomes_of(&summary.files);
+    Ok(summary)
 }
 
 /// All files are here: they get their places, the server's job goes, and the folder says so.

@@ -189,6 +189,10 @@ pub enum BulkError {
     Finished { folder: PathBuf },
     #[error("{} holds an unfinished export of another request", folder.display())]
     OtherRequest { folder: PathBuf },
+    #[error("the series in {} is of another request", folder.display())]
+    OtherSeries { folder: PathBuf },
+    #[error("{} holds a single export", folder.display())]
+    SingleExport { folder: PathBuf },
     #[error(
         "the last export to {} ended between the kick-off and its answer: whether the server started a job is not known",
         folder.display()

@@ -66,14 +66,12 @@ impl Series {
         let (place, lock) = locked(folder)?;
         let disk = |source| BulkError::disk(&place, source);
         if place.join("job.json").exists() {
-            return Err(BulkError::InTheWay {
-                path: place.join("job.json"),
-            });
+            return Err(BulkError::SingleExport { folder: owned() });
         }
         let found = state::read_json::<State>(&place.join(SERIES)).map_err(disk)?;
         let state = match found {
             Some(found) if found.request != request => {
-                return Err(BulkError::OtherRequest { folder: owned() });
+                return Err(BulkError::OtherSeries { folder: owned() });
             }
             Some(found) => found,
             None => State {
@@ -192,7 +190,8 @@ impl Series {
                 is_good,
             });
         }
-        if is_good {
+        // Without an instant to go on from, the next export asks for the same again.
+        if is_good && transaction_time.parse::<jiff::Timestamp>().is_ok() {
             self.state.since = Some(transaction_time.to_owned());
         }
         self.save()

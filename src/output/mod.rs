@@ -181,12 +181,44 @@ impl Output {
 
 /// The text without control characters that could drive a terminal (our own colours stay).
 fn printable(text: &str, color: bool) -> String {
-    text.chars()
-        .map(|character| match character {
+    text.char_indices()
+        .map(|(at, character)| match character {
             '\n' | '\t' => character,
-            '\x1b' if color => character,
+            '\x1b' if color && is_color(&text[at + 1..]) => character,
             control if control.is_control() => '\u{fffd}',
             other => other,
         })
         .collect()
+}
+
+/// Whether an escape that goes on like this sets a colour (SGR) and does nothing else.
+fn is_color(rest: &str) -> bool {
+    let parameters = rest.strip_prefix('[').unwrap_or("x");
+    let end = parameters.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+    end.starts_with('m')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_server_set_colours_at_most() {
+        for (text, color, shown) in [
+            ("\x1b[1;31mred\x1b[0m", true, "\x1b[1;31mred\x1b[0m"),
+            (
+                "\x1b[1;31mred\x1b[0m",
+                false,
+                "\u{fffd}[1;31mred\u{fffd}[0m",
+            ),
+            (
+                "a\x1b[2Jb\x1b]0;title\x07",
+                true,
+                "a\u{fffd}[2Jb\u{fffd}]0;title\u{fffd}",
+            ),
+            ("end\x1b", true, "end\u{fffd}"),
+        ] {
+            assert_eq!(printable(text, color), shown, "{text:?}");
+        }
+    }
 }

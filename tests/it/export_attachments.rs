@@ -503,3 +503,81 @@ fn attachments_of_another_export_are_not_mixed_with_new_ones() {
     };
     assert_eq!(texts(), ["text 1"]);
 }
+
+/// C-CDA documents have the very types by which a FHIR server sends the resource instead of its content.
+#[test]
+fn the_resource_around_a_content_of_its_own_format_is_taken_off_or_refused() {
+    let xml = |name: &str| {
+        let text = format!(
+            r#"<?xml version="1.0"?><{name} xmlns="http://hl7.org/fhir"><data value="eA=="/></{name}>"#
+        );
+        raw("application/xml", text)
+    };
+    let said = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error"}]}"#;
+    for (stated, answer, wanted) in [
+        (
+            "application/json",
+            binary("application/json", b"{}"),
+            Some("{}"),
+        ),
+        (
+            "application/json",
+            raw("application/json", b"{\"a\":1}"),
+            Some("{\"a\":1}"),
+        ),
+        (
+            "application/fhir+json",
+            binary("application/fhir+json", b"{}"),
+            Some("{}"),
+        ),
+        (
+            "text/xml",
+            raw("text/xml", b"<ClinicalDocument/>"),
+            Some("<ClinicalDocument/>"),
+        ),
+        ("application/json", raw("application/fhir+json", said), None),
+        ("application/json", raw("application/json", said), None),
+        ("application/xml", xml("Binary"), None),
+        ("text/xml", xml("OperationOutcome"), None),
+    ] {
+        let bulk = site();
+        let line = document("d", &[json!({"contentType": stated, "url": "Binary/1"})]);
+        bulk.file("output", "DocumentReference", "/files/d", ndjson(line));
+        bulk.server.on("GET", "/fhir/R4/Binary/1", answer);
+        let run = bulk.export(&["--attachments", "download"]);
+        let texts: Vec<_> = attachments(&bulk)
+            .into_iter()
+            .map(|(_, bytes)| bytes)
+            .collect();
+        match wanted {
+            Some(wanted) => assert_eq!(texts, [wanted.as_bytes()], "{stated}\n{run}"),
+            None => assert!(run.code == 5 && texts.is_empty(), "{stated}\n{run}"),
+        }
+        // By such a name the server would rather send the resource.
+        let accept = bulk
+            .server
+            .request_to("/fhir/R4/Binary/1")
+            .header("Accept")
+            .map(str::to_owned);
+        assert_eq!(accept.as_deref(), Some("*/*"), "{stated}");
+    }
+}
+
+#[test]
+fn an_attachment_that_fails_once_is_fetched_again_and_the_index_holds_no_signature() {
+    let bulk = site();
+    let url = bulk.server.url("/blob?tempauth=OPAQUE");
+    let lines = document(
+        "d",
+        &[json!({"contentType": "text/plain", "url": "Binary/1"})],
+    ) + &document("e", &[json!({"contentType": "text/plain", "url": url})]);
+    bulk.file("output", "DocumentReference", "/files/d", ndjson(lines));
+    let answers = [Answer::empty(500), raw("text/plain", TEXT)];
+    bulk.server
+        .on_sequence("GET", "/fhir/R4/Binary/1", answers.to_vec());
+    bulk.server.on("GET", "/blob", Answer::empty(403));
+    let run = bulk.export(&["--attachments", "download"]).fails(5);
+    assert_eq!(attachments(&bulk).len(), 1, "{run}");
+    let kept = bulk.medplum.read("out/attachments.ndjson");
+    assert!(kept.contains("/blob") && !kept.contains("OPAQUE"), "{kept}");
+}

@@ -1,6 +1,6 @@
 //! A job apart from the command that started it: detached, looked at, gone on with, stopped, adopted.
 
-use crate::support::bulk::{PATIENTS, STATUS, ndjson, pending};
+use crate::support::bulk::{PATIENTS, STATUS, ndjson, outcome, pending};
 use crate::support::{Answer, Bulk};
 
 #[test]
@@ -210,4 +210,30 @@ fn a_file_that_stays_missing_does_not_make_the_status_page_be_read_for_ever() {
     let _ = bulk.export(&[]).fails(5).says("8 of 8 files are missing");
     let looks = bulk.server.requests_to(STATUS).len();
     assert!(looks <= 4, "{looks} looks");
+}
+
+/// What an export ended with is what a resume ends with: `export || resume` must not make an error a success.
+#[test]
+fn a_resume_of_an_export_that_ended_judges_it_as_it_was_and_as_it_is() {
+    let bulk = Bulk::with_three_files();
+    bulk.file(
+        "error",
+        "OperationOutcome",
+        "/files/e",
+        ndjson(outcome("error")),
+    );
+    let _ = bulk.export(&[]).fails(5);
+    let resume = |args: &[&str]| {
+        let start = ["bulk", "resume", "out"];
+        bulk.medplum.run([&start[..], args].concat())
+    };
+    let _ = resume(&[]).fails(5).says("problem");
+    let _ = resume(&["--fail-on", "never"]).ok();
+    let gone = bulk.medplum.path("out/Patient_files_p.ndjson");
+    std::fs::remove_file(gone).unwrap();
+    let _ = resume(&["--fail-on", "never"])
+        .fails(5)
+        .says("Patient_files_p.ndjson");
+    let status = bulk.medplum.run(["bulk", "status", "out"]).ok();
+    assert!(status.stdout.contains("files are gone"), "{status}");
 }

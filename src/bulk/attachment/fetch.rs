@@ -17,7 +17,7 @@ use crate::bulk::{BulkError, Observer};
 use crate::fhir::{FhirError, Refusal};
 use crate::http::body::Sink;
 use crate::http::retry::Retry;
-use crate::http::{HttpError, Request, Response};
+use crate::http::{HttpError, Request, Response, retry};
 use crate::words;
 
 /// A server that says "not now" is asked this often more.
@@ -39,8 +39,13 @@ struct Measured<W> {
     bytes: u64,
     largest: u64,
     is_too_large: bool,
+    /// How it begins.
+    head: Vec<u8>,
     sha1: Option<Context>,
 }
+
+/// Bytes that tell what a text is.
+const HEAD: usize = 400;
 
 impl<W: Write> Write for Measured<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -52,6 +57,8 @@ impl<W: Write> Write for Measured<W> {
         if let Some(sha1) = &mut self.sha1 {
             sha1.update(bytes);
         }
+        let room = HEAD - self.head.len();
+        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.target.write_all(bytes)?;
         Ok(bytes.len())
     }
@@ -107,6 +114,7 @@ impl Source {
     ) -> Result<W, Failed> {
         let answer = self.ask(found, url).await?;
         let is_in_json = self.is_in_json(found, &answer)?;
+        let may_be_binary = is_json(&essence(answer.header(CONTENT_TYPE).unwrap_or_default()));
         let mut body = answer.body;
         let checks_hash = self.verify && found.hash.is_some();
         let measured = Measured {
@@ -114,9 +122,11 @@ impl Source {
             bytes: 0,
             largest: self.largest().unwrap_or(u64::MAX),
             is_too_large: false,
+            head: Vec::new(),
             sha1: checks_hash.then(|| Context::new(&SHA1_FOR_LEGACY_USE_ONLY)),
         };
-        let unwrap = if is_in_json {
+        // A server may give the resource where its content was asked for, also when that is JSON itself.
+        let unwrap = if may_be_binary {
             Unwrap::of_any(measured)
         } else {
             Unwrap::new(measured, false)
@@ -151,6 +161,10 @@ impl Source {
         measured
             .flush()
             .map_err(|error| self.unwritten(&error, false))?;
+        if is_about_it(&measured.head) {
+            let reason = "the server answers with a FHIR resource in place of the content";
+            return Err(Failed::Lasting(Absent::Missing(reason.into())));
+        }
         if let (Some(sha1), Some(promised)) = (measured.sha1, &found.hash) {
             let hash = STANDARD.encode(sha1.finish());
             if hash != promised.trim() {
@@ -169,7 +183,10 @@ impl Source {
         let stated = found.content_type.as_deref().unwrap_or_default();
         let accept = HeaderValue::from_str(&format!("{stated}, */*;q=0.5"))
             .ok()
-            .filter(|_| stated.contains('/'))
+            // By a name that is FHIR's own, servers send the Binary instead of its content (FHIR R4 §2.21.1).
+            .filter(|_| {
+                stated.contains('/') && !is_json(&essence(stated)) && !is_xml(&essence(stated))
+            })
             .unwrap_or(HeaderValue::from_static("*/*"));
         let request = Request::new(Method::GET, url.clone()).header(ACCEPT, accept);
         self.gate.open().await;
@@ -179,6 +196,7 @@ impl Source {
         let answer = answer.await.map_err(|error| match error {
             FhirError::Auth(AuthError::Http(error)) => Failed::Passing(error.to_string()),
             FhirError::Auth(error) => Failed::Stop(BulkError::Fhir(error.into())),
+            FhirError::Http(error) if !error.is_lasting() => Failed::Passing(error.to_string()),
             error => missing(&error),
         })?;
         if answer.status == StatusCode::OK {
@@ -187,8 +205,12 @@ impl Source {
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             self.gate.slow_down(Duration::ZERO);
         }
+        let may_pass = retry::may_be_on_the_way(answer.status);
         let was_refused = matches!(answer.status.as_u16(), 401 | 403);
         let refusal = Refusal::read(Method::GET, answer).await;
+        if may_pass {
+            return Err(Failed::Passing(refusal.to_string()));
+        }
         let hint = if was_refused && !self.client.is_own(url) {
             " (no token went there: --trust-origin names origins that get it)"
         } else {
@@ -201,13 +223,13 @@ impl Source {
     fn is_in_json(&self, found: &Found, answer: &Response) -> Result<bool, Failed> {
         let stated = found.content_type.as_deref().map(essence);
         let came = essence(answer.header(CONTENT_TYPE).unwrap_or_default());
-        let is_json = |name: &str| name.ends_with("/json") || name.ends_with("+json");
         if words::is_html(&came, "") && stated.as_deref() != Some("text/html") {
             return Err(Failed::Lasting(Absent::Missing(
                 "the server answers with a web page".into(),
             )));
         }
-        let is_in_json = is_json(&came) && !stated.as_deref().is_some_and(is_json);
+        let is_of_fhir = came == "application/fhir+json" && stated.as_deref() != Some(&came);
+        let is_in_json = is_of_fhir || is_json(&came) && !stated.as_deref().is_some_and(is_json);
         if stated.is_none() && !is_in_json {
             self.wants_type(&came).map_err(Failed::Lasting)?;
         }
@@ -229,6 +251,23 @@ impl Source {
             }),
         }
     }
+}
+
+fn is_json(essence: &str) -> bool {
+    essence.ends_with("/json") || essence.ends_with("+json")
+}
+
+fn is_xml(essence: &str) -> bool {
+    essence.ends_with("/xml") || essence.ends_with("+xml")
+}
+
+/// Whether a text begins as what a FHIR server says of a Binary, instead of with its content.
+fn is_about_it(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(head);
+    let is_xml = head.contains("http://hl7.org/fhir")
+        && (head.contains("<Binary") || head.contains("<OperationOutcome"));
+    let squeezed: String = head.split_whitespace().collect();
+    is_xml || squeezed.starts_with("{\"resourceType\":\"OperationOutcome\"")
 }
 
 fn missing(error: &impl std::fmt::Display) -> Failed {

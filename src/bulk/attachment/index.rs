@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::super::log::detail;
 use super::lines::Lines;
 use super::{Absent, INDEX, Source, files, find, name};
 use crate::bulk::BulkError;
@@ -96,8 +97,8 @@ fn lines_of(
                 .as_ref()
                 .and_then(|path| Some(fs::metadata(job.folder().join(path)).ok()?.len()));
             let (left_out, missing) = match why {
-                Some(Absent::LeftOut(why)) => (Some(why.as_str()), None),
-                Some(Absent::Missing(why)) => (None, Some(why.as_str())),
+                Some(Absent::LeftOut(why)) => (Some(detail::without_queries(why)), None),
+                Some(Absent::Missing(why)) => (None, Some(detail::without_queries(why))),
                 None => (None, None),
             };
             let entry = Entry {
@@ -109,8 +110,8 @@ fn lines_of(
                 content_type,
                 path: there.map(|path| path.to_string_lossy().replace('\\', "/")),
                 bytes,
-                left_out,
-                missing,
+                left_out: left_out.as_deref(),
+                missing: missing.as_deref(),
             };
             serde_json::to_writer(&mut *writer, &entry)?;
             writer.write_all(b"\n")?;

@@ -105,7 +105,7 @@ pub(super) fn file_url(url: &str) -> String {
 }
 
 /// The text with every URL in it without query and fragment.
-pub(super) fn without_queries(text: &str) -> String {
+pub(in crate::bulk) fn without_queries(text: &str) -> String {
     let ends = |c: char| c.is_whitespace() || "\"'<>()[]{}`,;".contains(c);
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -3,7 +3,7 @@
 //! The events and their fields are those that smart-fetch and the SMART bulk data client write; a field of our own
 //! begins with an underscore. What is not known is `null`. No query string, token or secret is in it.
 
-mod detail;
+pub(in crate::bulk) mod detail;
 pub mod read;
 mod watch;
 

@@ -1,6 +1,6 @@
 //! How an export runs, whether it is a new one or gone on with: arguments, events, end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,6 +141,22 @@ impl FetchArgs {
             types: self.attachment_types.clone(),
             largest: self.attachment_max_size,
         })
+    }
+
+    /// Says of an export that ended what came of it, as it did then.
+    pub(super) fn judge(&self, context: &Context, folder: &Path) -> anyhow::Result<()> {
+        let summary = export::standing(folder)?;
+        if summary.failed.is_empty() {
+            let folder = folder.display();
+            context
+                .output
+                .line(&format!("The export in {folder} is complete"))?;
+        }
+        for file in &summary.failed {
+            let name = file.path.display();
+            context.output.warn(&format!("{name}: {}", file.reason));
+        }
+        summary::verdict(&summary, self.fail_on)
     }
 
     /// Runs an export to its end and says what came of it.

@@ -27,10 +27,7 @@ pub struct ResumeArgs {
 pub(super) async fn run(context: &Context, args: ResumeArgs) -> anyhow::Result<()> {
     let begun = begun::look(&args.folder)?;
     if begun.is_done() {
-        return context.output.line(&format!(
-            "The export in {} is complete",
-            begun.folder.display()
-        ));
+        return args.fetch.judge(context, &begun.folder);
     }
     let client = client_for(context, &begun)?;
     let options = Options {

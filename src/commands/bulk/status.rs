@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context, args: StatusArgs) -> anyhow::Result<(
         for (name, value) in facts(&begun, word.as_ref()) {
             context
                 .output
-                .line(&format!("{:<14}{value}", format!("{name}:")))?;
+                .report(&format!("{:<15}{value}", format!("{name}:")))?;
         }
     }
     match failed {
@@ -85,6 +85,9 @@ fn facts(begun: &Begun, word: Option<&Word>) -> Vec<(&'static str, String)> {
     let state = &snapshot.state;
     let next = format!("medplum bulk resume {}", begun.named.display());
     let here = match (state.phase, snapshot.is_held) {
+        (Phase::Done, _) if snapshot.here < snapshot.listed => {
+            "was complete, but files are gone since".to_owned()
+        }
         (Phase::Done, _) => "complete".to_owned(),
         (_, true) => "a process works on it now".to_owned(),
         (Phase::KickingOff, _) => {
