@@ -41,6 +41,8 @@ pub struct Download {
     pub part: Part,
     /// Whether lines, counts, checksums and lengths are checked.
     pub verify: bool,
+    /// Whether a file of one type holds resources of others (`organizeOutputBy`).
+    pub is_mixed: bool,
     /// Whether it is written as gzip.
     pub compress: bool,
     pub file_token: FileToken,
@@ -425,6 +427,7 @@ impl Download {
 
     fn expected_type(&self) -> Option<&str> {
         match self.file.group {
+            Group::Output if self.is_mixed => None,
             Group::Output => self.file.resource_type.as_deref(),
             Group::Deleted => Some("Bundle"),
             Group::Error => Some("OperationOutcome"),

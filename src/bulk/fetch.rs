@@ -149,6 +149,7 @@ impl Fetching<'_> {
                 part: self.job.part(planned),
                 file: planned.file.clone(),
                 verify: self.how.verify,
+                is_mixed: self.job.is_mixed(),
                 compress: self.how.compress,
                 file_token: self.how.file_token,
                 gate: Arc::clone(&self.gate),

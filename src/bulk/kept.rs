@@ -31,7 +31,9 @@ pub fn write(job: &Job) -> io::Result<()> {
         "requiresAccessToken": about.requires_access_token,
     });
     if let Some(request) = &about.request {
-        manifest["request"] = request.as_str().into();
+        // A parameter may be a secret, and the server repeats it.
+        let shown = url::Url::parse(request).map(|url| crate::secret::url_for_people(&url));
+        manifest["request"] = shown.unwrap_or_else(|_| request.clone()).into();
     }
     for (name, group) in [
         ("output", Group::Output),

@@ -93,7 +93,7 @@ impl Kickoff {
         let query: Vec<String> = self
             .pairs()
             .into_iter()
-            .map(|(name, value)| format!("{}={}", encode(&name), encode(&value)))
+            .map(|(name, value)| format!("{}={}", encode(&name), encode_of(&name, &value)))
             .collect();
         if !query.is_empty() {
             url.set_query(Some(&query.join("&")));
@@ -264,6 +264,15 @@ fn encode(value: &str) -> String {
         .replace("%3A", ":")
 }
 
+/// The value of a parameter. Servers that take a list of filters split at commas, so those within one are encoded.
+fn encode_of(name: &str, value: &str) -> String {
+    let value = encode(value);
+    if name == "_typeFilter" {
+        return value.replace(',', "%2C");
+    }
+    value
+}
+
 /// Reads a point in time: an instant with its zone, a date (midnight UTC), or how long ago (`2d`, `12h`).
 ///
 /// # Errors
@@ -356,14 +365,14 @@ mod tests {
         let query = |kickoff: &Kickoff| {
             let pairs = kickoff.pairs().into_iter();
             pairs
-                .map(|(name, value)| format!("{name}={}", encode(&value)))
+                .map(|(name, value)| format!("{name}={}", encode_of(&name, &value)))
                 .collect::<Vec<_>>()
                 .join("&")
         };
         assert_eq!(
             query(&kickoff),
             "_type=Patient,Observation&_elements=id&_since=2026-01-01T00:00:00%2B01:00\
-             &_typeFilter=Observation%3Fcode%3Da,b%26status%3Dfinal&_typeFilter=Patient%3Factive%3Dtrue\
+             &_typeFilter=Observation%3Fcode%3Da%2Cb%26status%3Dfinal&_typeFilter=Patient%3Factive%3Dtrue\
              &allowPartialManifests=true&_x=1%202"
         );
         kickoff.list_style = ListStyle::Repeat;

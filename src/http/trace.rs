@@ -45,17 +45,67 @@ pub(super) fn response(trace: &dyn Trace, answer: &reqwest::Response, elapsed: D
     headers(trace, '<', answer.headers());
 }
 
+/// A header's value, the secrets masked in URLs that it is, or holds between `<` and `>`: relative ones too.
+fn without_signatures(text: &str) -> String {
+    let parts = text.split_inclusive(['<', '>']).map(|part| {
+        let end = part.trim_end_matches(['<', '>']);
+        let rest = &part[end.len()..];
+        format!("{}{rest}", url_without_secrets(end))
+    });
+    parts.collect()
+}
+
+fn url_without_secrets(text: &str) -> String {
+    const NOWHERE: &str = "http://relative.invalid";
+    if let Ok(url) = url::Url::parse(text) {
+        return if url.has_host() {
+            secret::url_for_people(&url)
+        } else {
+            text.to_owned()
+        };
+    }
+    let is_relative = text.starts_with('/') && text.contains('?');
+    match url::Url::parse(NOWHERE).and_then(|base| base.join(text)) {
+        Ok(url) if is_relative => secret::url_for_people(&url).replacen(NOWHERE, "", 1),
+        _ => text.to_owned(),
+    }
+}
+
 fn headers(trace: &dyn Trace, direction: char, headers: &HeaderMap) {
     for (name, value) in headers {
         let shown = if value.is_sensitive() || secret::is_sensitive_header(name) {
             MASK.to_owned()
         } else {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            match url::Url::parse(&text) {
-                Ok(url) if url.has_host() => secret::url_for_people(&url),
-                _ => text,
-            }
+            without_signatures(&text)
         };
         trace.line(2, &format!("{direction} {name}: {shown}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_masked_in_every_shape_of_a_url() {
+        for (text, shown) in [
+            (
+                "https://h/x?X-Amz-Signature=S&a=1",
+                "https://h/x?X-Amz-Signature=********&a=1",
+            ),
+            ("/g?X-Amz-Signature=S", "/g?X-Amz-Signature=********"),
+            (
+                "<https://h/y?token=S>; rel=\"next\"",
+                "<https://h/y?token=********>; rel=\"next\"",
+            ),
+            ("W/\"1\"", "W/\"1\""),
+            (
+                "application/fhir+json; charset=utf-8",
+                "application/fhir+json; charset=utf-8",
+            ),
+        ] {
+            assert_eq!(without_signatures(text), shown);
+        }
     }
 }

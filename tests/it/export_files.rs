@@ -378,3 +378,14 @@ fn five_hundred_files_all_arrive() {
         assert!(files.contains(&file), "{number}");
     }
 }
+
+/// With `organizeOutputBy` a file is named by what it is about, and holds whatever belongs to that.
+#[test]
+fn a_file_that_is_organized_by_patient_may_hold_any_type() {
+    let bulk = Bulk::open();
+    bulk.file("output", "Patient", "/files/o", ndjson(OBSERVATIONS));
+    let _ = bulk.export(&["--organize-output-by", "Patient"]).ok();
+    let bulk = Bulk::open();
+    bulk.file("output", "Patient", "/files/o", ndjson(OBSERVATIONS));
+    let _ = bulk.export(&[]).fails(5);
+}

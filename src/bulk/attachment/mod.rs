@@ -225,7 +225,7 @@ fn files(job: &Job) -> Vec<(usize, PathBuf)> {
     let may_hold = |planned: &Planned| {
         let of_type = planned.file.resource_type.as_deref();
         // With `organizeOutputBy` a file of one type holds resources of others.
-        let is_mixed = job.state.request["kickoff"]["organize_output_by"].is_string();
+        let is_mixed = job.is_mixed();
         planned.file.group == Group::Output
             && (is_mixed || of_type.is_none_or(|name| TYPES.contains(&name)))
     };

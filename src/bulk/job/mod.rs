@@ -245,6 +245,11 @@ impl Job {
         })
     }
 
+    /// Whether a file of one type holds resources of others: the kick-off asked for that (`organizeOutputBy`).
+    pub fn is_mixed(&self) -> bool {
+        self.state.request["kickoff"]["organize_output_by"].is_string()
+    }
+
     /// Whether the manifest is known and all its files are here.
     pub fn is_complete(&self) -> bool {
         matches!(self.state.phase, Phase::Fetching | Phase::Done)
