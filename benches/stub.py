@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 
-ENTRY = b'{"response":{"status":"201 Created","location":"Observation/1/_history/1"}}'
+ENTRY = b'{"response":{"status":"201 Created"}}'
 METADATA = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "format": ["json"], "rest": []}
 
 

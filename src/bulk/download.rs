@@ -240,16 +240,18 @@ impl Download {
             }
             return Err(failed);
         }
-        match ongoing.take_if(|under_way| under_way.missing().is_none()) {
-            Some(whole) => self.complete(whole),
-            None if ongoing.is_some() => {
-                let missing = ongoing.as_ref().and_then(Ongoing::missing);
-                let words = format!(
-                    "{} bytes are missing at the end",
-                    missing.unwrap_or_default()
-                );
-                Err(Failed::Passing(words.into()))
+        if let Some(whole) = under_way.wants() {
+            let received = under_way.received();
+            let words = format!("{received} bytes came of a file of {whole}");
+            if received < whole {
+                return Err(Failed::Passing(words.into()));
             }
+            under_way.spoil();
+            *ongoing = None;
+            return Err(Failed::Content(words.into()));
+        }
+        match ongoing.take() {
+            Some(whole) => self.complete(whole),
             None => Err(Failed::Passing("nothing came".to_owned().into())),
         }
     }

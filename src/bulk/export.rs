@@ -404,8 +404,9 @@ async fn list_files(
     let style = &job.state.style;
     let mut names = Names::new(style.names, style.compress);
     // No other file takes the name that one had before, whether it is listed again or not.
-    for known in &known {
-        names.keep(&known.path);
+    let before = known.iter().map(|known| &known.path);
+    for path in before.chain(job.done.keys()) {
+        names.keep(path);
     }
     let places = matched(&known, &manifest.files);
     let planned = manifest.files.into_iter().zip(places).map(|(file, place)| {

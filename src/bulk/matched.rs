@@ -1,6 +1,7 @@
 //! Which file of a manifest that is read again is which: servers list them in another order, and sign links anew.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use url::Url;
 
@@ -10,52 +11,72 @@ use crate::secret;
 
 /// For each file of a new manifest, the place of the same file among those known. `None` for a file that was not there.
 ///
-/// Files are the same whose URLs are, without what signs them, or without a query. Only when no URL says so, as with
-/// links that are made up anew each time, the order does, and only if types and counts agree.
+/// Files are the same whose URLs are; or are without what signs them, without those parameters that no URL of the other
+/// list has, or without a query. Only when no path says so, as with links that are made up anew each time, the order does,
+/// and only if types and counts agree.
 pub(super) fn matched(known: &[Planned], new: &[ManifestFile]) -> Vec<Option<usize>> {
     let mut found = vec![None; new.len()];
     let mut taken = vec![false; known.len()];
-    let ways: [fn(&Url) -> String; 3] = [
-        |url| url.as_str().to_owned(),
-        |url| secret::url_for_people(url),
-        secret::url_without_query,
+    let before = parameters(known.iter().map(|known| &known.file.url));
+    let now = parameters(new.iter().map(|file| &file.url));
+    let lasting = |url: &Url| {
+        let mut pairs: Vec<_> = url.query_pairs().map(owned).collect();
+        pairs.retain(|pair| before.contains(pair) && now.contains(pair));
+        pairs.sort();
+        format!("{} {pairs:?}", secret::url_without_query(url))
+    };
+    let ways: [&dyn Fn(&Url) -> String; 4] = [
+        &|url| url.as_str().to_owned(),
+        &secret::url_for_people,
+        &lasting,
+        &secret::url_without_query,
     ];
     for way in ways {
         by(way, known, new, &mut found, &mut taken);
     }
-    let rest: Vec<usize> = (0..new.len()).filter(|at| found[*at].is_none()).collect();
-    let left: Vec<usize> = (0..known.len()).filter(|at| !taken[*at]).collect();
-    let is_nothing_known = rest.len() == new.len();
-    let is_alike = |(new_at, known_at): (&usize, &usize)| {
-        let (file, before) = (&new[*new_at], &known[*known_at].file);
-        let is_same_place =
-            || secret::url_without_query(&file.url) == secret::url_without_query(&before.url);
+    let paths: HashSet<String> = known
+        .iter()
+        .map(|known| secret::url_without_query(&known.file.url))
+        .collect();
+    let says_nothing = |file: &ManifestFile| !paths.contains(&secret::url_without_query(&file.url));
+    let is_alike = |(file, known): (&ManifestFile, &Planned)| {
+        let before = &known.file;
         file.group == before.group
             && file.resource_type == before.resource_type
             && file
                 .count
                 .zip(before.count)
                 .is_none_or(|(one, other)| one == other)
-            && (is_nothing_known || is_same_place())
     };
-    if rest.len() == left.len() && rest.iter().zip(&left).all(is_alike) {
-        for (at, known) in rest.iter().zip(left) {
-            found[*at] = Some(known);
-        }
+    if new.len() == known.len()
+        && new.iter().all(says_nothing)
+        && new.iter().zip(known).all(is_alike)
+    {
+        return (0..new.len()).map(Some).collect();
     }
     found
 }
 
+fn owned((name, value): (Cow<str>, Cow<str>)) -> (String, String) {
+    (name.into_owned(), value.into_owned())
+}
+
+/// Every parameter of these URLs.
+fn parameters<'a>(urls: impl Iterator<Item = &'a Url>) -> HashSet<(String, String)> {
+    urls.flat_map(|url| url.query_pairs().map(owned).collect::<Vec<_>>())
+        .collect()
+}
+
 /// Matches what has the same name by this way, where each has a name of its own.
 fn by(
-    way: fn(&Url) -> String,
+    way: &dyn Fn(&Url) -> String,
     known: &[Planned],
     new: &[ManifestFile],
     found: &mut [Option<usize>],
     taken: &mut [bool],
 ) {
     type Name<'a> = (Group, Option<&'a str>, String);
-    fn name(file: &ManifestFile, way: fn(&Url) -> String) -> Name<'_> {
+    fn name<'a>(file: &'a ManifestFile, way: &dyn Fn(&Url) -> String) -> Name<'a> {
         (file.group, file.resource_type.as_deref(), way(&file.url))
     }
     let mut places: HashMap<Name, (Vec<usize>, Vec<usize>)> = HashMap::new();
@@ -114,7 +135,13 @@ mod tests {
             ),
             // The order is all there is.
             (&["x/1", "x/2", "x/3"], &["y/1", "y/2", "y/3"], &[a, b, c]),
-            (&["f?x=1", "f?x=2"], &["f?x=3", "f?x=4"], &[a, b]),
+            (
+                &["f?id=A&ticket=1", "f?id=B&ticket=1"],
+                &["f?id=B&ticket=2", "f?id=A&ticket=3"],
+                &[b, a],
+            ),
+            // One path for all, and nothing that tells them apart.
+            (&["f?x=1", "f?x=2"], &["f?x=3", "f?x=4"], &[no, no]),
             (&["x/1", "x/2"], &["y/1", "y/2", "y/3"], &[no, no, no]),
         ] {
             let known: Vec<Planned> = files(known)

@@ -93,10 +93,9 @@ impl Ongoing {
         self.received
     }
 
-    /// How many bytes are still to come, as far as any answer told how many there are.
-    pub fn missing(&self) -> Option<u64> {
-        let missing = self.whole?.checked_sub(self.received)?;
-        (missing > 0).then_some(missing)
+    /// How many bytes there are, if any answer told and that many did not come.
+    pub fn wants(&self) -> Option<u64> {
+        self.whole.filter(|whole| *whole != self.received)
     }
 
     /// Learns from the range of an answer that goes on how long the whole is.
