@@ -121,6 +121,14 @@ fn of_bulk(error: &BulkError) -> (u8, Option<String>) {
             FAILED,
             Some("make room on the disk, then run the same command again".into()),
         ),
+        BulkError::BadState { .. } => (
+            FAILED,
+            Some("medplum bulk export with --restart forgets it and begins anew; files that had come have to be moved away".into()),
+        ),
+        BulkError::Unauthorized { .. } => (
+            NOT_ALLOWED,
+            Some("run the same command again with a new --access-token: it goes on".into()),
+        ),
         BulkError::BadRequest(_) => (USAGE, None),
         BulkError::Busy { .. } => (USAGE, Some("wait for it, or choose another folder with -d".into())),
         BulkError::Series { .. } => (USAGE, Some("go on with it by --since auto, or choose another folder with -d".into())),

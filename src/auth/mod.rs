@@ -242,6 +242,11 @@ impl TokenSource {
         matches!(self.method, Method::Anonymous)
     }
 
+    /// Whether every request goes out with the same credential, whatever the server says of it.
+    pub fn is_fixed(&self) -> bool {
+        matches!(self.method, Method::Fixed(_) | Method::Basic)
+    }
+
     /// The name of the way in use, for people.
     pub fn describe(&self) -> &'static str {
         match &self.method {

@@ -115,6 +115,8 @@ pub async fn all<L: Links>(
                         let again = by_link && fetching.has_fresh_link(index, generation, links).await?;
                         if again {
                             fetching.waiting.push_front(index);
+                        } else if failure.code == Some(401) && fetching.is_shut_out(index) {
+                            return Err(BulkError::Unauthorized { reason: failure.reason });
                         } else {
                             observer.file_failed(&failure);
                             fetching.results[index] = Some(Err(failure));
@@ -172,6 +174,12 @@ impl Fetching<'_> {
                 .spawn_blocking(move || landing::land(landings, record).map(|()| files));
         }
         Ok(())
+    }
+
+    /// Whether a 401 to a file means that nothing more comes: it is the server's own, and the token is the only one.
+    fn is_shut_out(&self, index: usize) -> bool {
+        let url = &self.job.planned[index].file.url;
+        self.client.is_own(url) && self.client.tokens.is_fixed()
     }
 
     /// Takes files that are durable and have their names.

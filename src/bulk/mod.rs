@@ -200,12 +200,24 @@ pub enum BulkError {
     UnknownKickoff { folder: PathBuf },
     #[error("{} is in the way: it is there already and not of this export", path.display())]
     InTheWay { path: PathBuf },
+    /// What the folder says of the export cannot be read.
+    #[error("what {} says of the export cannot be read: {reason}", path.display())]
+    BadState { path: PathBuf, reason: String },
+    /// The server takes the token no longer, and there is no way to another one.
+    #[error("{reason}")]
+    Unauthorized { reason: String },
     #[error("interrupted")]
     Interrupted { status_url: Option<Url> },
 }
 
 impl BulkError {
     fn disk(path: &Path, source: std::io::Error) -> Self {
+        if source.kind() == std::io::ErrorKind::InvalidData {
+            return Self::BadState {
+                path: path.to_owned(),
+                reason: source.to_string(),
+            };
+        }
         Self::Disk {
             path: path.to_owned(),
             source,

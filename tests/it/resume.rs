@@ -459,3 +459,28 @@ fn overwrite_replaces_no_file_of_the_users_own() {
     assert_eq!(medplum.read("out/Patient_files_b.ndjson"), patient("b"));
     assert_eq!(medplum.read("out/attachments/letter"), "mine");
 }
+
+#[test]
+fn a_state_that_is_broken_is_told_and_restart_gets_past_it() {
+    let server = server(&["a", "b"]);
+    server.on("GET", "/files/b", Answer::empty(403));
+    let medplum = machine(&server);
+    let _ = medplum.run(EXPORT).fails(5);
+    fs::write(medplum.path("out/.medplum-export/job.json"), "{").unwrap();
+    let _ = medplum
+        .run(EXPORT)
+        .fails(1)
+        .says("cannot be read")
+        .says("--restart");
+    fs::remove_file(medplum.path("out/Patient_files_a.ndjson")).unwrap();
+    for name in ["manifest.json", "log.ndjson"] {
+        let _ = fs::remove_file(medplum.path(&format!("out/{name}")));
+    }
+    server.on(
+        "GET",
+        "/files/b",
+        Answer::new(200, "application/fhir+ndjson", patient("b")),
+    );
+    let _ = medplum.run([&EXPORT[..], &["--restart"]].concat()).ok();
+    assert_eq!(medplum.read("out/Patient_files_b.ndjson"), patient("b"));
+}

@@ -71,7 +71,16 @@ impl Job {
         again: Again,
     ) -> Result<Self, BulkError> {
         let owned = || folder.to_owned();
-        let (mut job, found) = Self::locked(folder, request, style)?;
+        let (mut job, found) = match Self::locked(folder, request.clone(), style.clone()) {
+            Err(BulkError::BadState { .. }) if again == Again::Restart => {
+                let place = folder.join(FOLDER).join("job.json");
+                fs::remove_file(&place).map_err(|error| BulkError::disk(&place, error))?;
+                let (mut job, _) = Self::locked(folder, request, style)?;
+                job.forget()?;
+                return Ok(job);
+            }
+            opened => opened?,
+        };
         let Some(found) = found else { return Ok(job) };
         match (found.phase, again) {
             (Phase::Done, _) => Err(BulkError::Finished { folder: owned() }),
