@@ -18,6 +18,13 @@ fuzz_target!(|data: &[u8]| {
         check(data, data.len().max(1), expected),
         "chunks do not matter"
     );
+    // Half of a surrogate pair is left open by RFC 8259 §8.2: serde_json takes it in a value and refuses it in a name.
+    let has_surrogates = data
+        .windows(3)
+        .any(|bytes| bytes.eq_ignore_ascii_case(b"\\ud"));
+    if has_surrogates {
+        return;
+    }
     // The checker goes deeper than serde_json, which stops at 128 levels.
     if data
         .iter()
