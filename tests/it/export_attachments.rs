@@ -570,7 +570,11 @@ fn an_attachment_that_fails_once_is_fetched_again_and_the_index_holds_no_signatu
     let lines = document(
         "d",
         &[json!({"contentType": "text/plain", "url": "Binary/1"})],
-    ) + &document("e", &[json!({"contentType": "text/plain", "url": url})]);
+    ) + &document("e", &[json!({"contentType": "text/plain", "url": url})])
+        + &document(
+            "f",
+            &[json!({"contentType": "text/plain", "url": "ftp://u:OPAQUE@h/x"})],
+        );
     bulk.file("output", "DocumentReference", "/files/d", ndjson(lines));
     let answers = [Answer::empty(500), raw("text/plain", TEXT)];
     bulk.server

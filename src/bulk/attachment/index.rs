@@ -129,6 +129,10 @@ fn without_query(source: &Source, found: &find::Found) -> String {
             let _ = url.set_password(None);
             url.into()
         }
-        Err(_) => found.url.chars().take(60).collect(),
+        // `ftp://user:password@…`, `data:…`
+        Err(_) => detail::without_queries(&found.url)
+            .chars()
+            .take(60)
+            .collect(),
     }
 }
