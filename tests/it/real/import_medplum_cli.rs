@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::sides::Sides;
-use crate::import::ODD;
+use crate::import::basics::ODD;
 use crate::support::store::{Rules, references};
 use crate::support::{Answer, Medplum, Peer, Request, Run, Store, synthea};
 
@@ -148,7 +148,7 @@ fn c2_a_resource_that_is_refused() {
     });
     let [theirs, ours] = users_of(&store);
     for medplum in [&theirs, &ours] {
-        medplum.file("a.ndjson", crate::import::patients(100));
+        medplum.file("a.ndjson", crate::import::basics::patients(100));
     }
     let _ = theirs
         .medplum_cli(["bulk", "import", "a.ndjson"])
@@ -168,9 +168,9 @@ fn c3_blank_lines_and_sizes() {
     for medplum in [&theirs, &ours] {
         medplum.file(
             "blank.ndjson",
-            crate::import::patients(2).replace('\n', "\n\n"),
+            crate::import::basics::patients(2).replace('\n', "\n\n"),
         );
-        medplum.file("a.ndjson", crate::import::patients(60));
+        medplum.file("a.ndjson", crate::import::basics::patients(60));
     }
     let run = theirs.medplum_cli(["bulk", "import", "blank.ndjson"]).run();
     let _ = run.fails(1).says("Unexpected end of JSON input");

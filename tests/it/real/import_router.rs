@@ -132,7 +132,7 @@ fn the_whole_data_set_is_imported_into_medplums_router_and_once_more_without_a_c
 fn a_server_that_validates_nothing_is_named_as_such() {
     let router = Peer::router(&[]);
     let medplum = Medplum::new().env("MEDPLUM_BASE_URL", router.url("/"));
-    medplum.file("a.ndjson", crate::import::patients(50));
+    medplum.file("a.ndjson", crate::import::basics::patients(50));
     let run = medplum.run(["bulk", "import", "a.ndjson", "--validate", "-o", "json"]);
     let report = run.fails(1).says("the server has no $validate: ").json();
     assert_eq!(

@@ -12,8 +12,11 @@ use tempfile::TempDir;
 
 use super::run::{Run, Running};
 
-/// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_medplum");
+/// The binary under test: this tree's, or another one that `MEDPLUM_TEST_BINARY` names, to see a test fail on an older one.
+pub fn binary() -> PathBuf {
+    std::env::var_os("MEDPLUM_TEST_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_medplum").into(), PathBuf::from)
+}
 
 /// `nobody`, the user that tests take when root runs them.
 const NOBODY: u32 = 65534;
@@ -33,7 +36,7 @@ impl Medplum {
         for folder in ["home", "work", "bin"] {
             fs::create_dir(root.path().join(folder)).unwrap();
         }
-        symlink(BINARY, root.path().join("bin/medplum")).unwrap();
+        symlink(binary(), root.path().join("bin/medplum")).unwrap();
         Self {
             root,
             env: Vec::new(),
@@ -67,10 +70,10 @@ impl Medplum {
         if fs::metadata(root).unwrap().uid() == 0 {
             set_mode(root, 0o755);
             // A copy, because the build folder may be closed to others.
-            let binary = root.join("bin/medplum");
-            fs::remove_file(&binary).unwrap();
-            fs::copy(BINARY, &binary).unwrap();
-            set_mode(&binary, 0o755);
+            let own = root.join("bin/medplum");
+            fs::remove_file(&own).unwrap();
+            fs::copy(binary(), &own).unwrap();
+            set_mode(&own, 0o755);
             for folder in ["home", "work"] {
                 chown(root.join(folder), Some(NOBODY), Some(NOBODY)).unwrap();
             }

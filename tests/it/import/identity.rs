@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::import::import;
+use super::basics::import;
 use crate::support::run::Run;
 use crate::support::store::{Rules, references};
 use crate::support::{Medplum, Store};

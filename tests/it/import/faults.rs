@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::import::{import, patients};
+use super::basics::{import, patients};
 use crate::support::request::Request;
 use crate::support::store::{Rules, lines_of};
 use crate::support::{Answer, Medplum, Store};

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use super::export_faults::At::Elsewhere;
-use super::export_faults::How::Servers;
-use super::export_faults::{ALL, Fault, OTHERS, check_all, file};
+use super::faults::At::Elsewhere;
+use super::faults::How::Servers;
+use super::faults::{ALL, Fault, OTHERS, check_all, file};
 use crate::support::bulk::{OBSERVATIONS, STATUS};
 use crate::support::{Answer, Bulk, Server};
 

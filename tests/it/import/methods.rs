@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::import::{ODD, import, patients};
+use super::basics::{ODD, import, patients};
 use crate::support::store::Rules;
 use crate::support::{Answer, Medplum, Store};
 

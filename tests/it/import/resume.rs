@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::import::{SMALL, import, patients};
+use super::basics::{SMALL, import, patients};
 use crate::support::medplum::tree;
 use crate::support::store::Rules;
 use crate::support::{Answer, Medplum, Store};

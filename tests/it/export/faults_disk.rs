@@ -8,7 +8,7 @@ use crate::support::bulk::{CONDITIONS, OBSERVATIONS, PATIENTS, STATUS, ndjson};
 use crate::support::medplum::ReadOnly;
 use crate::support::{Bulk, Medplum, Site};
 
-use super::export_faults::{ALL, C, O, P};
+use super::faults::{ALL, C, O, P};
 
 /// B5: a folder that could not be written meant exit 0. Here nothing is asked of the server.
 #[test]

@@ -1,7 +1,7 @@
 //! What `bulk export` does when something goes wrong: one table of faults, each with its exit code and its files.
 //! Whatever happens: one kick-off, no temporary file, and nothing under a final name that is not complete.
-//! Faults that need more than one wrong answer are in `export_faults_links`, those of the disk in
-//! `export_faults_disk`.
+//! Faults that need more than one wrong answer are in `faults_links`, those of the disk in
+//! `faults_disk`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
 //! `kill -9` just before each system call that changes the disk or sends something: no moment lies between two of them.
 //! The same command with `--resume` then ends the import.
 
-use crate::export_kills_calls::sweep;
+use crate::export::kills_calls::sweep;
 use crate::support::import_kills::{How, Victim};
 
 const PAIRS: usize = 6;

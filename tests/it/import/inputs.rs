@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::import::{ODD, import, patients};
+use super::basics::{ODD, import, patients};
 use crate::support::{Medplum, Run, Store};
 
 fn gzip(text: &str) -> Vec<u8> {

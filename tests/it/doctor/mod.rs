@@ -1,0 +1,5 @@
+//! `doctor`.
+
+mod basics;
+mod causes;
+mod tls;

@@ -1,0 +1,10 @@
+//! `bulk import`.
+
+pub mod basics;
+mod faults;
+mod identity;
+mod inputs;
+mod kills;
+mod kills_calls;
+mod methods;
+mod resume;

@@ -1,0 +1,6 @@
+//! Requests to a FHIR server, and the network under them.
+
+mod basics;
+mod docs_page;
+mod errors;
+mod network;

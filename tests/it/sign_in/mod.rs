@@ -1,0 +1,18 @@
+//! Sign-in: every auth type, the keys, the tokens and their end.
+
+mod browser_login;
+mod browser_security;
+mod client_auth;
+mod device_code;
+mod docs_page_jwt;
+mod docs_page_login;
+mod jwt;
+mod jwt_renewal;
+mod jwt_secrets;
+mod keys;
+mod logout;
+mod refresh;
+mod secret_command;
+mod signin;
+mod token_exchange;
+mod tokens;
