@@ -447,7 +447,7 @@ impl GlobalArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// Whatever the command failed with; [`exit::report`] makes it a code.
+/// Whatever the command failed with; [`crate::verdicts::report`] makes it a code.
 pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
     if let Command::Completions(args) = &cli.command {
         return completions::run(&output, args, &mut Cli::command());

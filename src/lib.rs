@@ -5,6 +5,8 @@ pub mod files;
 pub mod secret;
 pub mod words;
 
+pub mod exit;
+
 pub mod output;
 
 pub mod profile;
@@ -18,7 +20,7 @@ pub mod fhir;
 pub mod bulk;
 pub mod sandbox;
 
-pub mod exit;
+pub mod verdicts;
 
 pub mod doctor;
 
@@ -44,7 +46,7 @@ pub fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            return exit::report(
+            return verdicts::report(
                 &cli.output(),
                 &anyhow::Error::new(error).context("cannot start"),
             );
@@ -57,6 +59,6 @@ pub fn main() -> ExitCode {
     runtime.shutdown_timeout(Duration::from_secs(2));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::report(&output, &error),
+        Err(error) => verdicts::report(&output, &error),
     }
 }

@@ -16,6 +16,7 @@ use super::grant::authorization_code::DEFAULT_SCOPE;
 use super::grant::device_code;
 use super::keys::Passphrase;
 use super::{AuthError, Token, TokenEndpoint, discovery, exchange, prove, scope, secret_command};
+use crate::exit::{FAILED, NETWORK, NOT_ALLOWED, USAGE, Verdict};
 use crate::http::{Http, HttpError};
 use crate::profile::{AuthType, Profile};
 use crate::secret::{self, Secret};
@@ -44,6 +45,20 @@ pub enum DeviceError {
     Expired,
     #[error("nobody signed in within {} s", .0.as_secs())]
     TooLate(Duration),
+}
+
+impl Verdict for DeviceError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        match self {
+            Self::NotOffered { .. } => (
+                USAGE,
+                Some("name it with --device-authorization-url, or sign in with --auth-type authorization-code".into()),
+            ),
+            Self::NoCode { .. } => (FAILED, Some("check --device-authorization-url".into())),
+            Self::Denied(_) => (NOT_ALLOWED, None),
+            Self::Expired | Self::TooLate(_) => (NETWORK, Some("run the same command again for a new code".into())),
+        }
+    }
 }
 
 /// What the person is told; the command line renders it.

@@ -7,6 +7,7 @@ pub mod client_auth;
 pub mod device;
 pub mod discovery;
 pub mod dpop;
+mod error;
 pub mod exchange;
 pub mod grant;
 pub mod id_token;
@@ -26,7 +27,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
-use crate::http::{Http, HttpError, Request, Response};
+use crate::http::{Http, Request, Response};
 use crate::profile::store::ProfileFile;
 use crate::profile::{AuthType, ClientAuth, Profile, ProfileError};
 use crate::secret::Secret;
@@ -34,6 +35,7 @@ pub use assertion::SigningKey;
 use cache::Cache;
 use client_auth::ClientProof;
 use dpop::{BoundKey, Nonces, Prover};
+pub use error::AuthError;
 pub use exchange::TokenRefusal;
 use grant::{Grant, Prepared};
 use keys::{KeyError, Passphrase, Prompt};
@@ -41,58 +43,6 @@ pub use token::Token;
 
 /// A token no older than this is not replaced because of a 403.
 const YOUNG: SignedDuration = SignedDuration::from_secs(60);
-
-/// Why there is no token.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    #[error("not logged in to {server}: profile `{profile}` has no credentials and no login")]
-    NoLogin { profile: String, server: String },
-    #[error("auth type `{}` needs {missing}, which profile `{profile}` does not have", .auth_type.name())]
-    Incomplete {
-        profile: String,
-        auth_type: AuthType,
-        missing: &'static str,
-    },
-    #[error(
-        "no credentials were sent to {server}: those there are ({owner}) belong to another server"
-    )]
-    Withheld { server: String, owner: String },
-    #[error("the login of profile `{profile}` has expired and cannot be renewed")]
-    Expired { profile: String },
-    #[error("the login of profile `{profile}` is over: {refusal}")]
-    LoginOver {
-        profile: String,
-        refusal: Box<TokenRefusal>,
-    },
-    #[error(transparent)]
-    Browser(#[from] browser::BrowserError),
-    #[error(transparent)]
-    Refused(Box<TokenRefusal>),
-    #[error("{url} is not https although the FHIR server is")]
-    Insecure { url: String },
-    #[error(
-        "{url} gave a token of the type `{token_type}`, although one bound to a key was asked for (--dpop)"
-    )]
-    NotBound { url: String, token_type: String },
-    #[error("{url} issued a token of the type {issued}, which is not one for requests")]
-    NotForRequests { url: String, issued: String },
-    #[error(transparent)]
-    Device(#[from] device::DeviceError),
-    #[error("the login of profile `{profile}` is not bound to a key, which --dpop asks for")]
-    LoginNotBound { profile: String },
-    #[error("--dpop binds tokens that are asked for, and {way} asks for none")]
-    NothingToBind { way: &'static str },
-    #[error("the new refresh token could not be stored: {0}")]
-    NotStored(ProfileError),
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    #[error(transparent)]
-    SecretCommand(#[from] secret_command::SecretCommandError),
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
-}
 
 /// How a client proves itself, decided once from the profile.
 #[derive(Clone, Debug)]
@@ -126,19 +76,6 @@ pub struct TokenSource {
     held: Mutex<Option<Token>>,
     /// What servers want in DPoP proofs.
     nonces: Nonces,
-}
-
-impl AuthError {
-    /// Whether another try may succeed: the token endpoint was out of reach, or out of order.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Http(error) => !error.is_lasting(),
-            Self::Refused(refusal) => {
-                refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
-            }
-            _ => false,
-        }
-    }
 }
 
 /// What to put on a request.

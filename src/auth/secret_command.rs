@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
+use crate::exit::{NETWORK, NOT_ALLOWED, USAGE, Verdict};
 use crate::profile::{CommandLine, Profile};
 use crate::secret::Secret;
 
@@ -40,6 +41,25 @@ pub enum SecretCommandError {
     TooLong { program: String },
     #[error("the client secret command `{program}` printed {what}")]
     BadOutput { program: String, what: String },
+}
+
+impl Verdict for SecretCommandError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        match self {
+            Self::NotStarted { .. } => (
+                USAGE,
+                Some("no shell reads --client-secret-command: name a program and its arguments, quoted where they hold spaces".into()),
+            ),
+            Self::Failed { .. } | Self::BadOutput { .. } => (
+                NOT_ALLOWED,
+                Some("run the command by itself: it must print the client secret, and nothing else, on stdout".into()),
+            ),
+            Self::TooLong { .. } => (
+                NETWORK,
+                Some("a program that waits for a person gets stdin only at a terminal".into()),
+            ),
+        }
+    }
 }
 
 /// The profile with its client secret, which a program prints if the profile says so.

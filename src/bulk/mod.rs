@@ -3,6 +3,7 @@
 pub mod attachment;
 pub mod begun;
 pub mod download;
+mod error;
 pub mod export;
 pub mod fetch;
 pub mod file;
@@ -27,9 +28,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::fhir::asynchronous::{AsyncError, Progress};
-use crate::fhir::{FhirError, Refusal};
-use manifest::{Group, ManifestError, ManifestFile};
+use crate::fhir::asynchronous::Progress;
+pub use error::BulkError;
+use manifest::{Group, ManifestFile};
 
 /// What happens while an export runs.
 pub trait Observer: Send + Sync {
@@ -144,83 +145,5 @@ impl Summary {
             .filter(|file| file.group == Group::Output)
             .map(ExportedFile::counted)
             .sum()
-    }
-}
-
-/// What stops an export.
-#[derive(Debug, thiserror::Error)]
-pub enum BulkError {
-    #[error("cannot write to {}: {source}", folder.display())]
-    Folder {
-        folder: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("cannot write {}: {source}", path.display())]
-    Disk {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{0}")]
-    BadRequest(String),
-    #[error(transparent)]
-    Async(#[from] AsyncError),
-    #[error(transparent)]
-    Fhir(#[from] FhirError),
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error("{} holds a series of exports", folder.display())]
-    Series { folder: PathBuf },
-    #[error("{} holds no export", folder.display())]
-    NoJob { folder: PathBuf },
-    #[error("files of the export in {} are gone; the server's copies were not deleted", folder.display())]
-    Vanished { folder: PathBuf },
-    #[error(
-        "the manifest has no transactionTime, so the next export of the series would not know where to begin"
-    )]
-    NoTransactionTime,
-    #[error("{refusal}")]
-    JobsRunning {
-        refusal: Box<Refusal>,
-        jobs: Vec<Url>,
-    },
-    #[error("another process is exporting to {}", folder.display())]
-    Busy { folder: PathBuf },
-    #[error("{} holds a finished export", folder.display())]
-    Finished { folder: PathBuf },
-    #[error("{} holds an unfinished export of another request", folder.display())]
-    OtherRequest { folder: PathBuf },
-    #[error("the series in {} is of another request", folder.display())]
-    OtherSeries { folder: PathBuf },
-    #[error("{} holds a single export", folder.display())]
-    SingleExport { folder: PathBuf },
-    #[error(
-        "the last export to {} ended between the kick-off and its answer: whether the server started a job is not known",
-        folder.display()
-    )]
-    UnknownKickoff { folder: PathBuf },
-    #[error("{} is in the way: it is there already and not of this export", path.display())]
-    InTheWay { path: PathBuf },
-    /// What the folder says of the export cannot be read.
-    #[error("what {} says of the export cannot be read: {reason}", path.display())]
-    BadState { path: PathBuf, reason: String },
-    /// The server takes the token no longer, and there is no way to another one.
-    #[error("{reason}")]
-    Unauthorized { reason: String },
-    #[error("interrupted")]
-    Interrupted { status_url: Option<Url> },
-}
-
-impl BulkError {
-    fn disk(path: &Path, source: std::io::Error) -> Self {
-        if source.kind() == std::io::ErrorKind::InvalidData {
-            return Self::BadState {
-                path: path.to_owned(),
-                reason: source.to_string(),
-            };
-        }
-        Self::Disk {
-            path: path.to_owned(),
-            source,
-        }
     }
 }

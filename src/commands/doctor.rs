@@ -8,6 +8,7 @@ use crate::doctor::{self, Diagnosis, Outcome, Step};
 use crate::exit::{self, Failure};
 use crate::output::{Format, Output};
 use crate::secret;
+use crate::verdicts;
 
 /// Find out why a server cannot be reached or refuses to sign in
 ///
@@ -58,7 +59,7 @@ pub async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<()> {
 fn unusable(error: &anyhow::Error, seen: &mut impl FnMut(&Step)) -> Diagnosis {
     let (code, hint) = error
         .chain()
-        .map(exit::judge)
+        .map(verdicts::judge)
         .find(|(code, _)| *code != exit::FAILED)
         .unwrap_or((exit::FAILED, None));
     let what = format!("{error:#}");

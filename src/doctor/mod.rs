@@ -19,8 +19,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::auth::{SigningKey, Token, TokenEndpoint};
-use crate::exit;
 use crate::fhir::Client;
+use crate::verdicts;
 use causes::Finding;
 use fetch::Page;
 
@@ -199,7 +199,7 @@ impl Examination<'_> {
 impl Trouble {
     /// A failure with the exit code that the error has everywhere else.
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        let (code, hint) = exit::judge(error);
+        let (code, hint) = verdicts::judge(error);
         Self {
             code,
             what: error.to_string(),

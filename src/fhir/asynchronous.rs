@@ -9,6 +9,7 @@ use reqwest::header::{ACCEPT, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderV
 use url::Url;
 
 use super::{Answer, Client, FhirError, Refusal, TokenRule};
+use crate::exit::{FAILED, NETWORK, NOT_FOUND, Verdict};
 use crate::http::{Request, retry};
 use crate::secret;
 
@@ -90,6 +91,24 @@ pub enum AsyncError {
     OutOfReach(Box<FhirError>),
     #[error(transparent)]
     Fhir(#[from] FhirError),
+}
+
+impl Verdict for AsyncError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        match self {
+            Self::NoJob { .. } | Self::Failed(_) => (FAILED, None),
+            Self::Gone(_) => (NOT_FOUND, None),
+            Self::TooLong { .. } => (
+                NETWORK,
+                Some("wait longer with --max-wait, or look at the status URL later".into()),
+            ),
+            Self::OutOfReach(error) => match error.verdict() {
+                (FAILED, hint) => (NETWORK, hint),
+                verdict => verdict,
+            },
+            Self::Fhir(error) => error.verdict(),
+        }
+    }
 }
 
 /// The status URL of an accepted request, resolved against the request's own URL.

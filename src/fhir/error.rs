@@ -10,6 +10,7 @@ use url::Url;
 
 use super::Answer;
 use crate::auth::AuthError;
+use crate::exit::{FAILED, NOT_ALLOWED, NOT_FOUND, USAGE, Verdict};
 use crate::http::{HttpError, Response};
 use crate::{secret, words};
 
@@ -55,6 +56,24 @@ pub enum FhirError {
     Http(#[from] HttpError),
     #[error(transparent)]
     Auth(#[from] AuthError),
+}
+
+impl Verdict for FhirError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        match self {
+            Self::BadUrl { .. } => (USAGE, None),
+            Self::Refused(refusal) | Self::MaybeDone(refusal) => match refusal.status.as_u16() {
+                401 => (NOT_ALLOWED, Some("`medplum doctor` with the same profile (-p NAME) finds out why; a login is renewed with `medplum login`".into())),
+                403 => (NOT_ALLOWED, Some("the server knows the client but does not allow this: check its scopes".into())),
+                404 | 410 => (NOT_FOUND, None),
+                _ => (FAILED, None),
+            },
+            Self::Redirect { .. } | Self::Loop { .. } => (FAILED, None),
+            Self::NotFhir { .. } => (FAILED, Some("check the base URL and --fhir-url-path: another program may answer there".into())),
+            Self::Http(error) => error.verdict(),
+            Self::Auth(error) => error.verdict(),
+        }
+    }
 }
 
 /// A status that is no success, and why.

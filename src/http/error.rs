@@ -5,6 +5,7 @@ use reqwest::header::SERVER;
 use url::Url;
 
 use super::proxy::Proxy;
+use crate::exit::{FAILED, NETWORK, USAGE, Verdict};
 use crate::secret;
 
 /// Requests that got no answer, or not all of it.
@@ -39,6 +40,38 @@ pub enum HttpError {
     },
     #[error("cannot use {what}: {reason}")]
     Setup { what: String, reason: String },
+}
+
+impl Verdict for HttpError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        match self {
+            Self::Connect { reason, .. } if reason.contains("certificate") => (
+                NETWORK,
+                Some("trust a private certificate authority with --ca-cert FILE".into()),
+            ),
+            Self::Connect { .. } => (
+                NETWORK,
+                Some("check the base URL, and HTTPS_PROXY if there is a proxy".into()),
+            ),
+            Self::Proxy {
+                variable, server, ..
+            } => (
+                NETWORK,
+                Some(format!(
+                    "correct {variable}, such as http://USER:PASSWORD@HOST:PORT with special characters in percent encoding, \
+                     or name {} in NO_PROXY",
+                    server.host_str().unwrap_or_default()
+                )),
+            ),
+            Self::Timeout { .. } => (
+                NETWORK,
+                Some("allow more time with --timeout SECONDS".into()),
+            ),
+            Self::Broken { .. } => (NETWORK, None),
+            Self::Encoding { .. } | Self::TooLarge { .. } => (FAILED, None),
+            Self::Setup { .. } => (USAGE, None),
+        }
+    }
 }
 
 impl HttpError {

@@ -4,6 +4,7 @@ mod algorithm;
 mod client_auth;
 mod command_line;
 pub mod env;
+mod error;
 pub mod headers;
 pub mod held;
 mod keyring;
@@ -23,6 +24,7 @@ use crate::secret::{MASK, Secret};
 pub use algorithm::Algorithm;
 pub use client_auth::ClientAuth;
 pub use command_line::CommandLine;
+pub use error::ProfileError;
 pub use network::NetworkSettings;
 
 /// The profile used when none is named.
@@ -517,41 +519,4 @@ pub enum GivenToken {
     Value(Secret),
     /// Read anew for each exchange: such files are replaced before their token ends.
     File(PathBuf),
-}
-
-/// What can be wrong with a profile or its settings.
-#[derive(Debug, thiserror::Error)]
-pub enum ProfileError {
-    #[error("Profile \"{0}\" does not exist")]
-    Unknown(String),
-    #[error(
-        "`{0}` is not a profile name: letters, digits, `-`, `_`, `.` and `@` make one, and it does not start with a dot"
-    )]
-    BadName(String),
-    #[error("the profile file {} is broken ({reason}); it was left as it is", path.display())]
-    Broken { path: PathBuf, reason: String },
-    #[error("cannot {action} {}: {source}", path.display())]
-    File {
-        action: &'static str,
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("`{value}` cannot be used as {}: {reason}", .key.json())]
-    BadSetting {
-        key: Key,
-        value: String,
-        reason: String,
-    },
-    #[error("`{0}` is not a header; write -H 'Name: value'")]
-    BadHeader(String),
-    #[error("cannot read the client secret from {}: {reason}", path.display())]
-    SecretFile { path: PathBuf, reason: String },
-    #[error("the keyring of this system cannot be used: {0}")]
-    Keyring(String),
-    #[error(
-        "the keyring does not have the secrets of profile \"{0}\": its entry was removed or is of another machine"
-    )]
-    NotInKeyring(String),
-    #[error("no home directory is known, so there is no place for profiles")]
-    NoHome,
 }

@@ -20,6 +20,7 @@ use super::{
     AuthError, Token, TokenEndpoint, client_auth, discovery, exchange, id_token, prove, scope,
     secret_command,
 };
+use crate::exit::{NETWORK, NOT_ALLOWED, USAGE, Verdict};
 use crate::http::Http;
 use crate::profile::{AuthType, Key, Profile, ProfileError};
 use crate::secret::Secret;
@@ -50,6 +51,43 @@ pub enum BrowserError {
     NoWayBack { callback: String },
     #[error("the id_token of the server is not good: {0}")]
     IdToken(String),
+}
+
+impl Verdict for BrowserError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        let (code, hint) = match self {
+            Self::NoAuthorizeUrl { .. } => (USAGE, "name it with --authorize-url"),
+            Self::PortInUse { .. } => (
+                USAGE,
+                "end the program there (another login?), or name another port with --callback-url http://localhost:PORT, \
+                 as registered with the server; port 0 takes any free one",
+            ),
+            Self::NoListener { .. } => (
+                USAGE,
+                "name a callback that this user may listen on with --callback-url, as registered with the server",
+            ),
+            Self::NoWayBack { .. } => (
+                USAGE,
+                "paste the address that the browser ended at, or register a callback such as http://localhost:9615",
+            ),
+            Self::TooLate(_) => (
+                NETWORK,
+                "run it again; allow more time with --login-timeout, or sign in on another machine with --no-browser",
+            ),
+            Self::Denied { code, .. } if code == "access_denied" => {
+                (NOT_ALLOWED, "run `medplum login` again to sign in")
+            }
+            Self::Denied { code, .. } if code == "invalid_scope" => {
+                (NOT_ALLOWED, "ask for what the server knows with --scope")
+            }
+            Self::Denied { .. } => (
+                NOT_ALLOWED,
+                "check --client-id, --scope and --callback-url against what is registered with the server",
+            ),
+            Self::BadAnswer(_) | Self::IdToken(_) => return (NOT_ALLOWED, None),
+        };
+        (code, Some(hint.to_owned()))
+    }
 }
 
 /// What the person at the keyboard is told; the command line renders it.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::exit::{FAILED, USAGE, Verdict};
 use crate::profile::Algorithm;
 
 /// Why a key cannot be used. No message holds anything of the key.
@@ -53,6 +54,29 @@ pub enum KeyError {
     PassphraseFile { path: PathBuf, reason: String },
     #[error("the assertion cannot be signed: {0}")]
     Signing(String),
+}
+
+impl Verdict for KeyError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        let hint = match self {
+            Self::Encrypted { .. } => {
+                Some("give it with --key-passphrase-file FILE or MEDPLUM_KEY_PASSPHRASE".to_owned())
+            }
+            Self::Several { .. } | Self::UnknownKid { .. } => {
+                Some("name one of them with --key-id".into())
+            }
+            Self::UnknownEncryption { path } => Some(format!(
+                "rewrite it with `openssl pkcs8 -topk8 -in {} -out NEW`",
+                path.display()
+            )),
+            Self::NoKey { .. } | Self::TooShort { .. } => {
+                Some("make a new key with `medplum keys generate --out FILE`".into())
+            }
+            Self::Signing(_) => return (FAILED, None),
+            _ => None,
+        };
+        (USAGE, hint)
+    }
 }
 
 fn names(algorithms: &[Algorithm]) -> String {

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod bundle_file;
 pub mod deferred;
 pub mod engine;
+mod error;
 pub mod extensions;
 pub mod feed;
 pub mod ledger;
@@ -25,7 +26,7 @@ pub mod unchanged;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::fhir::{FhirError, Refusal};
+pub use error::ImportError;
 use matching::Template;
 pub use rejects::outcomes_path;
 use report::{Counts, Report};
@@ -125,61 +126,6 @@ pub struct Progress {
     pub total: Option<u64>,
     pub elapsed: Duration,
     pub in_flight: usize,
-}
-
-/// What stops an import.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    #[error("cannot read {name}: {source}")]
-    Input {
-        name: String,
-        source: std::io::Error,
-    },
-    #[error("cannot write {}: {source}", path.display())]
-    Disk {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{0}")]
-    BadRequest(String),
-    #[error("the export in {} is not complete", folder.display())]
-    IncompleteExport { folder: PathBuf },
-    #[error("another process is importing from this folder (it holds {})", folder.display())]
-    Busy { folder: PathBuf },
-    #[error("{} holds an unfinished import", folder.display())]
-    Unfinished { folder: PathBuf },
-    #[error("{} holds an unfinished import, but of another request: {difference}", folder.display())]
-    Other { folder: PathBuf, difference: String },
-    #[error("{} holds what another import left", path.display())]
-    RejectsThere { path: PathBuf },
-    #[error("the server takes no resources under the ids they have: {0}")]
-    NoClientIds(String),
-    #[error("the server takes no {kind} Bundles: {refusal}")]
-    NoBundles {
-        kind: &'static str,
-        refusal: Box<Refusal>,
-    },
-    #[error("the server has no $validate: {0}")]
-    NoValidation(String),
-    #[error("the answer cannot be understood: {0}")]
-    Strange(String),
-    #[error("the server has no $import: {0}")]
-    NoServerSide(Box<Refusal>),
-    #[error(transparent)]
-    Async(#[from] crate::fhir::asynchronous::AsyncError),
-    #[error(transparent)]
-    Stopped(FhirError),
-    #[error("interrupted")]
-    Interrupted,
-}
-
-impl ImportError {
-    fn disk(path: &std::path::Path, source: std::io::Error) -> Self {
-        Self::Disk {
-            path: path.to_owned(),
-            source,
-        }
-    }
 }
 
 /// The report as it stands when a run ended, however it did.

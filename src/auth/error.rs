@@ -1,0 +1,131 @@
+//! Why there is no token, and what to try then.
+
+use reqwest::StatusCode;
+
+use super::browser::BrowserError;
+use super::device::DeviceError;
+use super::exchange::TokenRefusal;
+use super::keys::KeyError;
+use super::secret_command::SecretCommandError;
+use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
+use crate::http::HttpError;
+use crate::profile::{AuthType, ProfileError};
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    #[error("not logged in to {server}: profile `{profile}` has no credentials and no login")]
+    NoLogin { profile: String, server: String },
+    #[error("auth type `{}` needs {missing}, which profile `{profile}` does not have", .auth_type.name())]
+    Incomplete {
+        profile: String,
+        auth_type: AuthType,
+        missing: &'static str,
+    },
+    #[error(
+        "no credentials were sent to {server}: those there are ({owner}) belong to another server"
+    )]
+    Withheld { server: String, owner: String },
+    #[error("the login of profile `{profile}` has expired and cannot be renewed")]
+    Expired { profile: String },
+    #[error("the login of profile `{profile}` is over: {refusal}")]
+    LoginOver {
+        profile: String,
+        refusal: Box<TokenRefusal>,
+    },
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
+    #[error(transparent)]
+    Refused(Box<TokenRefusal>),
+    #[error("{url} is not https although the FHIR server is")]
+    Insecure { url: String },
+    #[error(
+        "{url} gave a token of the type `{token_type}`, although one bound to a key was asked for (--dpop)"
+    )]
+    NotBound { url: String, token_type: String },
+    #[error("{url} issued a token of the type {issued}, which is not one for requests")]
+    NotForRequests { url: String, issued: String },
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error("the login of profile `{profile}` is not bound to a key, which --dpop asks for")]
+    LoginNotBound { profile: String },
+    #[error("--dpop binds tokens that are asked for, and {way} asks for none")]
+    NothingToBind { way: &'static str },
+    #[error("the new refresh token could not be stored: {0}")]
+    NotStored(ProfileError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    SecretCommand(#[from] SecretCommandError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+}
+
+impl AuthError {
+    /// Whether another try may succeed: the token endpoint was out of reach, or out of order.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Http(error) => !error.is_lasting(),
+            Self::Refused(refusal) => {
+                refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Verdict for AuthError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        match self {
+            Self::NoLogin { profile, .. } => (
+                NOT_ALLOWED,
+                Some(format!("log in with `medplum login -p {profile}`, or give credentials with `medplum profile set {profile} --update --client-id … --client-secret …`")),
+            ),
+            Self::Incomplete { auth_type: AuthType::AuthorizationCode | AuthType::DeviceCode, missing: "a client id", .. } => (
+                USAGE,
+                Some("give the id that the server registered for you with --client-id; a Medplum server of your own may know `medplum-cli`".into()),
+            ),
+            Self::Incomplete { .. } => (USAGE, Some("add them with `medplum profile set NAME --update …`".into())),
+            Self::Withheld { .. } => (
+                NOT_ALLOWED,
+                Some("name server and credentials in one place: a profile (-p), flags, or the same environment".into()),
+            ),
+            Self::Browser(error) => error.verdict(),
+            Self::Expired { .. } | Self::LoginOver { .. } | Self::LoginNotBound { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
+            Self::Refused(refusal) => match (refusal.status.as_u16(), &refusal.signed) {
+                (500.., _) => (FAILED, None),
+                (404 | 405, _) => (NOT_ALLOWED, Some("check --token-url".into())),
+                (_, Some(signed)) => (
+                    NOT_ALLOWED,
+                    Some(format!(
+                        "the assertion said: {signed}; check that the server knows this client and this key \
+                         (`medplum keys jwks FILE` prints its public part), that aud is the token URL it goes by \
+                         (--audience), and that the clock here is right"
+                    )),
+                ),
+                _ => (NOT_ALLOWED, Some("check client id, client secret, scope and --token-url".into())),
+            },
+            Self::NotForRequests { .. } => (
+                NOT_ALLOWED,
+                Some("ask for another one with --requested-token-type access_token".into()),
+            ),
+            Self::Device(error) => error.verdict(),
+            Self::NotBound { .. } => (
+                NOT_ALLOWED,
+                Some(
+                    "the server may not know DPoP, or not for this client; do without it by `medplum profile set NAME --update \
+                     --dpop=false`"
+                        .into(),
+                ),
+            ),
+            Self::NothingToBind { .. } => (USAGE, Some("leave it out with --dpop=false".into())),
+            Self::Key(error) => error.verdict(),
+            Self::SecretCommand(error) => error.verdict(),
+            Self::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url or --authorize-url".into())),
+            Self::NotStored(error) | Self::Profile(error) => error.verdict(),
+            Self::Http(error) => error.verdict(),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What stops an import, and what to try then.
+
+use std::path::PathBuf;
+
+use crate::exit::{FAILED, INTERRUPTED, NOT_FOUND, USAGE, Verdict};
+use crate::fhir::asynchronous::AsyncError;
+use crate::fhir::{FhirError, Refusal};
+
+/// What stops an import.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("cannot read {name}: {source}")]
+    Input {
+        name: String,
+        source: std::io::Error,
+    },
+    #[error("cannot write {}: {source}", path.display())]
+    Disk {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("the export in {} is not complete", folder.display())]
+    IncompleteExport { folder: PathBuf },
+    #[error("another process is importing from this folder (it holds {})", folder.display())]
+    Busy { folder: PathBuf },
+    #[error("{} holds an unfinished import", folder.display())]
+    Unfinished { folder: PathBuf },
+    #[error("{} holds an unfinished import, but of another request: {difference}", folder.display())]
+    Other { folder: PathBuf, difference: String },
+    #[error("{} holds what another import left", path.display())]
+    RejectsThere { path: PathBuf },
+    #[error("the server takes no resources under the ids they have: {0}")]
+    NoClientIds(String),
+    #[error("the server takes no {kind} Bundles: {refusal}")]
+    NoBundles {
+        kind: &'static str,
+        refusal: Box<Refusal>,
+    },
+    #[error("the server has no $validate: {0}")]
+    NoValidation(String),
+    #[error("the answer cannot be understood: {0}")]
+    Strange(String),
+    #[error("the server has no $import: {0}")]
+    NoServerSide(Box<Refusal>),
+    #[error(transparent)]
+    Async(#[from] AsyncError),
+    #[error(transparent)]
+    Stopped(FhirError),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl ImportError {
+    pub(super) fn disk(path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::Disk {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl Verdict for ImportError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        match self {
+            Self::Input { .. } | Self::BadRequest(_) | Self::Busy { .. } => (USAGE, None),
+            Self::IncompleteExport { folder } => (
+                USAGE,
+                Some(format!(
+                    "go on with it by `medplum bulk resume {}`, or name its files to import those that are there",
+                    folder.display()
+                )),
+            ),
+            Self::Disk { .. } => (FAILED, Some("make room on the disk, then go on with --resume".into())),
+            Self::Unfinished { .. } => (
+                USAGE,
+                Some("go on with it by --resume, or forget it with --restart".into()),
+            ),
+            Self::Other { .. } => (
+                USAGE,
+                Some("repeat that request with --resume, forget it with --restart, or work in another folder".into()),
+            ),
+            Self::RejectsThere { path } => (
+                USAGE,
+                Some(format!(
+                    "try those again with `medplum bulk import {}`, move them away, or name another file with --rejects",
+                    path.display()
+                )),
+            ),
+            Self::NoClientIds(_) => (
+                FAILED,
+                Some(
+                    "let the server find or number them: --method conditional --match 'identifier={identifier.system}|{identifier.value}', \
+                     or --method post"
+                        .into(),
+                ),
+            ),
+            Self::NoBundles { refusal, .. } => (
+                if refusal.status.as_u16() == 404 { NOT_FOUND } else { FAILED },
+                Some("send one request for each resource with --bundle none, or check --fhir-url-path".into()),
+            ),
+            Self::NoServerSide(_) => (
+                FAILED,
+                Some("leave --server-side out: the files are then sent from here".into()),
+            ),
+            Self::NoValidation(_) => (FAILED, Some("--dry-run checks the files without the server".into())),
+            Self::Strange(_) => (FAILED, Some("check the base URL and --fhir-url-path: another program may answer there".into())),
+            Self::Async(error) => error.verdict(),
+            Self::Stopped(error) => match error.verdict() {
+                (NOT_FOUND, hint) => (FAILED, hint),
+                verdict => verdict,
+            },
+            Self::Interrupted => (INTERRUPTED, None),
+        }
+    }
+}
