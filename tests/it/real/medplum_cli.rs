@@ -21,7 +21,7 @@ struct Difference {
     what: &'static str,
     theirs: &'static str,
     ours: &'static str,
-    /// The row of README's table that tells of it: how it begins.
+    /// The row of the table of differences that tells of it: how it begins.
     readme: &'static str,
 }
 
@@ -243,18 +243,18 @@ fn what_differs_from_the_medplum_cli_is_what_the_table_says() {
 }
 
 #[test]
-fn every_difference_has_its_row_in_the_readme() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let table = readme
-        .split("## Differences from the Medplum CLI")
+fn every_difference_has_its_row_in_the_documents() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/differences.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let table = page
+        .split("# Differences from the Medplum CLI")
         .nth(1)
         .unwrap();
     for row in DIFFERENCES {
         let start = format!("| {}", row.readme);
         assert!(
             table.lines().any(|line| line.starts_with(&start)),
-            "README's table has no row {start:?} for {:?}, {}",
+            "the table of differences has no row {start:?} for {:?}, {}",
             row.of,
             row.what
         );
