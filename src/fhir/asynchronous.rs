@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 
+use super::result::JobResult;
 use super::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::exit::{FAILED, NETWORK, NOT_FOUND, Verdict};
 use crate::http::{Request, retry};
@@ -333,6 +334,11 @@ pub async fn delete(client: &Client, status_url: &Url) -> Result<(), FhirError> 
 }
 
 impl Finished {
+    /// What the result says of the job.
+    pub fn result(&self) -> JobResult {
+        JobResult::of(self.status, self.content_type(), &self.body)
+    }
+
     /// The body's media type as the server said it.
     pub fn content_type(&self) -> &str {
         self.headers

@@ -6,6 +6,7 @@ pub mod ndjson;
 pub mod object;
 pub mod page;
 pub mod raw;
+pub mod result;
 pub mod transaction;
 
 use std::sync::Arc;

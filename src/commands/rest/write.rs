@@ -4,11 +4,13 @@ use bytes::Bytes;
 use clap::Args;
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue, IF_MATCH};
+use url::Url;
 
 use super::{AnswerArgs, body};
 use crate::context::Context;
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::fhir::asynchronous::{self, Patience};
+use crate::fhir::result::JobResult;
 use crate::fhir::{Client, FHIR_JSON, TokenRule, with_body};
 use crate::http::Request;
 use crate::profile::Key;
@@ -106,7 +108,44 @@ pub async fn post(context: &Context, args: PostArgs) -> anyhow::Result<()> {
     )
     .await?;
     context.output.progress.clear();
-    super::show_body(context, args.write.answer.output.as_deref(), &finished.body)
+    let result = finished.result();
+    if matches!(result, JobResult::Silent(_)) && !is_other_data(finished.content_type()) {
+        return Err(failed(&status_url, exit::FAILED, &result, "says nothing of it").into());
+    }
+    super::show_body(context, args.write.answer.output.as_deref(), &finished.body)?;
+    match result {
+        JobResult::Done | JobResult::Silent(_) => Ok(()),
+        JobResult::Failed(_) => {
+            Err(failed(&status_url, exit::FAILED, &result, "says that it failed").into())
+        }
+        JobResult::Partial(_) => Err(failed(
+            &status_url,
+            exit::PARTIAL,
+            &result,
+            "says that a part of it failed",
+        )
+        .into()),
+    }
+}
+
+/// Whether a result is of a kind that nobody here judges, such as CSV: an error page or a text is none.
+fn is_other_data(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    !kind.is_empty() && !kind.ends_with("json") && !matches!(kind, "text/html" | "text/plain")
+}
+
+fn failed(status_url: &Url, code: u8, result: &JobResult, what: &str) -> Failure {
+    Failure::new(
+        code,
+        format!(
+            "the job ended, but its result {what}: {}",
+            result.words().join("; ")
+        ),
+    )
+    .hint(format!(
+        "the result is at {}",
+        crate::secret::url_for_people(status_url)
+    ))
 }
 
 pub async fn put(context: &Context, args: PutArgs) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! Requests to a FHIR server, and the network under them.
 
+mod asynchronous;
 mod basics;
 mod docs_page;
 mod errors;
