@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::auth::AuthError;
 use crate::auth::keys::KeyError;
-use crate::bulk::BulkError;
+use crate::bulk::export::BulkError;
 use crate::bulk::import::ImportError;
 use crate::exit::{self, Failure, Judge, judge_of};
 use crate::fhir::FhirError;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use medplum::bulk::manifest;
+use medplum::bulk::export::manifest;
 use serde_json::Value;
 use url::Url;
 

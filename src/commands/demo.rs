@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::sandbox::profile_set;
-use crate::bulk::log;
+use crate::bulk::export::layout;
 use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::sandbox::{self, Options};
@@ -198,7 +198,7 @@ fn listing(folder: &Path) -> anyhow::Result<String> {
         if path
             .extension()
             .is_some_and(|extension| extension == "ndjson")
-            && !path.ends_with(log::NAME)
+            && !path.ends_with(layout::LOG)
         {
             let resources = std::fs::read(&path)?
                 .split(|byte| *byte == b'\n')

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::bundle_file::{self, Shape};
 use super::{ImportError, line};
-use crate::bulk::{attachment, job, kept, log};
+use crate::bulk::export::{layout, state};
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 256 * 1024;
@@ -314,21 +314,21 @@ fn of_folder(
 
 /// Whether a folder is that of an export, which has to be complete.
 fn is_export(folder: &Path, notice: &mut dyn FnMut(&str)) -> Result<bool, ImportError> {
-    let place = folder.join(job::FOLDER);
+    let place = folder.join(layout::STATE);
     if !place.is_dir() {
         return Ok(false);
     }
     let path = place.join("job.json");
     let state =
-        job::state::read_json::<job::State>(&path).map_err(|source| ImportError::Input {
+        state::document::read_json::<state::State>(&path).map_err(|source| ImportError::Input {
             name: path.display().to_string(),
             source,
         })?;
     match state {
-        Some(state) if state.phase != job::Phase::Done => Err(ImportError::IncompleteExport {
+        Some(state) if state.phase != state::Phase::Done => Err(ImportError::IncompleteExport {
             folder: folder.to_owned(),
         }),
-        None if !place.join(job::SERIES).exists() => {
+        None if !place.join(layout::SERIES).exists() => {
             notice(&format!(
                 "An export to {} was stopped: what it brought may not be all",
                 folder.display()
@@ -354,8 +354,8 @@ fn of_names(
         let path = entry.map_err(problem)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.into_owned();
-        let is_about = name == kept::NAME
-            || is_export && [log::NAME, attachment::INDEX].contains(&name.as_str())
+        let is_about = name == layout::MANIFEST
+            || is_export && [layout::LOG, layout::ATTACHMENT_INDEX].contains(&name.as_str())
             || is_own(&path, own);
         if name.starts_with('.') || is_about {
             continue;
@@ -408,7 +408,7 @@ fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
     struct Listed {
         path: Option<PathBuf>,
     }
-    let path = folder.join(kept::NAME);
+    let path = folder.join(layout::MANIFEST);
     let Ok(text) = fs::read(&path) else {
         return Ok(None);
     };

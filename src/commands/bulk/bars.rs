@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use crate::bulk::{ExportedFile, FailedFile, Observer};
+use crate::bulk::export::{ExportedFile, FailedFile, Observer};
 use crate::fhir::asynchronous::Progress;
 use crate::output::{Format, Output};
 use crate::words::number_of;

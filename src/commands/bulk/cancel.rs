@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::resume::client_for;
-use crate::bulk::begun;
+use crate::bulk::export::begun;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::fhir::asynchronous;

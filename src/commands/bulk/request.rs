@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::bulk::kickoff::{self, Kickoff, ListStyle};
+use crate::bulk::export::kickoff::{self, Kickoff, ListStyle};
 
 /// The parameters of the kick-off.
 #[derive(Args, Debug)]

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::fetching::FetchArgs;
-use crate::bulk::begun::{self, Begun};
 use crate::bulk::export::Options;
-use crate::bulk::job::Again;
+use crate::bulk::export::begun::{self, Begun};
+use crate::bulk::export::options::Again;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::fhir::Client;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::bars::time;
 use super::resume::client_for;
-use crate::bulk::begun::{self, Begun};
-use crate::bulk::job::Phase;
+use crate::bulk::export::begun::{self, Begun};
+use crate::bulk::export::state::Phase;
 use crate::context::Context;
 use crate::fhir::asynchronous::{self, Look};
 use crate::output::Format;

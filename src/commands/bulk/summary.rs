@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::bars::{size, time};
 use super::report::words;
-use crate::bulk::manifest::Group;
-use crate::bulk::{Outcomes, Summary, report};
+use crate::bulk::export::manifest::Group;
+use crate::bulk::export::{Outcomes, Summary, report};
 use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::output::Format;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::bulk::report;
+use crate::bulk::export::report;
 use crate::context::Context;
 use crate::files;
 use crate::output::Format;

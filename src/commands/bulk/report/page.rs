@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::charts::{self, Bar, Column};
 use super::words::{self, number, seconds};
-use crate::bulk::report::{Report, Row, Standing};
+use crate::bulk::export::report::{Report, Row, Standing};
 use crate::commands::bulk::bars::size;
 use crate::secret;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::bulk::report::{Report, Row, Standing};
+use crate::bulk::export::report::{Report, Row, Standing};
 use crate::commands::bulk::bars::{size, time};
 use crate::output::table;
 use crate::words::number_of;

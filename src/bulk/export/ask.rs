@@ -1,0 +1,110 @@
+//! The kick-off: sent once, and its answer recorded before anything else can fail.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_LOCATION;
+use url::Url;
+
+use super::error::BulkError;
+use super::event::Observer;
+use super::kickoff::Kickoff;
+use super::log::Log;
+use super::open::Work;
+use super::options::Options;
+use crate::fhir::asynchronous::{self, AsyncError};
+use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
+use crate::http::retry;
+
+/// Brings the job to where the server works on it.
+pub(super) async fn start_job(
+    client: &Client,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+    work: &mut Work,
+) -> Result<(Url, Option<Duration>), BulkError> {
+    let job = &mut work.job;
+    let mut first_wait = None;
+    let status_url = match (job.state.status_url.clone(), &options.status_url) {
+        (Some(status_url), _) => {
+            observer.notice("Going on with the export that was begun here");
+            observer.started(&status_url);
+            status_url
+        }
+        (None, Some(status_url)) => {
+            observer.started(status_url);
+            job.accepted(status_url)?;
+            status_url.clone()
+        }
+        (None, None) => {
+            job.kicking_off()?;
+            match kick_off(client, &work.kickoff, &work.log).await {
+                Ok((status_url, wait)) => {
+                    first_wait = wait;
+                    // Said before anything else can fail: without it nobody finds the job again.
+                    observer.started(&status_url);
+                    job.accepted(&status_url)?;
+                    status_url
+                }
+                Err(error) => {
+                    if certainly_not_started(&error) {
+                        job.forget()?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    };
+    Ok((status_url, first_wait))
+}
+
+/// Whether a kick-off that failed cannot have started a job: it was not sent, or it was refused.
+fn certainly_not_started(error: &BulkError) -> bool {
+    match error {
+        BulkError::Fhir(FhirError::Refused(refusal)) => refusal.status.is_client_error(),
+        BulkError::Fhir(FhirError::Http(error)) => error.was_not_sent(),
+        BulkError::BadRequest(_)
+        | BulkError::JobsRunning { .. }
+        | BulkError::Async(AsyncError::NoJob { .. })
+        | BulkError::Fhir(
+            FhirError::Auth(_) | FhirError::BadUrl { .. } | FhirError::Redirect { .. },
+        ) => true,
+        _ => false,
+    }
+}
+
+/// Sends the kick-off once. It is repeated only when it cannot have reached the server or was refused with 401:
+/// a second one may start a second job.
+async fn kick_off(
+    client: &Client,
+    kickoff: &Kickoff,
+    log: &Log,
+) -> Result<(Url, Option<Duration>), BulkError> {
+    let request = kickoff.request(client)?;
+    let answer = client.read_once(request, TokenRule::OwnOrigins).await?;
+    log.kicked_off(client, kickoff, &answer);
+    let jobs = running_jobs(client, &answer);
+    if !jobs.is_empty() {
+        let refusal = Box::new(Refusal::of_answer(answer));
+        return Err(BulkError::JobsRunning { refusal, jobs });
+    }
+    let answer = answer.checked()?;
+    let first_wait = retry::retry_after(&answer.headers, SystemTime::now());
+    Ok((asynchronous::accepted(answer)?, first_wait))
+}
+
+/// The jobs that a refused kick-off names as running (AB2D: 429 with their URLs, joined by commas).
+fn running_jobs(client: &Client, answer: &Answer) -> Vec<Url> {
+    if answer.status != StatusCode::TOO_MANY_REQUESTS {
+        return Vec::new();
+    }
+    let named = answer.header(CONTENT_LOCATION).unwrap_or_default();
+    named
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .filter_map(|text| answer.url.join(text).ok())
+        .filter(|url| client.is_own(url))
+        .collect()
+}

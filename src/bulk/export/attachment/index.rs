@@ -1,0 +1,139 @@
+//! `DIR/attachments.ndjson`: a line for each attachment that says which file it is, or why there is none.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::lines::Lines;
+use super::{Absent, Source, files, find, name};
+use crate::bulk::export::error::BulkError;
+use crate::bulk::export::layout;
+use crate::bulk::export::log::detail;
+use crate::bulk::export::state::Job;
+use crate::files as disk;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'a> {
+    resource: &'a str,
+    element: &'a str,
+    /// The file and line the resource stands in.
+    file: &'a Path,
+    line: u64,
+    /// Without its query, which may hold a signature.
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<&'a str>,
+}
+
+/// Writes it whole.
+///
+/// # Errors
+/// The disk.
+pub(super) fn write(
+    source: &Source,
+    job: &Job,
+    absent: &HashMap<PathBuf, Absent>,
+) -> Result<(), BulkError> {
+    let path = job.folder().join(layout::ATTACHMENT_INDEX);
+    let failed = |source| BulkError::disk(&path, source);
+    // Made where a crash leaves nothing for the user to wonder at.
+    let made = tempfile::Builder::new()
+        .prefix(disk::TEMPORARY)
+        .tempfile_in(job.place())
+        .map_err(failed)?;
+    let mut writer = BufWriter::new(made);
+    for (_, file) in files(job) {
+        let shown = file.strip_prefix(std::path::absolute(job.folder()).unwrap_or_default());
+        let shown = shown.unwrap_or(&file);
+        lines_of(source, job, &file, shown, absent, &mut writer).map_err(failed)?;
+    }
+    let made = writer
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
+    made.as_file().sync_all().map_err(failed)?;
+    made.persist(&path).map_err(|error| failed(error.error))?;
+    disk::sync_dir(job.folder());
+    Ok(())
+}
+
+fn lines_of(
+    source: &Source,
+    job: &Job,
+    file: &Path,
+    shown: &Path,
+    absent: &HashMap<PathBuf, Absent>,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    let mut lines = Lines::of(file)?;
+    while let Some(line) = lines.next()? {
+        let Some(of_line) = find::in_line(&line) else {
+            continue;
+        };
+        for found in &of_line.attachments {
+            let content_type = found.content_type.as_deref();
+            let wanted = source.wants(found);
+            let path = wanted
+                .as_ref()
+                .ok()
+                .map(|url| name::path(url, content_type));
+            let why = match (&wanted, &path) {
+                (Err(why), _) => Some(why),
+                (Ok(_), Some(path)) => absent.get(path),
+                _ => None,
+            };
+            let there = path.filter(|_| why.is_none());
+            let bytes = there
+                .as_ref()
+                .and_then(|path| Some(fs::metadata(job.folder().join(path)).ok()?.len()));
+            let (left_out, missing) = match why {
+                Some(Absent::LeftOut(why)) => (Some(detail::without_queries(why)), None),
+                Some(Absent::Missing(why)) => (None, Some(detail::without_queries(why))),
+                None => (None, None),
+            };
+            let entry = Entry {
+                resource: &of_line.resource,
+                element: &found.element,
+                file: shown,
+                line: lines.number,
+                url: without_query(source, found),
+                content_type,
+                path: there.map(|path| path.to_string_lossy().replace('\\', "/")),
+                bytes,
+                left_out: left_out.as_deref(),
+                missing: missing.as_deref(),
+            };
+            serde_json::to_writer(&mut *writer, &entry)?;
+            writer.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn without_query(source: &Source, found: &find::Found) -> String {
+    match source.address(found) {
+        Ok(mut url) => {
+            url.set_query(None);
+            url.set_fragment(None);
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.into()
+        }
+        // `ftp://user:password@…`, `data:…`
+        Err(_) => detail::without_queries(&found.url)
+            .chars()
+            .take(60)
+            .collect(),
+    }
+}

@@ -1,0 +1,186 @@
+//! Attachments as files of their own: some at a time, in batches to the disk. A file that has its name is complete.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs;
+use std::io::{self, BufWriter};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::{JoinError, JoinSet};
+use url::Url;
+
+use super::find::Found;
+use super::lines::Lines;
+use super::{Absent, Source, files, find, index, name};
+use crate::bulk::export::error::BulkError;
+use crate::bulk::export::event::{Attachments, Observer};
+use crate::bulk::export::fetch::part::Part;
+use crate::bulk::export::settle::{self, Landing};
+use crate::bulk::export::state::Job;
+
+/// Complete files that wait for the disk; more would hold too many files open.
+const MOST_LANDING: usize = 128;
+
+/// One to fetch.
+struct Next {
+    found: Found,
+    resource: String,
+    url: Url,
+    path: PathBuf,
+}
+
+/// The attachments of the files on disk, one after the other, none twice.
+struct Search {
+    files: VecDeque<PathBuf>,
+    lines: Option<Lines>,
+    ready: VecDeque<(String, Found)>,
+    seen: HashSet<PathBuf>,
+}
+
+pub(super) async fn all(
+    source: &Source,
+    job: &Job,
+    observer: &Arc<dyn Observer>,
+) -> Result<Attachments, BulkError> {
+    let disk = |source| BulkError::disk(job.folder(), source);
+    let ended = |error: JoinError| disk(io::Error::other(error));
+    let mut summary = Attachments::default();
+    let mut absent: HashMap<PathBuf, Absent> = HashMap::new();
+    let mut search = Search {
+        files: files(job).into_iter().map(|(_, path)| path).collect(),
+        lines: None,
+        ready: VecDeque::new(),
+        seen: HashSet::new(),
+    };
+    let mut is_over = false;
+    let mut tasks = JoinSet::new();
+    let mut complete: Vec<(Landing, u64)> = Vec::new();
+    let mut landings = JoinSet::new();
+    loop {
+        while !is_over && tasks.len() < source.gate.limit() && complete.len() < MOST_LANDING {
+            let Some(next) = search.next(source, job, &mut summary).map_err(disk)? else {
+                is_over = true;
+                break;
+            };
+            let (source, observer) = (source.clone(), Arc::clone(observer));
+            let part = Part::new(&job.place().join("parts"), &next.path);
+            let path = job.folder().join(&next.path);
+            tasks.spawn(async move {
+                let fetched = fetch(&source, &next, part, path, &*observer).await;
+                (next, fetched)
+            });
+        }
+        if landings.is_empty() && !complete.is_empty() {
+            let (batch, sizes): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut complete).into_iter().unzip();
+            landings.spawn_blocking(move || settle::land(batch, || Ok(())).map(|()| sizes));
+        }
+        tokio::select! {
+            Some(task) = tasks.join_next() => {
+                let (next, fetched) = task.map_err(ended)?;
+                match fetched? {
+                    Ok(landing) => complete.push(landing),
+                    Err(why) => {
+                        summary.count(&why, &next.found, &next.resource, &**observer);
+                        absent.insert(next.path, why);
+                    }
+                }
+            }
+            Some(landed) = landings.join_next() => {
+                let landed = landed.map_err(ended)?;
+                for bytes in landed.map_err(|(path, error)| BulkError::disk(&path, error))? {
+                    summary.here += 1;
+                    summary.bytes += bytes;
+                }
+            }
+            else => break,
+        }
+    }
+    index::write(source, job, &absent)?;
+    Ok(summary)
+}
+
+/// The bytes of one, in its part.
+async fn fetch(
+    source: &Source,
+    next: &Next,
+    part: Part,
+    path: PathBuf,
+    observer: &dyn Observer,
+) -> Result<Result<(Landing, u64), Absent>, BulkError> {
+    let disk = |source| BulkError::disk(&path, source);
+    let target = || part.create().map(BufWriter::new).map_err(disk);
+    let writer = match source
+        .fetch(&next.found, &next.url, observer, target)
+        .await?
+    {
+        Ok(writer) => writer,
+        Err(absent) => {
+            part.remove();
+            return Ok(Err(absent));
+        }
+    };
+    let file = writer
+        .into_inner()
+        .map_err(|error| disk(error.into_error()))?;
+    let bytes = file.metadata().map_err(disk)?.len();
+    Ok(Ok((Landing { file, part, path }, bytes)))
+}
+
+impl Search {
+    /// The next one that is wanted and not here.
+    fn next(
+        &mut self,
+        source: &Source,
+        job: &Job,
+        summary: &mut Attachments,
+    ) -> io::Result<Option<Next>> {
+        while let Some((resource, found)) = self.found()? {
+            let Ok(url) = source.wants(&found) else {
+                summary.left_out += 1;
+                continue;
+            };
+            let path = name::path(&url, found.content_type.as_deref());
+            if !self.seen.insert(path.clone()) {
+                continue;
+            }
+            if fs::symlink_metadata(job.folder().join(&path)).is_ok() {
+                summary.here += 1;
+                continue;
+            }
+            return Ok(Some(Next {
+                found,
+                resource,
+                url,
+                path,
+            }));
+        }
+        Ok(None)
+    }
+
+    fn found(&mut self) -> io::Result<Option<(String, Found)>> {
+        loop {
+            if let Some(next) = self.ready.pop_front() {
+                return Ok(Some(next));
+            }
+            let Some(lines) = &mut self.lines else {
+                let Some(path) = self.files.pop_front() else {
+                    return Ok(None);
+                };
+                self.lines = Some(Lines::of(&path)?);
+                continue;
+            };
+            match lines.next()? {
+                None => self.lines = None,
+                Some(line) => {
+                    if let Some(of_line) = find::in_line(&line) {
+                        let resource = of_line.resource;
+                        let found = of_line.attachments.into_iter();
+                        self.ready
+                            .extend(found.map(|found| (resource.clone(), found)));
+                    }
+                }
+            }
+        }
+    }
+}

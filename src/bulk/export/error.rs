@@ -1,0 +1,158 @@
+//! What stops an export, and what to try then.
+
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use super::manifest::ManifestError;
+use crate::exit::{FAILED, INTERRUPTED, NOT_ALLOWED, USAGE, Verdict};
+use crate::fhir::asynchronous::AsyncError;
+use crate::fhir::{FhirError, Refusal};
+
+/// What stops an export.
+#[derive(Debug, thiserror::Error)]
+pub enum BulkError {
+    #[error("cannot write to {}: {source}", folder.display())]
+    Folder {
+        folder: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("cannot write {}: {source}", path.display())]
+    Disk {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{0}")]
+    BadRequest(String),
+    #[error(transparent)]
+    Async(#[from] AsyncError),
+    #[error(transparent)]
+    Fhir(#[from] FhirError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("{} holds a series of exports", folder.display())]
+    Series { folder: PathBuf },
+    #[error("{} holds no export", folder.display())]
+    NoJob { folder: PathBuf },
+    #[error("files of the export in {} are gone; the server's copies were not deleted", folder.display())]
+    Vanished { folder: PathBuf },
+    #[error(
+        "the manifest has no transactionTime, so the next export of the series would not know where to begin"
+    )]
+    NoTransactionTime,
+    #[error("{refusal}")]
+    JobsRunning {
+        refusal: Box<Refusal>,
+        jobs: Vec<Url>,
+    },
+    #[error("another process is exporting to {}", folder.display())]
+    Busy { folder: PathBuf },
+    #[error("{} holds a finished export", folder.display())]
+    Finished { folder: PathBuf },
+    #[error("{} holds an unfinished export of another request", folder.display())]
+    OtherRequest { folder: PathBuf },
+    #[error("the series in {} is of another request", folder.display())]
+    OtherSeries { folder: PathBuf },
+    #[error("{} holds a single export", folder.display())]
+    SingleExport { folder: PathBuf },
+    #[error(
+        "the last export to {} ended between the kick-off and its answer: whether the server started a job is not known",
+        folder.display()
+    )]
+    UnknownKickoff { folder: PathBuf },
+    #[error("{} is in the way: it is there already and not of this export", path.display())]
+    InTheWay { path: PathBuf },
+    /// What the folder says of the export cannot be read.
+    #[error("what {} says of the export cannot be read: {reason}", path.display())]
+    BadState { path: PathBuf, reason: String },
+    /// The server takes the token no longer, and there is no way to another one.
+    #[error("{reason}")]
+    Unauthorized { reason: String },
+    #[error("interrupted")]
+    Interrupted { status_url: Option<Url> },
+}
+
+impl BulkError {
+    /// What went wrong at this path: the disk, or what lies there.
+    pub(super) fn disk(path: &Path, source: std::io::Error) -> Self {
+        if source.kind() == std::io::ErrorKind::InvalidData {
+            return Self::BadState {
+                path: path.to_owned(),
+                reason: source.to_string(),
+            };
+        }
+        Self::Disk {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl Verdict for BulkError {
+    fn verdict(&self) -> (u8, Option<String>) {
+        match self {
+            Self::Folder { .. } => (USAGE, Some("choose another folder with -d".into())),
+            Self::Disk { source, .. } if source.kind() == std::io::ErrorKind::NotFound => (
+                FAILED,
+                Some("the folder seems to be gone; leave it as it is while an export runs, and run the same command again".into()),
+            ),
+            Self::Disk { .. } => (
+                FAILED,
+                Some("make room on the disk, then run the same command again".into()),
+            ),
+            Self::BadState { .. } => (
+                FAILED,
+                Some("medplum bulk export with --restart forgets it and begins anew; files that had come have to be moved away".into()),
+            ),
+            Self::Unauthorized { .. } => (
+                NOT_ALLOWED,
+                Some("run the same command again with a new --access-token: it goes on".into()),
+            ),
+            Self::BadRequest(_) => (USAGE, None),
+            Self::Busy { .. } => (USAGE, Some("wait for it, or choose another folder with -d".into())),
+            Self::Series { .. } => (USAGE, Some("go on with it by --since auto, or choose another folder with -d".into())),
+            Self::NoJob { .. } => (USAGE, Some("name the folder of an export, such as `medplum bulk status DIR`".into())),
+            Self::Vanished { .. } => (FAILED, Some("leave the folder as it is while an export runs, and run the same command again".into())),
+            Self::NoTransactionTime => (FAILED, Some("export without --since auto, into a folder of its own".into())),
+            Self::JobsRunning { jobs, .. } => (
+                FAILED,
+                Some(format!(
+                    "the server runs a job already; fetch its result with {}",
+                    jobs.iter().map(|url| format!("--status-url {url}")).collect::<Vec<_>>().join(" or ")
+                )),
+            ),
+            Self::Finished { .. } => (USAGE, Some("choose another folder with -d, or replace it with --overwrite".into())),
+            Self::OtherSeries { .. } | Self::SingleExport { .. } => (
+                USAGE,
+                Some("choose another folder with -d: a series has one of its own, and asks for the same each time".into()),
+            ),
+            Self::OtherRequest { .. } => (
+                USAGE,
+                Some("repeat that request to go on, forget it with --restart, or choose another folder with -d".into()),
+            ),
+            Self::UnknownKickoff { .. } => (
+                FAILED,
+                Some("start a new export with --restart, or go on with a job you know of: --restart --status-url URL".into()),
+            ),
+            Self::InTheWay { .. } => (
+                USAGE,
+                Some("move it away and run the same command again, which goes on; or choose another folder with -d".into()),
+            ),
+            Self::Async(error @ (AsyncError::Failed(_) | AsyncError::Gone(_))) => (
+                error.verdict().0,
+                Some("start a new export with the same command and --restart".into()),
+            ),
+            Self::Async(error) => error.verdict(),
+            Self::Fhir(FhirError::Refused(refusal)) if refusal.status.as_u16() == 405 => (
+                FAILED,
+                Some(
+                    "the server may want the other kick-off: try --method post (or --method get)"
+                        .into(),
+                ),
+            ),
+            Self::Fhir(error) => error.verdict(),
+            Self::Manifest(_) => (FAILED, None),
+            Self::Interrupted { .. } => (INTERRUPTED, None),
+        }
+    }
+}

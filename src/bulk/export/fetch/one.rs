@@ -1,0 +1,428 @@
+//! One file of a manifest: streamed to its part, checked as it goes, gone on with or tried again where that can help.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
+use reqwest::{Method, StatusCode};
+
+use super::gate::Gate;
+use super::ongoing::Ongoing;
+use super::part::Part;
+use crate::auth::AuthError;
+use crate::bulk::export::error::BulkError;
+use crate::bulk::export::event::{ExportedFile, FailedFile, Observer};
+use crate::bulk::export::manifest::{Group, ManifestFile};
+use crate::bulk::export::options::FileToken;
+use crate::bulk::export::settle::Landing;
+use crate::bulk::export::sink::{Care, Unfinished};
+use crate::fhir::{Client, FhirError, Refusal, TokenRule};
+use crate::http::range::BrokenOff;
+use crate::http::retry::{self, Retry};
+use crate::http::{HttpError, Request, Response};
+use crate::{secret, words};
+
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A body that reads wrong is asked for once more: a connection may have been cut where nothing marks the end.
+const CONTENT_RETRIES: u32 = 1;
+/// A server that says "not now" is asked this often more.
+const THROTTLED_RETRIES: u32 = 8;
+/// A try that brought this many bytes which the next one goes on behind does not count as a failed one.
+const PROGRESS: u64 = 1 << 20;
+
+/// A file to fetch.
+#[derive(Clone, Debug)]
+pub struct Download {
+    pub file: ManifestFile,
+    /// Where it goes.
+    pub path: PathBuf,
+    /// Where its bytes are until it is complete.
+    pub part: Part,
+    /// Whether lines, counts, checksums and lengths are checked.
+    pub verify: bool,
+    /// Whether a file of one type holds resources of others (`organizeOutputBy`).
+    pub is_mixed: bool,
+    /// Whether it is written as gzip.
+    pub compress: bool,
+    pub file_token: FileToken,
+    pub gate: Arc<Gate>,
+}
+
+/// What came of a file that did not stop the export.
+#[derive(Debug)]
+pub enum Fetched {
+    /// Its bytes are in its part, complete and checked; they are durable once it has landed.
+    Complete(Box<(Landing, ExportedFile)>),
+    Failed {
+        failure: FailedFile,
+        /// Whether the manifest may hold a fresh link by now.
+        by_link: bool,
+    },
+}
+
+/// Why one try failed.
+#[derive(Debug)]
+enum Failed {
+    /// May work the next time.
+    Passing(Reason),
+    /// Too much or too early; the server may have said when.
+    Throttled(Reason, Option<Duration>),
+    /// The bytes came, but they are not what was promised.
+    Content(Reason),
+    /// Not there, which some servers say too early.
+    NotFound(Reason),
+    /// The link is not good (any more).
+    Link(Reason),
+    /// Will not work again.
+    Lasting(Reason),
+    /// The disk: no other file will fare better.
+    Disk(io::Error),
+    /// No token: no other file will fare better.
+    Auth(AuthError),
+}
+
+/// What went wrong in words, with the status of the answer when it was that.
+#[derive(Clone, Debug)]
+struct Reason {
+    words: String,
+    code: Option<u16>,
+}
+
+impl From<String> for Reason {
+    fn from(words: String) -> Self {
+        Self { words, code: None }
+    }
+}
+
+impl Download {
+    /// Fetches the file.
+    ///
+    /// # Errors
+    /// What stops the whole export: the disk, or no token.
+    pub async fn run(
+        &self,
+        client: &Client,
+        observer: &dyn Observer,
+    ) -> Result<Fetched, BulkError> {
+        let retries = || Retry::new(client.http.network.retries.saturating_add(1), LONGEST_WAIT);
+        let mut retry = retries();
+        let mut throttled = Retry::new(THROTTLED_RETRIES, LONGEST_WAIT);
+        let mut content_retries = CONTENT_RETRIES;
+        let mut not_found_before = false;
+        let mut ongoing = Ongoing::left(&self.part, self.care());
+        let mut furthest = ongoing.as_ref().map_or(0, Ongoing::received);
+        loop {
+            self.gate.open().await;
+            observer.file_requested(&self.file, &self.path);
+            let failed = match self.attempt(client, observer, &mut ongoing).await {
+                Ok(complete) => {
+                    self.gate.went_well();
+                    return Ok(Fetched::Complete(Box::new(complete)));
+                }
+                Err(failed) => failed,
+            };
+            let received = ongoing.as_ref().map_or(0, Ongoing::received);
+            if received >= furthest + PROGRESS {
+                // It gets on. From the start again, and never further, it does not.
+                (retry, furthest) = (retries(), received);
+            }
+            let is_content = matches!(failed, Failed::Content(_));
+            let by_link = matches!(failed, Failed::NotFound(_) | Failed::Link(_));
+            let (reason, wait) = match failed {
+                Failed::Passing(reason) => (reason, retry.wait(None)),
+                Failed::Throttled(reason, asked) => {
+                    let wait = throttled.wait(asked);
+                    self.gate.slow_down(wait.unwrap_or_default());
+                    (reason, wait)
+                }
+                Failed::Content(reason) => {
+                    ongoing = None;
+                    self.part.remove();
+                    let again = content_retries > 0;
+                    content_retries = content_retries.saturating_sub(1);
+                    (reason, again.then(|| retry.wait(None)).flatten())
+                }
+                // BCDA answers 404 for files that are there a moment later.
+                Failed::NotFound(reason) if !not_found_before => {
+                    not_found_before = true;
+                    (reason, retry.wait(None))
+                }
+                Failed::NotFound(reason) | Failed::Link(reason) | Failed::Lasting(reason) => {
+                    (reason, None)
+                }
+                Failed::Disk(source) => return Err(self.disk(source)),
+                Failed::Auth(error) => return Err(BulkError::Fhir(error.into())),
+            };
+            let failure = FailedFile {
+                is_content,
+                ..self.failure(reason)
+            };
+            observer.file_try_failed(&failure, wait);
+            let Some(wait) = wait else {
+                return Ok(Fetched::Failed { failure, by_link });
+            };
+            observer.file_retried(&self.file.url, &failure.reason, wait);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn disk(&self, source: io::Error) -> BulkError {
+        BulkError::disk(&self.path, source)
+    }
+
+    fn failure(&self, reason: Reason) -> FailedFile {
+        FailedFile {
+            url: secret::url_for_people(&self.file.url),
+            path: self.path.clone(),
+            code: reason.code,
+            is_content: false,
+            group: self.file.group,
+            resource_type: self.file.resource_type.clone(),
+            reason: reason.words,
+        }
+    }
+
+    fn care(&self) -> Care<'_> {
+        Care {
+            check: self.verify.then(|| self.expected_type()),
+            outcomes: self.file.group == Group::Error,
+            hash: self.verify,
+            compress: self.compress,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        client: &Client,
+        observer: &dyn Observer,
+        ongoing: &mut Option<Ongoing>,
+    ) -> Result<(Landing, ExportedFile), Failed> {
+        let broken_off = ongoing.as_ref().and_then(Ongoing::broken_off);
+        let mut answer = self.ask(client, broken_off.as_ref()).await?;
+        if let Some(broken_off) = broken_off
+            && answer.status != StatusCode::OK
+            && !broken_off.continues(answer.status, &answer.headers)
+        {
+            // What came does not prove that it fits: the whole file again.
+            *ongoing = None;
+            answer = self.ask(client, None).await?;
+        }
+        match ongoing {
+            Some(under_way) if answer.status == StatusCode::PARTIAL_CONTENT => {
+                under_way.learn_whole(&answer);
+            }
+            _ => *ongoing = None,
+        }
+        let under_way = if let Some(under_way) = ongoing {
+            under_way
+        } else {
+            let begun = Ongoing::begin(&self.part, self.care(), &answer);
+            ongoing.insert(begun.map_err(Failed::Disk)?)
+        };
+        if let Err(failed) = Self::stream(answer, under_way, observer).await {
+            if matches!(failed, Failed::Content(_)) {
+                under_way.spoil();
+            }
+            if under_way.broken_off().is_none() {
+                *ongoing = None;
+            }
+            return Err(failed);
+        }
+        if let Some(whole) = under_way.wants() {
+            let received = under_way.received();
+            let words = format!("{received} bytes came of a file of {whole}");
+            if received < whole {
+                return Err(Failed::Passing(words.into()));
+            }
+            under_way.spoil();
+            *ongoing = None;
+            return Err(Failed::Content(words.into()));
+        }
+        match ongoing.take() {
+            Some(whole) => self.complete(whole),
+            None => Err(Failed::Passing("nothing came".to_owned().into())),
+        }
+    }
+
+    /// Takes the bytes of an answer.
+    async fn stream(
+        answer: Response,
+        ongoing: &mut Ongoing,
+        observer: &dyn Observer,
+    ) -> Result<(), Failed> {
+        let mut body = answer.body;
+        let promised = body.wire_length();
+        let mut came = 0_u64;
+        while let Some(chunk) = body.chunk().await.map_err(|error| match error {
+            HttpError::Encoding { .. } => Failed::Lasting(error.to_string().into()),
+            _ => Failed::Passing(error.to_string().into()),
+        })? {
+            came += chunk.len() as u64;
+            ongoing
+                .write(&chunk)
+                .map_err(|error| match ongoing.target().complaint.take() {
+                    Some(complaint) => Failed::Content(complaint.into()),
+                    None if matches!(
+                        error.kind(),
+                        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+                    ) =>
+                    {
+                        Failed::Content(format!("the data on the wire is broken: {error}").into())
+                    }
+                    None => Failed::Disk(error),
+                })?;
+            observer.received(chunk.len() as u64);
+        }
+        match promised {
+            Some(promised) if promised != came => Err(Failed::Passing(
+                format!("{came} of {promised} bytes came").into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn ask(
+        &self,
+        client: &Client,
+        broken_off: Option<&BrokenOff>,
+    ) -> Result<Response, Failed> {
+        let mut request = Request::new(Method::GET, self.file.url.clone())
+            .header(ACCEPT, HeaderValue::from_static("application/fhir+ndjson"));
+        if let Some(broken_off) = broken_off
+            && let Some(if_range) = broken_off.validator.if_range()
+        {
+            let range = format!("bytes={}-", broken_off.received);
+            request.headers.insert(IF_RANGE, if_range);
+            if let Ok(range) = HeaderValue::from_str(&range) {
+                request.headers.insert(RANGE, range);
+            }
+        }
+        let is_part = request.headers.contains_key(RANGE);
+        let answer = client
+            .send_with(request, self.token_rule(client), 0)
+            .await
+            .map_err(|error| match error {
+                FhirError::Auth(error) if error.is_passing() => {
+                    Failed::Passing(error.to_string().into())
+                }
+                FhirError::Auth(error) => Failed::Auth(error),
+                FhirError::Http(error) if error.is_lasting() => {
+                    Failed::Lasting(error.to_string().into())
+                }
+                FhirError::Http(error) => Failed::Passing(error.to_string().into()),
+                error => Failed::Lasting(error.to_string().into()),
+            })?;
+        let is_wanted = match answer.status {
+            StatusCode::OK | StatusCode::NO_CONTENT => true,
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => is_part,
+            _ => false,
+        };
+        if !is_wanted {
+            return Err(Self::refused(answer).await);
+        }
+        let content_type = answer.header(CONTENT_TYPE).unwrap_or_default();
+        if words::is_html(content_type, "") {
+            let refusal = Refusal::read(Method::GET, answer).await;
+            return Err(Failed::Lasting(
+                format!("it is not NDJSON: {refusal}").into(),
+            ));
+        }
+        Ok(answer)
+    }
+
+    async fn refused(answer: Response) -> Failed {
+        let asked = retry::retry_after(&answer.headers, SystemTime::now());
+        let refusal = Refusal::read(Method::GET, answer).await;
+        let reason = Reason {
+            words: refusal.to_string(),
+            code: Some(refusal.status.as_u16()),
+        };
+        match refusal.status.as_u16() {
+            404 => Failed::NotFound(reason),
+            429 => Failed::Throttled(reason, asked),
+            503 if asked.is_some() => Failed::Throttled(reason, asked),
+            _ if retry::may_be_on_the_way(refusal.status) => Failed::Passing(reason),
+            _ if refusal.is_transient => Failed::Passing(reason),
+            // Signed links that are over: 403 at S3 and Azure, 400 at Google.
+            400 | 401 | 403 | 410 => Failed::Link(reason),
+            _ => Failed::Lasting(reason),
+        }
+    }
+
+    /// The manifest decides, not the host: signed URLs fail with a token, foreign ones that ask for it get it, but
+    /// never in clear text when the server itself speaks https.
+    fn token_rule(&self, client: &Client) -> TokenRule {
+        let secure =
+            self.file.url.scheme() == "https" || client.profile.fhir_base.scheme() == "http";
+        let wanted = match self.file_token {
+            FileToken::Auto => self.file.requires_access_token,
+            FileToken::Always => true,
+            FileToken::Never => false,
+        };
+        if wanted && secure {
+            TokenRule::FirstRequest
+        } else {
+            TokenRule::Never
+        }
+    }
+
+    fn complete(&self, whole: Ongoing) -> Result<(Landing, ExportedFile), Failed> {
+        let wire = whole.received();
+        let etag = whole.etag();
+        let lines = whole
+            .finish()
+            .map_err(|error| Failed::Content(format!("the data are not complete: {error}").into()))?
+            .finish()
+            .map_err(|error| match error {
+                Unfinished::Disk(error) => Failed::Disk(error),
+                Unfinished::Lines(reason) => Failed::Content(reason.into()),
+            })?;
+        if let Some(promised) = self
+            .file
+            .count
+            .filter(|promised| self.verify && *promised != lines.resources)
+        {
+            return Err(Failed::Content(
+                format!(
+                    "the manifest promises {promised} resources and the file holds {}",
+                    lines.resources
+                )
+                .into(),
+            ));
+        }
+        if let Some(hash) = &lines.sha256 {
+            let promise = &self.file.promise;
+            promise
+                .check(hash, lines.bytes, wire)
+                .map_err(|reason| Failed::Content(reason.into()))?;
+        }
+        let bytes = lines.file.metadata().map_err(Failed::Disk)?.len();
+        let exported = ExportedFile {
+            path: self.path.clone(),
+            group: self.file.group,
+            resource_type: self.file.resource_type.clone(),
+            resources: lines.resources,
+            bytes,
+            sha256: lines.sha256,
+            etag,
+            outcomes: lines.outcomes,
+        };
+        let landing = Landing {
+            file: lines.file,
+            part: self.part.clone(),
+            path: self.path.clone(),
+        };
+        Ok((landing, exported))
+    }
+
+    fn expected_type(&self) -> Option<&str> {
+        match self.file.group {
+            Group::Output if self.is_mixed => None,
+            Group::Output => self.file.resource_type.as_deref(),
+            Group::Deleted => Some("Bundle"),
+            Group::Error => Some("OperationOutcome"),
+        }
+    }
+}

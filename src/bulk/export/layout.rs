@@ -1,0 +1,39 @@
+//! Every name that an export writes in its folder.
+
+use std::fs;
+use std::path::Path;
+
+/// The folder of the state, inside the folder of the export.
+pub const STATE: &str = ".medplum-export";
+/// Present in the state while a folder holds a series of exports rather than one.
+pub const SERIES: &str = "series.json";
+/// Request, phase and status URL of the job, in the state.
+pub const JOB: &str = "job.json";
+/// What the manifest lists, in the state.
+pub const FILES: &str = "files.json";
+/// A line for each file that is done, in the state.
+pub const DONE: &str = "done.ndjson";
+/// What keeps other processes away, in the state.
+pub const LOCK: &str = "lock";
+/// The bytes of files that are not complete, in the state.
+pub const PARTS: &str = "parts";
+/// The folder of an export that will replace another one, in the state of that.
+pub const NEW: &str = "new";
+/// What moves when a new export takes the place of an old one, in the state.
+pub const MOVING: &str = "replacing.json";
+/// The manifest as it is kept for reading.
+pub const MANIFEST: &str = "manifest.json";
+/// What happened, for reading.
+pub const LOG: &str = "log.ndjson";
+/// The folder of the attachments.
+pub const ATTACHMENTS: &str = "attachments";
+/// What says which attachment of which resource is which file.
+pub const ATTACHMENT_INDEX: &str = "attachments.ndjson";
+/// What is made for a moment to see whether a folder can be written begins so.
+pub const PROBE: &str = ".medplum-probe-";
+
+/// Takes away what an unfinished export fetched of attachments.
+pub fn clear_attachments(folder: &Path) {
+    let _ = fs::remove_dir_all(folder.join(ATTACHMENTS));
+    let _ = fs::remove_file(folder.join(ATTACHMENT_INDEX));
+}

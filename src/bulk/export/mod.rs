@@ -1,0 +1,148 @@
+//! The whole export: kick-off, poll, manifest pages, all files, summary.
+
+pub mod attachment;
+pub mod begun;
+pub mod error;
+pub mod event;
+pub mod fetch;
+pub mod keep;
+pub mod kickoff;
+pub mod layout;
+pub mod log;
+pub mod manifest;
+pub mod names;
+pub mod options;
+pub mod report;
+pub mod series;
+pub mod settle;
+pub mod sink;
+pub mod state;
+
+mod ask;
+mod finish;
+mod open;
+mod plan;
+pub mod replace;
+mod same;
+mod wait;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use url::Url;
+
+use crate::fhir::Client;
+pub use error::BulkError;
+pub use event::{ExportedFile, FailedFile, Observer, Summary};
+pub use finish::standing;
+use kickoff::Kickoff;
+use log::Logged;
+use open::Work;
+use options::How;
+pub use options::Options;
+pub use sink::outcomes::Outcomes;
+
+/// Runs an export to its end, or goes on with one. Whatever could be had is on disk when it returns; the summary
+/// says what is missing.
+///
+/// # Errors
+/// What stopped the run before all files were tried.
+pub async fn run(
+    client: &Client,
+    kickoff: &Kickoff,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Result<Summary, BulkError> {
+    let started = Instant::now();
+    let work = open::open(client, kickoff, options, observer)?;
+    let log = Arc::clone(&work.log);
+    let logged: Arc<dyn Observer> = Arc::new(Logged::new(Arc::clone(&log), Arc::clone(observer)));
+    let result = run_logged(client, options, &logged, work).await;
+    if let Err(error) = &result {
+        log.stopped(error);
+    }
+    // Whatever is wrong with the log is said by now, or here.
+    logged.batch_landed();
+    let mut summary = result?;
+    summary.elapsed = started.elapsed();
+    Ok(summary)
+}
+
+async fn run_logged(
+    client: &Client,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+    mut work: Work,
+) -> Result<Summary, BulkError> {
+    let status_url = plan::list_files(client, options, observer, &mut work).await?;
+    if let Some(replacement) = &work.replacement {
+        replacement.check(options.style.has_attachment_files())?;
+    }
+    if let Some(series) = &mut work.series {
+        work.log.close();
+        work.job = series.name(work.job)?;
+        work.log.moved(work.job.folder());
+    }
+    let job = &mut work.job;
+    observer.listed(job.planned.len(), job.state.transaction_time.as_deref());
+
+    let how = How {
+        parallel: options.parallel,
+        verify: options.verify,
+        compress: job.state.style.compress,
+        file_token: options.style.file_token,
+    };
+    let links = wait::Reread {
+        client,
+        status_url: &status_url,
+        observer,
+    };
+    let announce = work.replacement.is_none();
+    let results = fetch::all(client, job, how, &links, observer, announce).await?;
+    let mut summary = Summary {
+        folder: job.folder().to_owned(),
+        transaction_time: job.state.transaction_time.clone(),
+        ..Summary::default()
+    };
+    for result in results {
+        match result {
+            Ok(file) => summary.files.push(file),
+            Err(failure) => summary.failed.push(failure),
+        }
+    }
+    summary.outcomes = finish::outcomes_of(&summary.files);
+    if let Some(wanted) = &options.style.attachments
+        && summary.failed.is_empty()
+    {
+        job.wants_attachments(wanted)?;
+        let fetched = attachment::all(client, job, wanted, how, observer).await?;
+        summary.attachments = Some(fetched);
+        let files = job.planned.iter();
+        summary.files = files.filter_map(|planned| job.exported(planned)).collect();
+    }
+    job.still_there()?;
+    keep::write(job)
+        .map_err(|source| BulkError::disk(&job.folder().join(layout::MANIFEST), source))?;
+    if summary.is_whole() {
+        finish::complete(client, options, observer, work, &status_url, &mut summary).await?;
+    }
+    Ok(summary)
+}
+
+/// Only starts the job, for a later run to go on with.
+///
+/// # Errors
+/// The kick-off was refused or could not be sent.
+pub async fn start(
+    client: &Client,
+    kickoff: &Kickoff,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Result<Url, BulkError> {
+    let mut work = open::open(client, kickoff, options, observer)?;
+    let (status_url, _) = ask::start_job(client, options, observer, &mut work).await?;
+    if let Some(error) = work.log.trouble() {
+        observer.notice(&log::cannot_be_written(&error));
+    }
+    Ok(status_url)
+}

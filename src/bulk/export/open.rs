@@ -1,0 +1,129 @@
+//! The folder: what it holds already, who else works in it, and the job that is gone on with or begun.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::error::BulkError;
+use super::event::Observer;
+use super::kickoff::Kickoff;
+use super::layout;
+use super::log::{self, Log};
+use super::options::{Again, Options};
+use super::replace::Replacement;
+use super::series::Series;
+use super::settle;
+use super::sink::outcomes::Outcomes;
+use super::state::{Job, Phase};
+use crate::fhir::Client;
+
+/// The job with what surrounds it.
+pub(super) struct Work {
+    pub(super) job: Job,
+    pub(super) kickoff: Kickoff,
+    pub(super) replacement: Option<Replacement>,
+    pub(super) series: Option<Series>,
+    pub(super) log: Arc<Log>,
+}
+
+/// Opens the job of the folder, or the place of a new one.
+pub(super) fn open(
+    client: &Client,
+    kickoff: &Kickoff,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Result<Work, BulkError> {
+    let folder = &options.folder;
+    let unusable = |source| BulkError::Folder {
+        folder: folder.clone(),
+        source,
+    };
+    settle::probe(folder).map_err(unusable)?;
+    let mut kickoff = kickoff.clone();
+    let mut series = None;
+    let mut replacement = None;
+    let mut place = folder.clone();
+    if options.series {
+        let opened = series.insert(Series::open(folder, request(client, &kickoff, None))?);
+        place = opened.current()?;
+        if let Some(time) = ended_in(&place, opened, options.accepts)? {
+            observer.notice(&format!("The export of {time} was complete already."));
+            place = opened.current()?;
+        }
+        kickoff.since = opened.since().map(str::to_owned);
+        observer.in_series(kickoff.since.as_deref(), &place);
+    } else if matches!(options.again, Again::Overwrite | Again::OverwriteAnew) {
+        replacement = Replacement::of(folder)?;
+        if let Some(replacement) = &replacement {
+            place = replacement.work_folder();
+        }
+    }
+    let request = request(client, &kickoff, options.status_url.as_ref());
+    let again = match options.again {
+        Again::OverwriteAnew => Again::Restart,
+        again => again,
+    };
+    let opened = Job::open(&place, request.clone(), options.style.clone(), again);
+    let job = match opened {
+        // What was to replace the old export was of another request: this one is.
+        Err(BulkError::OtherRequest { .. }) if replacement.is_some() => {
+            Job::open(&place, request, options.style.clone(), Again::Restart)?
+        }
+        opened => opened?,
+    };
+    if job.state.phase == Phase::KickingOff && replacement.is_none() {
+        let own = [layout::MANIFEST, layout::LOG].into_iter();
+        let fetched = [layout::ATTACHMENTS, layout::ATTACHMENT_INDEX].into_iter();
+        let fetched = fetched.filter(|_| options.style.has_attachment_files());
+        for name in own.chain(fetched) {
+            let path = place.join(name);
+            // What an earlier try wrote into the log is ours.
+            if path.exists() && !(name == layout::LOG && log::is_ours(&place)) {
+                return Err(BulkError::InTheWay { path });
+            }
+        }
+    }
+    let log = Log::open(
+        job.folder(),
+        job.state.export_id.as_deref().unwrap_or_default(),
+    );
+    log.catch_up(client, &kickoff, &job, options.status_url.is_some());
+    Ok(Work {
+        log: Arc::new(log),
+        job,
+        kickoff,
+        replacement,
+        series,
+    })
+}
+
+/// An export of a series whose end was not recorded any more: it is recorded now.
+fn ended_in(
+    place: &Path,
+    series: &mut Series,
+    accepts: fn(&Outcomes) -> bool,
+) -> Result<Option<String>, BulkError> {
+    let job = match Job::existing(place) {
+        Ok(job) if job.state.phase == Phase::Done => job,
+        Ok(_) | Err(BulkError::NoJob { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut outcomes = Outcomes::default();
+    job.done
+        .values()
+        .for_each(|done| outcomes.add(&done.outcomes));
+    let time = job.state.transaction_time.clone().unwrap_or_default();
+    series.finished(&time, accepts(&outcomes))?;
+    Ok(Some(time))
+}
+
+/// What makes one export another one than the next.
+fn request(client: &Client, kickoff: &Kickoff, status_url: Option<&Url>) -> Value {
+    json!({
+        "fhirBase": client.profile.fhir_base.as_str(),
+        "kickoff": kickoff,
+        "statusUrl": status_url,
+    })
+}

@@ -1,0 +1,415 @@
+//! What came of an export, from what its folder holds: state, manifest, files that are here, and the log.
+
+mod deletions;
+mod story;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::begun::{self, Begun};
+use super::error::BulkError;
+use super::kickoff::Kickoff;
+use super::layout;
+use super::manifest::Group;
+use super::series;
+use super::sink::outcomes::Outcomes;
+use super::state::{Done, Phase, Planned, document};
+use crate::secret;
+use crate::words::number_of;
+pub use story::{ErrorCount, Interval};
+use story::{Fetch, Story};
+
+/// The report of one export.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub folder: String,
+    pub result: Standing,
+    pub fhir_base: String,
+    /// `system`, `Patient`, or `Group/ID`.
+    pub level: String,
+    pub parameters: Vec<Parameter>,
+    pub export_id: Option<String>,
+    /// The instant of the kick-off.
+    pub started: Option<String>,
+    /// The instant of the last event.
+    pub ended: Option<String>,
+    /// From the kick-off to the last event.
+    pub seconds: Option<f64>,
+    pub transaction_time: Option<String>,
+    pub types: Vec<Row>,
+    pub total: Row,
+    pub missing: Vec<Missing>,
+    /// What the server itself reports in its outcome files.
+    pub outcomes: Outcomes,
+    /// Requests that failed, most frequent first; `None` when there is no log.
+    pub errors: Option<Vec<ErrorCount>>,
+    /// Bytes over time, from the first request for a file on.
+    pub throughput: Vec<Interval>,
+    /// The finished exports of a series, the oldest first.
+    pub runs: Vec<SeriesRun>,
+    /// What could not be found out, in words.
+    pub unknown: Vec<String>,
+}
+
+/// How an export stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    Complete,
+    /// All files were tried and some are missing.
+    Partial,
+    /// It was stopped while files were fetched.
+    Interrupted,
+    /// The server works on it.
+    Waiting,
+    /// A process works on it now.
+    Running,
+    /// Whether the server started a job is not known.
+    Unknown,
+}
+
+/// A parameter of the kick-off.
+#[derive(Clone, Debug, Serialize)]
+pub struct Parameter {
+    pub name: String,
+    pub value: String,
+}
+
+/// A row of the table: a type of the output, or all deletions, or all outcomes, or the sum.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// The resource type.
+    #[serde(rename = "type")]
+    pub name: String,
+    /// `output`, `deleted` or `error`, as the manifest has it; none for the sum.
+    pub list: Option<&'static str>,
+    /// Files that are here.
+    pub files: u64,
+    pub missing: u64,
+    /// The resources of the output, or the lines of other files.
+    pub resources: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// From the first request to the last file, when the log knows it.
+    pub seconds: Option<f64>,
+    /// Deletions of this type.
+    pub deleted: u64,
+    /// Tries that failed, by status or cause.
+    pub errors: BTreeMap<String, u64>,
+}
+
+/// A file that is not here.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Missing {
+    pub path: String,
+    pub url: String,
+    #[serde(rename = "type")]
+    pub resource_type: Option<String>,
+    /// Why the last try failed, when the log knows it.
+    pub reason: Option<String>,
+}
+
+/// A finished export of a series.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeriesRun {
+    pub folder: String,
+    pub since: Option<String>,
+    pub transaction_time: String,
+    pub is_good: bool,
+    pub files: u64,
+    pub resources: u64,
+    pub bytes: u64,
+}
+
+/// What a folder's state says of its files.
+struct Files {
+    folder: PathBuf,
+    planned: Vec<Planned>,
+    done: std::collections::HashMap<PathBuf, Done>,
+}
+
+impl Files {
+    fn read(folder: &Path) -> Result<Self, BulkError> {
+        let place = folder.join(layout::STATE);
+        let disk = |source| BulkError::disk(&place, source);
+        Ok(Self {
+            folder: folder.to_owned(),
+            planned: document::read_json(&place.join(layout::FILES))
+                .map_err(disk)?
+                .unwrap_or_default(),
+            done: document::read_done(&place.join(layout::DONE)).map_err(disk)?,
+        })
+    }
+
+    /// What is recorded of a file, when it is here as it was recorded.
+    fn here(&self, planned: &Planned) -> Option<&Done> {
+        let done = self.done.get(&planned.path)?;
+        let there = fs::metadata(self.folder.join(&planned.path));
+        there
+            .is_ok_and(|file| file.len() == done.bytes)
+            .then_some(done)
+    }
+}
+
+/// The report of the export that a folder holds: of a series, that of the latest.
+///
+/// # Errors
+/// It holds no export; the disk.
+pub fn of(folder: &Path) -> Result<Report, BulkError> {
+    let begun = begun::look(folder)?;
+    let place = if begun.replaces_another {
+        begun.folder.join(layout::STATE).join(layout::NEW)
+    } else {
+        begun.folder.clone()
+    };
+    let files = Files::read(&place)?;
+    let state = &begun.snapshot.state;
+    let story = Story::read(&place, state.export_id.as_deref());
+    let mut report = Report {
+        folder: begun.folder.display().to_string(),
+        result: Standing::Unknown,
+        fhir_base: begun.fhir_base.clone(),
+        level: level(&begun.kickoff),
+        parameters: parameters(&begun),
+        export_id: state.export_id.clone(),
+        started: state.started.clone(),
+        ended: story.ended.map(|at| format!("{at:.0}")),
+        seconds: None,
+        transaction_time: state.transaction_time.clone(),
+        types: Vec::new(),
+        total: Row::default(),
+        missing: Vec::new(),
+        outcomes: Outcomes::default(),
+        errors: story.is_known.then(|| story.errors()),
+        throughput: story.throughput(),
+        runs: runs(&begun),
+        unknown: Vec::new(),
+    };
+    let started = state.started.as_ref().and_then(|text| text.parse().ok());
+    report.seconds = started
+        .or(story.began)
+        .zip(story.ended)
+        .map(|(started, ended): (jiff::Timestamp, _)| story::seconds(started, ended));
+    report.unknown = unknown(&story, &files);
+    report.count(&files, &story);
+    report.result = standing(&begun, &report, &files, &story);
+    Ok(report)
+}
+
+fn level(kickoff: &Kickoff) -> String {
+    match kickoff.level.as_str() {
+        "" => "system".to_owned(),
+        level => level.to_owned(),
+    }
+}
+
+fn parameters(begun: &Begun) -> Vec<Parameter> {
+    // The kick-off of a series' run knows since when, the series does not.
+    let request = &begun.snapshot.state.request;
+    let kickoff = request.get("kickoff").cloned().unwrap_or_default();
+    let kickoff: Kickoff = serde_json::from_value(kickoff).unwrap_or_default();
+    let mut parameters: Vec<_> = kickoff
+        .shown_pairs()
+        .into_iter()
+        .map(|(name, value)| Parameter { name, value })
+        .collect();
+    // Whom it is about does not belong into a report.
+    if !kickoff.patients.is_empty() {
+        parameters.push(Parameter {
+            name: "patient".to_owned(),
+            value: format!("{} of them", kickoff.patients.len()),
+        });
+    }
+    parameters
+}
+
+fn runs(begun: &Begun) -> Vec<SeriesRun> {
+    let run = |run: &series::Run| {
+        let files = Files::read(&begun.named.join(&run.folder)).ok();
+        let planned = files.iter().flat_map(|files| {
+            let here = |planned: &Planned| Some((planned.file.group, files.here(planned)?.clone()));
+            files.planned.iter().filter_map(here).collect::<Vec<_>>()
+        });
+        let mut row = SeriesRun {
+            folder: run.folder.clone(),
+            since: run.since.clone(),
+            transaction_time: run.transaction_time.clone(),
+            is_good: run.is_good,
+            files: 0,
+            resources: 0,
+            bytes: 0,
+        };
+        for (group, done) in planned {
+            row.files += 1;
+            row.bytes += done.bytes;
+            row.resources += if group == Group::Output {
+                done.resources
+            } else {
+                0
+            };
+        }
+        row
+    };
+    begun.finished_runs.iter().map(run).collect()
+}
+
+fn unknown(story: &Story, files: &Files) -> Vec<String> {
+    let mut unknown = Vec::new();
+    if !story.is_known {
+        unknown.push(
+            "There is no log of this export, so when files came, how long that took, and which requests failed is not known."
+                .to_owned(),
+        );
+    } else if story.other_lines > 0 {
+        unknown.push(format!(
+            "{} lines of the log cannot be read.",
+            story.other_lines
+        ));
+    }
+    if story.is_known {
+        let all = files
+            .planned
+            .iter()
+            .filter(|planned| files.here(planned).is_some());
+        let silent = all.filter(|planned| {
+            story
+                .file(&planned.path)
+                .is_none_or(|file| file.complete.is_none())
+        });
+        let silent = silent.count();
+        if silent > 0 {
+            unknown.push(format!(
+                "The log does not say when {silent} of the files came."
+            ));
+        }
+    }
+    unknown
+}
+
+fn standing(begun: &Begun, report: &Report, files: &Files, story: &Story) -> Standing {
+    let snapshot = &begun.snapshot;
+    match snapshot.state.phase {
+        _ if snapshot.is_held => Standing::Running,
+        Phase::Done if report.missing.is_empty() => Standing::Complete,
+        Phase::Done => Standing::Partial,
+        Phase::KickingOff => Standing::Unknown,
+        Phase::Waiting => Standing::Waiting,
+        Phase::Fetching => {
+            let missing = files
+                .planned
+                .iter()
+                .filter(|planned| files.here(planned).is_none());
+            let given_up =
+                |planned: &Planned| story.file(&planned.path).is_some_and(Fetch::is_given_up);
+            let mut missing = missing.peekable();
+            if missing.peek().is_some() && missing.all(given_up) {
+                Standing::Partial
+            } else {
+                Standing::Interrupted
+            }
+        }
+    }
+}
+
+impl Report {
+    fn count(&mut self, files: &Files, story: &Story) {
+        let mut rows: BTreeMap<(Group, String), (Row, Option<story::Span>)> = BTreeMap::new();
+        let mut deletions: BTreeMap<String, u64> = BTreeMap::new();
+        let mut whole: Option<story::Span> = None;
+        let mut unchecked = 0;
+        for planned in &files.planned {
+            let group = planned.file.group;
+            let resource_type = planned.file.resource_type.clone();
+            let (list, name) = match group {
+                Group::Output => (
+                    "output",
+                    resource_type.unwrap_or_else(|| "mixed".to_owned()),
+                ),
+                Group::Deleted => ("deleted", "(deletions)".to_owned()),
+                Group::Error => ("error", "(reports)".to_owned()),
+            };
+            let (row, span) = rows.entry((group, name.clone())).or_default();
+            row.name = name;
+            row.list = Some(list);
+            let fetch = story.file(&planned.path);
+            if let Some(fetch) = fetch {
+                for (code, count) in &fetch.errors {
+                    *row.errors.entry(code.clone()).or_default() += count;
+                }
+                story::widen(span, fetch.span());
+                story::widen(&mut whole, fetch.span());
+            }
+            let Some(done) = files.here(planned) else {
+                row.missing += 1;
+                self.missing.push(missing(planned, fetch));
+                continue;
+            };
+            row.files += 1;
+            unchecked += u64::from(done.sha256.is_none() && done.resources == 0 && done.bytes > 0);
+            row.resources += done.resources;
+            row.bytes += done.bytes;
+            self.outcomes.add(&done.outcomes);
+            if group == Group::Deleted {
+                match deletions::count(&files.folder.join(&planned.path)) {
+                    Ok(found) => found.into_iter().for_each(|(name, count)| {
+                        *deletions.entry(name).or_default() += count;
+                    }),
+                    Err(error) => self.unknown.push(format!(
+                        "The deletions in {} cannot be counted: {error}",
+                        planned.path.display()
+                    )),
+                }
+            }
+        }
+        if unchecked > 0 {
+            self.unknown.push(format!(
+                "{} came without checks: the content was not counted.",
+                number_of(unchecked, "file")
+            ));
+        }
+        for (name, count) in deletions {
+            let (row, _) = rows.entry((Group::Output, name.clone())).or_default();
+            row.name = name;
+            row.list = Some("output");
+            row.deleted = count;
+        }
+        "total".clone_into(&mut self.total.name);
+        for (_, (mut row, span)) in rows {
+            row.seconds = span.map(|(from, to)| story::seconds(from, to));
+            self.total.add(&row);
+            self.types.push(row);
+        }
+        self.total.seconds = whole.map(|(from, to)| story::seconds(from, to));
+    }
+}
+
+impl Row {
+    fn add(&mut self, row: &Self) {
+        self.files += row.files;
+        self.missing += row.missing;
+        self.bytes += row.bytes;
+        self.deleted += row.deleted;
+        if row.list == Some("output") {
+            self.resources += row.resources;
+        }
+        for (code, count) in &row.errors {
+            *self.errors.entry(code.clone()).or_default() += count;
+        }
+    }
+}
+
+fn missing(planned: &Planned, fetch: Option<&Fetch>) -> Missing {
+    Missing {
+        path: planned.path.display().to_string(),
+        url: secret::url_without_query(&planned.file.url),
+        resource_type: planned.file.resource_type.clone(),
+        reason: fetch.and_then(|fetch| fetch.reason.clone()),
+    }
+}

@@ -1,0 +1,257 @@
+//! What the log tells of an export: when each file was asked for and came, what failed, and how fast it went.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::bulk::export::layout;
+use crate::bulk::export::log::read;
+
+/// The parts that the time of the downloads is cut into.
+const INTERVALS: u32 = 48;
+
+/// From when to when.
+pub(super) type Span = (Timestamp, Timestamp);
+
+/// Requests that failed in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorCount {
+    /// `status`, `download` or `client`.
+    pub stage: String,
+    /// The HTTP status, or `connection`, `content` or `other`.
+    pub code: String,
+    pub count: u64,
+    /// The words of the last one.
+    pub message: String,
+}
+
+/// What came in a part of the time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interval {
+    /// Seconds from the first request for a file.
+    pub from: f64,
+    pub seconds: f64,
+    pub bytes: f64,
+}
+
+/// What happened to one file.
+#[derive(Debug, Default)]
+pub(super) struct Fetch {
+    first_request: Option<Timestamp>,
+    last_request: Option<Timestamp>,
+    pub complete: Option<(Timestamp, u64)>,
+    /// Failed tries by code.
+    pub errors: BTreeMap<String, u64>,
+    /// Why the last try failed.
+    pub reason: Option<String>,
+    is_given_up: bool,
+}
+
+impl Fetch {
+    /// Whether it failed and no further try was to come.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.is_given_up
+    }
+
+    /// From the first request to its end.
+    pub(super) fn span(&self) -> Option<Span> {
+        Some((self.first_request?, self.complete?.0))
+    }
+}
+
+/// What the log tells.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    /// Whether there is a log of this export.
+    pub is_known: bool,
+    pub began: Option<Timestamp>,
+    pub ended: Option<Timestamp>,
+    /// Lines that are no events.
+    pub other_lines: u64,
+    files: HashMap<String, Fetch>,
+    /// By stage and code: how many, and the words of the last.
+    errors: BTreeMap<(String, String), (u64, String)>,
+}
+
+impl Story {
+    /// Reads the log of a folder. Of one that cannot be read nothing is known.
+    pub(super) fn read(folder: &Path, export_id: Option<&str>) -> Self {
+        let mut story = Self::default();
+        let (Some(id), Ok(file)) = (export_id, File::open(folder.join(layout::LOG))) else {
+            return story;
+        };
+        let others = read::events(BufReader::new(file), |event, _| {
+            if event.export_id == id {
+                story.take(&event);
+            }
+        });
+        match others {
+            Ok(others) => story.other_lines = others,
+            Err(_) => story = Self::default(),
+        }
+        story
+    }
+
+    /// What happened to the file with this path below the folder.
+    pub(super) fn file(&self, path: &Path) -> Option<&Fetch> {
+        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+        self.files.get(&parts.join("/"))
+    }
+
+    fn take(&mut self, event: &read::Event) {
+        self.is_known = true;
+        if let Some(at) = event.timestamp {
+            self.began = Some(self.began.map_or(at, |began| began.min(at)));
+            self.ended = Some(self.ended.map_or(at, |ended| ended.max(at)));
+        }
+        let detail = &event.detail;
+        let text = |name: &str| detail.get(name).and_then(Value::as_str);
+        let error = || {
+            let code = match (detail.get("code").and_then(Value::as_u64), text("_cause")) {
+                (Some(code), _) => code.to_string(),
+                (None, Some(cause)) => cause.to_owned(),
+                (None, None) => "other".to_owned(),
+            };
+            (code, text("message").unwrap_or_default().to_owned())
+        };
+        let path = text("_path").unwrap_or_default();
+        match event.id.as_str() {
+            "download_request" => {
+                let file = self.files.entry(path.to_owned()).or_default();
+                file.first_request = file.first_request.or(event.timestamp);
+                file.last_request = event.timestamp;
+                file.is_given_up = false;
+            }
+            "download_complete" => {
+                let bytes = detail.get("fileSize").and_then(Value::as_u64);
+                let file = self.files.entry(path.to_owned()).or_default();
+                file.complete = event.timestamp.zip(bytes);
+            }
+            "download_error" => {
+                let (code, message) = error();
+                let file = self.files.entry(path.to_owned()).or_default();
+                *file.errors.entry(code.clone()).or_default() += 1;
+                file.reason = Some(message.clone());
+                file.is_given_up = detail.get("_retryIn").is_none_or(Value::is_null);
+                self.failed("download", code, message);
+            }
+            "status_error" | "client_error" => {
+                let (code, message) = error();
+                let stage = event.id.split('_').next().unwrap_or_default();
+                self.failed(stage, code, message);
+            }
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, stage: &str, code: String, message: String) {
+        let found = self.errors.entry((stage.to_owned(), code)).or_default();
+        *found = (found.0 + 1, message);
+    }
+
+    /// Requests that failed, the most frequent first.
+    pub(super) fn errors(&self) -> Vec<ErrorCount> {
+        let mut errors: Vec<_> = self
+            .errors
+            .iter()
+            .map(|((stage, code), (count, message))| ErrorCount {
+                stage: stage.clone(),
+                code: code.clone(),
+                count: *count,
+                message: message.clone(),
+            })
+            .collect();
+        errors.sort_by_key(|error| std::cmp::Reverse(error.count));
+        errors
+    }
+
+    /// The bytes of complete files over the time they were fetched in, each file's evenly from its last request to
+    /// its end.
+    pub(super) fn throughput(&self) -> Vec<Interval> {
+        let fetches = || {
+            let files = self.files.values();
+            files.filter_map(|file| Some((file.last_request?, file.complete?)))
+        };
+        let whole = fetches().fold(None, |mut whole, (from, (to, _))| {
+            widen(&mut whole, Some((from, to)));
+            whole
+        });
+        let Some((began, ended)) = whole else {
+            return Vec::new();
+        };
+        let width = (seconds(began, ended) / f64::from(INTERVALS)).max(0.001);
+        let mut intervals: Vec<_> = (0..INTERVALS)
+            .map(|number| Interval {
+                from: f64::from(number) * width,
+                seconds: width,
+                bytes: 0.0,
+            })
+            .collect();
+        for (from, (to, bytes)) in fetches() {
+            let (from, to) = (seconds(began, from), seconds(began, to));
+            let length = (to - from).max(0.001);
+            for interval in &mut intervals {
+                let end = interval.from + interval.seconds;
+                let shared = end.min(from + length) - interval.from.max(from);
+                interval.bytes += bytes as f64 * shared.max(0.0) / length;
+            }
+        }
+        intervals
+    }
+}
+
+/// The seconds from one instant to another, none when they are the other way around.
+pub(super) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
+}
+
+/// Makes a span as wide as it must be to hold another.
+pub(super) fn widen(span: &mut Option<Span>, other: Option<Span>) {
+    if let Some((from, to)) = other {
+        let (began, ended) = span.unwrap_or((from, to));
+        *span = Some((began.min(from), ended.max(to)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throughput_accounts_for_every_byte_over_the_time_it_took() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let mut story = Story::default();
+        for (path, from, to, bytes) in [("a", 0, 48, 4800), ("b", 24, 25, 1000), ("c", 47, 47, 7)] {
+            let fetch = story.files.entry(path.to_owned()).or_default();
+            fetch.first_request = at(from);
+            fetch.last_request = at(from);
+            fetch.complete = at(to).zip(Some(bytes));
+        }
+        let intervals = story.throughput();
+        assert_eq!(intervals.len(), 48);
+        let sum: f64 = intervals.iter().map(|interval| interval.bytes).sum();
+        assert!((sum - 5807.0).abs() < 0.01, "{sum}");
+        assert!((intervals[0].bytes - 100.0).abs() < 0.01);
+        assert!((intervals[24].bytes - 1100.0).abs() < 0.01);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_events_make_it_panic(
+            id in "(download_request|download_complete|download_error|status_error|x)", time in "\\PC{0,30}", code in 0_u64..999,
+        ) {
+            let mut story = Story::default();
+            for detail in [serde_json::json!({"code": code, "_path": time, "fileSize": code}), Value::Null, serde_json::json!([1])] {
+                story.take(&read::Event { export_id: String::new(), timestamp: time.parse().ok(), id: id.clone(), detail });
+            }
+            let _ = (story.errors(), story.throughput());
+        }
+    }
+}

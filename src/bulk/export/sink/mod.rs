@@ -1,0 +1,188 @@
+//! Where the lines of a file go: the line check, the count of outcomes, the hash, and the part on disk.
+
+pub mod outcomes;
+pub mod promise;
+pub mod unwrap;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::fhir::ndjson::Checker;
+use outcomes::{Counter, Outcomes};
+use promise::Hash;
+
+const BUFFER: usize = 256 << 10;
+
+/// What is done with the lines of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Care<'a> {
+    /// Check lines: the resource type each must have, when one is known.
+    pub check: Option<Option<&'a str>>,
+    /// Count the issues of outcomes.
+    pub outcomes: bool,
+    /// Make a SHA-256.
+    pub hash: bool,
+    /// Write gzip.
+    pub compress: bool,
+}
+
+/// The writing end of a part.
+#[derive(Debug)]
+pub struct Target {
+    writer: Writer,
+    checker: Option<Checker>,
+    outcomes: Option<Counter>,
+    hash: Option<Hash>,
+    bytes: u64,
+    /// What is wrong with the lines, once something is.
+    pub complaint: Option<String>,
+}
+
+#[derive(Debug)]
+enum Writer {
+    Plain(BufWriter<File>),
+    Gzip(Box<GzEncoder<BufWriter<File>>>),
+}
+
+/// What came of the lines.
+#[derive(Debug)]
+pub struct Lines {
+    pub file: File,
+    /// Resources, when lines were checked.
+    pub resources: u64,
+    /// Bytes before compression.
+    pub bytes: u64,
+    pub outcomes: Outcomes,
+    pub sha256: Option<String>,
+}
+
+impl Target {
+    /// A target that writes to the start of an empty file.
+    pub fn new(file: File, care: Care<'_>) -> Self {
+        let writer = BufWriter::with_capacity(BUFFER, file);
+        Self {
+            writer: if care.compress {
+                Writer::Gzip(Box::new(GzEncoder::new(writer, Compression::default())))
+            } else {
+                Writer::Plain(writer)
+            },
+            checker: care.check.map(Checker::new),
+            outcomes: care.outcomes.then(Counter::default),
+            hash: care.hash.then(Hash::default),
+            bytes: 0,
+            complaint: None,
+        }
+    }
+
+    /// Takes up a file whose bytes are there already: they are read again, since what they hold must be known.
+    ///
+    /// # Errors
+    /// The disk, or lines that are wrong.
+    pub fn over(mut file: File, care: Care<'_>) -> io::Result<Self> {
+        let mut reader = file.try_clone()?;
+        io::Seek::rewind(&mut reader)?;
+        let mut target = Self::new(file.try_clone()?, care);
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let read = reader.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            target.look_at(&buffer[..read])?;
+        }
+        io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
+        Ok(target)
+    }
+
+    /// Bytes that came, before compression.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Makes what came durable.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        match &mut self.writer {
+            Writer::Plain(writer) => {
+                writer.flush()?;
+                writer.get_ref().sync_data()
+            }
+            // Nothing goes on behind a gzip stream that was cut.
+            Writer::Gzip(_) => Ok(()),
+        }
+    }
+
+    /// Ends the lines.
+    ///
+    /// # Errors
+    /// The disk, or (as `complaint`) a last line that is wrong.
+    pub fn finish(self) -> Result<Lines, Unfinished> {
+        let resources = match self.checker {
+            Some(checker) => {
+                checker
+                    .finish()
+                    .map_err(|error| Unfinished::Lines(error.to_string()))?
+                    .resources
+            }
+            None => 0,
+        };
+        let file = match self.writer {
+            Writer::Plain(writer) => writer.into_inner(),
+            Writer::Gzip(encoder) => encoder.finish().map_err(Unfinished::Disk)?.into_inner(),
+        };
+        Ok(Lines {
+            file: file.map_err(|error| Unfinished::Disk(error.into_error()))?,
+            resources,
+            bytes: self.bytes,
+            outcomes: self.outcomes.map(Counter::finish).unwrap_or_default(),
+            sha256: self.hash.map(Hash::finish),
+        })
+    }
+
+    fn look_at(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(checker) = &mut self.checker
+            && let Err(error) = checker.feed(bytes)
+        {
+            self.complaint = Some(error.to_string());
+            return Err(io::Error::other("the content is wrong"));
+        }
+        if let Some(outcomes) = &mut self.outcomes {
+            outcomes.feed(bytes);
+        }
+        if let Some(hash) = &mut self.hash {
+            hash.feed(bytes);
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Why lines could not be ended.
+#[derive(Debug)]
+pub enum Unfinished {
+    Disk(io::Error),
+    Lines(String),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.look_at(bytes)?;
+        match &mut self.writer {
+            Writer::Plain(writer) => writer.write_all(bytes)?,
+            Writer::Gzip(encoder) => encoder.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.writer {
+            Writer::Plain(writer) => writer.flush(),
+            Writer::Gzip(encoder) => encoder.flush(),
+        }
+    }
+}
