@@ -13,6 +13,8 @@ pub mod profile;
 
 pub mod http;
 
+pub mod place;
+
 pub mod auth;
 
 pub mod fhir;

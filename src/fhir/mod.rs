@@ -2,6 +2,7 @@
 
 pub mod asynchronous;
 pub mod error;
+pub mod id;
 pub mod ndjson;
 pub mod object;
 pub mod page;

@@ -1,0 +1,3 @@
+//! Where files lie. Knows no FHIR.
+
+pub mod output;
