@@ -200,6 +200,27 @@ impl TokenSource {
         }
     }
 
+    /// The way of signing in, whether a login is stored just now or not.
+    pub fn kind(&self) -> &'static str {
+        match &self.method {
+            Method::Login | Method::LoggedOut => "login",
+            _ => self.describe(),
+        }
+    }
+
+    /// The project and the member that a stored login to Medplum names.
+    pub fn login_names(&self) -> Vec<String> {
+        let login = match &self.method {
+            Method::Login => self.cache.read(&self.profile, true).ok().flatten(),
+            _ => None,
+        };
+        let context = login.map(|login| login.context).unwrap_or_default();
+        let named = ["project", "profile"].into_iter();
+        named
+            .filter_map(|name| Some(context.get(name)?.get("reference")?.as_str()?.to_owned()))
+            .collect()
+    }
+
     /// What to put on the next request; `None` when nothing is configured.
     ///
     /// # Errors

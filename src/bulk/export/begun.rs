@@ -10,6 +10,7 @@ use super::kickoff::Kickoff;
 use super::layout;
 use super::series::{Overview, Run, Series};
 use super::state::{Job, Phase, Snapshot};
+use crate::bulk::requester;
 
 /// An export that was begun.
 #[derive(Clone, Debug)]
@@ -103,9 +104,12 @@ impl Begun {
         let series = self.is_series.then(|| {
             let mut kickoff = self.kickoff.clone();
             kickoff.since = None;
-            let request = serde_json::json!({
+            let mut request = serde_json::json!({
                 "fhirBase": self.fhir_base, "kickoff": kickoff, "statusUrl": null,
             });
+            if let Some(kept) = Series::kept_request(&self.named)? {
+                requester::keep_in(&mut request, &kept);
+            }
             Series::open(&self.named, request)
         });
         Ok(Held {

@@ -51,6 +51,11 @@ pub enum BulkError {
     Finished { folder: PathBuf },
     #[error("{} holds an unfinished export of another request", folder.display())]
     OtherRequest { folder: PathBuf },
+    #[error(
+        "{} was begun by somebody else: another client, user, tenant or project",
+        folder.display()
+    )]
+    OtherRequester { folder: PathBuf },
     #[error("the series in {} is of another request", folder.display())]
     OtherSeries { folder: PathBuf },
     #[error("{} holds a single export", folder.display())]
@@ -125,6 +130,10 @@ impl Verdict for BulkError {
             Self::OtherSeries { .. } | Self::SingleExport { .. } => (
                 USAGE,
                 Some("choose another folder with -d: a series has one of its own, and asks for the same each time".into()),
+            ),
+            Self::OtherRequester { .. } => (
+                USAGE,
+                Some("go on with the profile it was begun with (-p), or choose another folder with -d".into()),
             ),
             Self::OtherRequest { .. } => (
                 USAGE,

@@ -17,6 +17,7 @@ use super::series::Series;
 use super::settle;
 use super::sink::outcomes::Outcomes;
 use super::state::{Job, Phase};
+use crate::bulk::requester;
 use crate::fhir::Client;
 
 /// The job with what surrounds it.
@@ -46,7 +47,9 @@ pub(super) fn open(
     let mut replacement = None;
     let mut place = folder.clone();
     if options.series {
-        let opened = series.insert(Series::open(folder, request(client, &kickoff, None))?);
+        let mut request = request(client, &kickoff, None);
+        requester::put_into(&mut request, client, Series::kept_request(folder)?.as_ref());
+        let opened = series.insert(Series::open(folder, request)?);
         place = opened.current()?;
         if let Some(time) = ended_in(&place, opened, options.accepts)? {
             observer.notice(&format!("The export of {time} was complete already."));
@@ -60,7 +63,14 @@ pub(super) fn open(
             place = replacement.work_folder();
         }
     }
-    let request = request(client, &kickoff, options.status_url.as_ref());
+    let mut request = request(client, &kickoff, options.status_url.as_ref());
+    let kept = Job::look(&place).ok().flatten();
+    let kept = kept.filter(|_| options.again != Again::Restart);
+    requester::put_into(
+        &mut request,
+        client,
+        kept.map(|kept| kept.state.request).as_ref(),
+    );
     let again = match options.again {
         Again::OverwriteAnew => Again::Restart,
         again => again,
@@ -68,7 +78,9 @@ pub(super) fn open(
     let opened = Job::open(&place, request.clone(), options.style.clone(), again);
     let job = match opened {
         // What was to replace the old export was of another request: this one is.
-        Err(BulkError::OtherRequest { .. }) if replacement.is_some() => {
+        Err(BulkError::OtherRequest { .. } | BulkError::OtherRequester { .. })
+            if replacement.is_some() =>
+        {
             Job::open(&place, request, options.style.clone(), Again::Restart)?
         }
         opened => opened?,

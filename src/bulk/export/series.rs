@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::error::BulkError;
 use super::layout;
 use super::state::{self, Job, document};
+use crate::bulk::requester;
 use crate::files::{self, Lock};
 
 /// The export whose transactionTime is not known yet.
@@ -71,6 +72,9 @@ impl Series {
         }
         let found = document::read_json::<State>(&place.join(layout::SERIES)).map_err(disk)?;
         let state = match found {
+            Some(found) if requester::is_of_another(&request, &found.request) => {
+                return Err(BulkError::OtherRequester { folder: owned() });
+            }
             Some(found) if found.request != request => {
                 return Err(BulkError::OtherSeries { folder: owned() });
             }
@@ -92,6 +96,17 @@ impl Series {
         series.settle();
         series.save()?;
         Ok(series)
+    }
+
+    /// What the series of a folder asks for, and who does.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn kept_request(folder: &Path) -> Result<Option<Value>, BulkError> {
+        let place = folder.join(layout::STATE);
+        let found = document::read_json::<State>(&place.join(layout::SERIES))
+            .map_err(|source| BulkError::disk(&place, source))?;
+        Ok(found.map(|state| state.request))
     }
 
     /// The series that a folder holds; `None` when it holds none.

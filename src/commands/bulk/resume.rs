@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::fetching::FetchArgs;
+use crate::bulk::export::BulkError;
 use crate::bulk::export::Options;
 use crate::bulk::export::begun::{self, Begun};
 use crate::bulk::export::options::Again;
+use crate::bulk::requester;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::fhir::Client;
@@ -51,7 +53,11 @@ pub(super) async fn run(context: &Context, args: ResumeArgs) -> anyhow::Result<(
 pub(super) fn client_for(context: &Context, begun: &Begun) -> anyhow::Result<Client> {
     let client = context.fhir_as_begun(begun.snapshot.state.style.profile.as_deref())?;
     if client.profile.fhir_base.as_str() == begun.fhir_base {
-        return Ok(client);
+        if requester::is_same(&client, &begun.snapshot.state.request) {
+            return Ok(client);
+        }
+        let folder = begun.folder.clone();
+        return Err(BulkError::OtherRequester { folder }.into());
     }
     let failure = Failure::usage(format!(
         "the export is of {}, and the profile `{}` is for {}",

@@ -17,6 +17,7 @@ mod promises;
 mod ranges;
 mod report;
 mod reports;
+mod requester;
 mod resume;
 mod series;
 mod tokens;

@@ -16,6 +16,7 @@ use super::event::ExportedFile;
 use super::fetch::part::{self, Part};
 use super::options::{Again, Mode, Style, Wanted};
 use super::{layout, replace};
+use crate::bulk::requester;
 use crate::files::{self, Lock};
 pub use document::{About, Done, Phase, Planned, State};
 
@@ -73,6 +74,9 @@ impl Job {
                 Ok(job)
             }
             (Phase::KickingOff, _) => Err(BulkError::UnknownKickoff { folder: owned() }),
+            _ if requester::is_of_another(&job.state.request, &found.request) => {
+                Err(BulkError::OtherRequester { folder: owned() })
+            }
             _ if found.version != document::VERSION
                 || found.request != job.state.request
                 || found.style.compress != job.state.style.compress =>
