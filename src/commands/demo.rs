@@ -80,8 +80,6 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<()> {
                 "Group/all",
                 "-d",
                 "export",
-                "--file-names",
-                "numbered",
             ]),
         ),
     ];

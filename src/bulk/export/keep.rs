@@ -11,11 +11,12 @@ use super::manifest::Group;
 use super::state::{Job, Planned};
 use crate::files;
 
-/// Writes it for a job whose manifest is known. A file that is missing has no `path`.
+/// Writes it for a job whose manifest is known. A file that is missing has no `path`; `complete` says whether none is,
+/// attachments that were asked for included.
 ///
 /// # Errors
 /// The disk.
-pub fn write(job: &Job) -> io::Result<()> {
+pub fn write(job: &Job, is_complete: bool) -> io::Result<()> {
     let list = |group| {
         let files = job.planned.iter();
         files
@@ -25,6 +26,7 @@ pub fn write(job: &Job) -> io::Result<()> {
     };
     let about = &job.state.manifest;
     let mut manifest = json!({
+        "complete": is_complete,
         "transactionTime": job.state.transaction_time,
         "requiresAccessToken": about.requires_access_token,
     });

@@ -121,7 +121,7 @@ async fn run_logged(
         summary.files = files.filter_map(|planned| job.exported(planned)).collect();
     }
     job.still_there()?;
-    keep::write(job)
+    keep::write(job, summary.is_whole())
         .map_err(|source| BulkError::disk(&job.folder().join(layout::MANIFEST), source))?;
     if summary.is_whole() {
         finish::complete(client, options, observer, work, &status_url, &mut summary).await?;

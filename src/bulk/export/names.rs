@@ -1,4 +1,4 @@
-//! File names: as the Medplum CLI makes them or numbered, and never two that are one on some disk.
+//! File names: by type and number, or as the Medplum CLI makes them, and never two that are one on some disk.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -51,7 +51,7 @@ impl Names {
         };
         let stem = match self.style {
             NameStyle::Medplum => medplum_stem(file),
-            NameStyle::Numbered => resource_type(file),
+            NameStyle::Typed | NameStyle::Numbered => resource_type(file),
         };
         let suffix = self.suffix;
         let number = self
@@ -60,6 +60,7 @@ impl Names {
             .or_insert(1);
         loop {
             let name = match (self.style, *number) {
+                (NameStyle::Typed, number) => format!("{stem}.{number:05}{suffix}"),
                 (NameStyle::Numbered, number) => format!("{number}.{stem}{suffix}"),
                 (NameStyle::Medplum, 1) => format!("{stem}{suffix}"),
                 (NameStyle::Medplum, number) => format!("{stem}_{number}{suffix}"),
@@ -178,21 +179,29 @@ mod tests {
     }
 
     #[test]
-    fn numbered_names_count_within_a_type() {
-        let mut names = Names::new(NameStyle::Numbered, false);
-        let mut name = |resource_type| {
-            names
-                .path(&file(Group::Output, resource_type, "https://h/f"))
-                .display()
-                .to_string()
-        };
-        assert_eq!(
-            [name("Patient"), name("Observation"), name("Patient")],
-            [
-                "1.Patient.ndjson",
-                "1.Observation.ndjson",
-                "2.Patient.ndjson"
-            ]
-        );
+    fn typed_and_numbered_names_count_within_a_type() {
+        let typed = [
+            "Patient.00001.ndjson",
+            "Observation.00001.ndjson",
+            "Patient.00002.ndjson",
+        ];
+        let numbered = [
+            "1.Patient.ndjson",
+            "1.Observation.ndjson",
+            "2.Patient.ndjson",
+        ];
+        for (style, expected) in [(NameStyle::Typed, typed), (NameStyle::Numbered, numbered)] {
+            let mut names = Names::new(style, false);
+            let mut name = |resource_type| {
+                names
+                    .path(&file(Group::Output, resource_type, "https://h/f"))
+                    .display()
+                    .to_string()
+            };
+            assert_eq!(
+                [name("Patient"), name("Observation"), name("Patient")],
+                expected
+            );
+        }
     }
 }

@@ -59,6 +59,7 @@ pub enum Again {
 pub struct Style {
     /// The profile it was started with, so that `bulk resume` needs no more than the folder.
     pub profile: Option<String>,
+    #[serde(default = "NameStyle::before_it_was_kept")]
     pub names: NameStyle,
     pub compress: bool,
     pub file_token: FileToken,
@@ -72,11 +73,20 @@ pub struct Style {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NameStyle {
-    /// Type and URL path, each run of other characters one `_`: what the Medplum CLI writes.
+    /// `Patient.00001.ndjson`, `Patient.00002.ndjson`: what readers of NDJSON folders (Pathling, Cumulus, globs) take.
     #[default]
+    Typed,
+    /// Type and URL path, each run of other characters one `_`: what the Medplum CLI writes.
     Medplum,
     /// `1.Patient.ndjson`, `2.Patient.ndjson`, as in the published sample exports.
     Numbered,
+}
+
+impl NameStyle {
+    /// The style of an export whose state names none.
+    fn before_it_was_kept() -> Self {
+        Self::Medplum
+    }
 }
 
 /// Whether files get the token; servers state it wrongly at times.

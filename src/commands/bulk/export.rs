@@ -38,7 +38,7 @@ pub struct ExportArgs {
     #[arg(long, help_heading = FOLDER)]
     compress: bool,
     /// How files are named
-    #[arg(long, help_heading = FOLDER, value_enum, default_value = "medplum")]
+    #[arg(long, help_heading = FOLDER, value_enum, default_value = "typed")]
     file_names: NamesArg,
     /// Only start the job; `medplum bulk resume` fetches its files later
     #[arg(long, help_heading = FOLDER)]
@@ -56,6 +56,8 @@ pub struct ExportArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum NamesArg {
+    /// Patient.00001.ndjson, Patient.00002.ndjson
+    Typed,
     /// Type and URL path, as the Medplum CLI names them
     Medplum,
     /// 1.Patient.ndjson, 2.Patient.ndjson
@@ -68,6 +70,7 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
     let style = Style {
         profile: Some(context.profile_name()),
         names: match args.file_names {
+            NamesArg::Typed => NameStyle::Typed,
             NamesArg::Medplum => NameStyle::Medplum,
             NamesArg::Numbered => NameStyle::Numbered,
         },

@@ -22,12 +22,7 @@ fn bulk_fhir_export() {
         .ok();
     let mut lines: Vec<_> = run.stdout.lines().collect();
     lines.sort_unstable();
-    let expected = [
-        "Condition_files_c",
-        "Observation_files_o",
-        "Patient_files_p",
-    ]
-    .map(|stem| {
+    let expected = ["Condition.00001", "Observation.00001", "Patient.00001"].map(|stem| {
         let path = std::fs::canonicalize(bulk.medplum.path(&format!("{stem}.ndjson"))).unwrap();
         format!("{} is created", path.display())
     });
@@ -153,11 +148,8 @@ fn bulk_fhir_export_from_bcda() {
             "DELETE /jobs/42",
         ]
     );
-    assert_eq!(
-        bulk.medplum.read("Patient_data_42_1b2c_ndjson.ndjson"),
-        PATIENTS
-    );
-    let coverage = bulk.medplum.read("Coverage_data_42_3d4e_ndjson.ndjson");
+    assert_eq!(bulk.medplum.read("Patient.00001.ndjson"), PATIENTS);
+    let coverage = bulk.medplum.read("Coverage.00001.ndjson");
     assert_eq!(
         coverage,
         "{\"resourceType\":\"Coverage\",\"id\":\"1\",\"order\":1}\n"
@@ -177,16 +169,10 @@ fn bulk_fhir_export_from_bcda_with_a_file_that_is_missing() {
         .says("1 of 2 files");
     assert_eq!(run.stdout.lines().count(), 1, "{run}");
     assert!(
-        run.stdout
-            .contains("/Patient_data_42_1b2c_ndjson.ndjson is created\n"),
+        run.stdout.contains("/Patient.00001.ndjson is created\n"),
         "{run}"
     );
-    assert!(
-        !bulk
-            .medplum
-            .path("Coverage_data_42_3d4e_ndjson.ndjson")
-            .exists()
-    );
+    assert!(!bulk.medplum.path("Coverage.00001.ndjson").exists());
     assert_eq!(bulk.deletes(), 0);
 }
 
@@ -199,8 +185,5 @@ fn bulk_fhir_export_from_bcda_with_a_file_that_is_late() {
     bulk.server
         .on_sequence("GET", "/data/42/3d4e.ndjson", [late, ndjson(coverage)]);
     let _ = paste_bcda(&bulk).ok();
-    assert_eq!(
-        bulk.medplum.read("Coverage_data_42_3d4e_ndjson.ndjson"),
-        coverage
-    );
+    assert_eq!(bulk.medplum.read("Coverage.00001.ndjson"), coverage);
 }

@@ -102,11 +102,11 @@ fn full_at(kilobytes: u32) {
     let status_url = bulk.server.url(STATUS);
     let script = format!(
         "mkdir out && mount -t tmpfs -o size={kilobytes}k,mode=700 none out || exit 99
-        medplum bulk export -p site -d out --parallel 2 2>first.err >first.out; echo $? >first.code
+        medplum bulk export -p site -d out --file-names medplum --parallel 2 2>first.err >first.out; echo $? >first.code
         cp -a out/. first; mount -o remount,size=64m out
-        medplum bulk export -p site -d out 2>second.err >second.out; echo $? >second.code
+        medplum bulk export -p site -d out --file-names medplum 2>second.err >second.out; echo $? >second.code
         if grep -q -e --restart second.err && grep -q {status_url} first.err; then
-          medplum bulk export -p site -d out --restart --status-url {status_url} 2>>second.err; echo $? >second.code
+          medplum bulk export -p site -d out --file-names medplum --restart --status-url {status_url} 2>>second.err; echo $? >second.code
         fi
         cp -a out/. second"
     );

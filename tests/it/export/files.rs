@@ -333,7 +333,7 @@ fn memory_does_not_grow_with_the_file() {
     bulk.file("output", "Patient", "/files/p", ndjson(&body));
     let run = bulk
         .medplum
-        .shell("ulimit -d 65536 && TOKIO_WORKER_THREADS=2 exec medplum bulk export -p site -d out");
+        .shell("ulimit -d 65536 && TOKIO_WORKER_THREADS=2 exec medplum bulk export -p site -d out --file-names medplum");
     let _ = run.ok();
     let file = fs::metadata(bulk.medplum.path("out/Patient_files_p.ndjson")).unwrap();
     assert_eq!(file.len(), body.len() as u64);
@@ -388,4 +388,48 @@ fn a_file_that_is_organized_by_patient_may_hold_any_type() {
     let bulk = Bulk::open();
     bulk.file("output", "Patient", "/files/o", ndjson(OBSERVATIONS));
     let _ = bulk.export(&[]).fails(5);
+}
+
+#[test]
+fn files_are_named_by_type_and_number_unless_something_else_is_asked_for() {
+    let bulk = Bulk::with_three_files();
+    bulk.file("output", "Patient", "/files/p2", ndjson(PATIENTS));
+    bulk.file("deleted", "Bundle", "/files/d", ndjson(DELETED));
+    bulk.file(
+        "error",
+        "OperationOutcome",
+        "/files/e",
+        ndjson(outcome("information")),
+    );
+    bulk.server.on("GET", "/files/p2", Answer::empty(404));
+    let export = "medplum bulk export -p site -d out";
+    let _ = bulk.medplum.shell(export).fails(5);
+    let manifest = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&bulk.medplum.read(&format!("{name}/manifest.json"))).unwrap()
+    };
+    assert_eq!(manifest("out")["complete"], false);
+    bulk.server.on("GET", "/files/p2", ndjson(PATIENTS));
+    // Gone on with by another name style: the files keep the names they have.
+    let _ = bulk
+        .medplum
+        .shell(&format!("{export} --file-names numbered"))
+        .ok();
+    assert_eq!(manifest("out")["complete"], true);
+    let files = bulk.medplum.shell("cd out; ls -d *.ndjson */*.ndjson").ok();
+    assert_eq!(
+        files.stdout.lines().collect::<Vec<_>>(),
+        [
+            "Condition.00001.ndjson",
+            "Observation.00001.ndjson",
+            "Patient.00001.ndjson",
+            "Patient.00002.ndjson",
+            "deleted/Bundle.00001.ndjson",
+            "errors/OperationOutcome.00001.ndjson",
+            "log.ndjson",
+        ]
+    );
+    let data = bulk.medplum.shell("cat out/[A-Z]*.ndjson | wc -l").ok();
+    let counted = CONDITIONS.lines().count() + OBSERVATIONS.lines().count();
+    let counted = counted + 2 * PATIENTS.lines().count();
+    assert_eq!(data.stdout.trim(), counted.to_string());
 }

@@ -127,6 +127,11 @@ impl Medplum {
     pub fn command<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(&self, args: I) -> Invocation<'_> {
         let mut words = vec![self.root.path().join("bin/medplum").into_os_string()];
         words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        // Names that tell the URL, so that tests tell which file came.
+        let has = |word: &str| words.iter().any(|other| other == word);
+        if has("bulk") && has("export") && !has("--file-names") {
+            words.extend(["--file-names", "medplum"].map(OsString::from));
+        }
         self.program(words)
     }
 
