@@ -3,6 +3,9 @@
 
 pub mod files;
 pub mod secret;
+
+pub mod foreign;
+
 pub mod words;
 
 pub mod exit;

@@ -1,7 +1,12 @@
 //! Words for people: numbers of things, and what a server said that was not JSON, short enough for an error message.
 
-/// The most of a server's text that an error quotes.
-const LONGEST: usize = 300;
+use crate::foreign::Foreign;
+
+/// The most of a body in which words are looked for.
+const LOOKED_AT: usize = 64 << 10;
+/// Where stores (S3, Google Cloud Storage, Azure) and SOAP services put their words for people; beside them may stand
+/// what is none, such as the token of the request.
+const XML_WORDS: [&str; 4] = ["code", "message", "faultcode", "faultstring"];
 
 /// A number of things: `1 file`, `2 files`. The plural must be the word with an `s`.
 pub fn number_of(number: impl TryInto<u64>, thing: &str) -> String {
@@ -10,26 +15,18 @@ pub fn number_of(number: impl TryInto<u64>, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-/// A text or HTML body in one line; `None` when there is nothing to quote.
+/// A text, XML or HTML body in one line; `None` when there is nothing to quote.
 pub fn of_text(content_type: &str, body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(&body[..body.len().min(64 * 1024)]);
+    let text = String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT)]);
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return None;
     }
     if is_html(content_type, text) {
-        let title = shortened(&between(text, "<title", "</title>").unwrap_or_default());
-        let shown = without_tags(text);
-        let shown = shown.strip_prefix(title.as_str()).unwrap_or(&shown).trim();
-        let parts: Vec<String> = [title.as_str(), shown]
-            .iter()
-            .filter(|part| !part.is_empty())
-            .map(|part| shortened(part))
-            .collect();
-        return Some(match parts.as_slice() {
-            [] => "an HTML page".to_owned(),
-            parts => format!("an HTML page, \"{}\"", parts.join(" - ")),
-        });
+        return Some(of_page(text));
+    }
+    if is_xml(content_type, text) {
+        return Some(of_xml(text));
     }
     if text
         .chars()
@@ -40,6 +37,50 @@ pub fn of_text(content_type: &str, body: &[u8]) -> Option<String> {
         return Some("(binary data)".to_owned());
     }
     Some(shortened(text))
+}
+
+fn of_page(text: &str) -> String {
+    let title = shortened(&between(text, "<title", "</title>").unwrap_or_default());
+    let shown = without_tags(text);
+    let shown = shown.strip_prefix(title.as_str()).unwrap_or(&shown).trim();
+    let parts: Vec<String> = [title.as_str(), shown]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .map(|part| shortened(part))
+        .collect();
+    match parts.as_slice() {
+        [] => "an HTML page".to_owned(),
+        parts => format!("an HTML page, \"{}\"", parts.join(" - ")),
+    }
+}
+
+/// What an XML document says for people: a store's code and message, an OperationOutcome's text.
+fn of_xml(text: &str) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for name in XML_WORDS {
+        parts.extend(between(text, &format!("<{name}>"), &format!("</{name}>")));
+    }
+    if text.contains("<OperationOutcome") {
+        for name in ["text", "diagnostics"] {
+            let value = text
+                .split_once(&format!("<{name} value=\""))
+                .and_then(|(_, rest)| rest.split_once('"'));
+            parts.extend(value.map(|(value, _)| value.to_owned()));
+        }
+    }
+    if parts.is_empty() {
+        return "an XML document".to_owned();
+    }
+    shortened(&without_tags(&parts.join(" - ")))
+}
+
+/// Whether a body is XML that is no page.
+fn is_xml(content_type: &str, text: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind == "application/xml"
+        || kind == "text/xml"
+        || kind.ends_with("+xml")
+        || text.starts_with("<?xml")
 }
 
 /// Whether a body is a web page, whatever it calls itself.
@@ -54,15 +95,9 @@ pub fn is_html(content_type: &str, text: &str) -> bool {
         || start.starts_with("<html")
 }
 
-/// One line of at most 300 characters.
+/// Somebody's words as one short line that steers no terminal.
 pub fn shortened(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= LONGEST {
-        return line;
-    }
-    let mut short: String = line.chars().take(LONGEST).collect();
-    short.push('…');
-    short
+    Foreign::new(text).to_string()
 }
 
 /// The text a person would see of a page, roughly: no tags, scripts or styles.
@@ -117,5 +152,18 @@ mod tests {
             "bad credentials"
         );
         assert_eq!(of_text("", b""), None);
+        assert_eq!(
+            of_text(
+                "application/xml",
+                b"<?xml version=\"1.0\"?><Error><Code>ExpiredToken</Code><Message>The token has expired.</Message>\
+                  <Token-0>FwoGZXIvYXdzEJr</Token-0></Error>"
+            )
+            .unwrap(),
+            "ExpiredToken - The token has expired."
+        );
+        assert_eq!(
+            of_text("text/xml", b"<a><access_token>x</access_token></a>").unwrap(),
+            "an XML document"
+        );
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, DATE};
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 use url::Url;
 
@@ -15,14 +14,14 @@ use super::exchange::TokenRequest;
 use super::grant::authorization_code::DEFAULT_SCOPE;
 use super::grant::device_code;
 use super::keys::Passphrase;
+use super::token_answer::{self, TokenAnswer};
 use super::{AuthError, Token, TokenEndpoint, discovery, exchange, prove, scope, secret_command};
 use crate::exit::{FAILED, NETWORK, NOT_ALLOWED, USAGE, Verdict};
+use crate::foreign::Foreign;
 use crate::http::{Http, HttpError};
 use crate::profile::{AuthType, Profile};
 use crate::secret::{self, Secret};
 
-/// Answers are small; anything larger is not one.
-const LARGEST_ANSWER: usize = 1 << 20;
 /// How long to wait between two questions when the server does not say (RFC 8628 §3.2).
 const USUAL_INTERVAL: Duration = Duration::from_secs(5);
 /// A server that asks to be asked all the time is asked once a second.
@@ -40,7 +39,7 @@ pub enum DeviceError {
     #[error("{url} answered without a code: {found}")]
     NoCode { url: String, found: String },
     #[error("the sign-in was refused{}", .0.as_ref().map(|words| format!(": {words}")).unwrap_or_default())]
-    Denied(Option<String>),
+    Denied(Option<Foreign>),
     #[error("the code has expired before anybody signed in")]
     Expired,
     #[error("nobody signed in within {} s", .0.as_secs())]
@@ -80,7 +79,7 @@ struct Code {
     /// What token requests name it by.
     handle: Secret,
     /// What the person enters.
-    shown: String,
+    shown: Foreign,
     at: Url,
     complete: Option<Url>,
     expires: Duration,
@@ -185,19 +184,11 @@ async fn ask(http: &Http, url: &Url, request: TokenRequest) -> Result<Code, Auth
     let date = answer
         .header(DATE)
         .and_then(|date| httpdate::parse_http_date(date).ok());
-    let body = answer.body.bytes(LARGEST_ANSWER).await?;
-    let json: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
-    let text = |key: &str| json.get(key).and_then(Value::as_str).map(str::to_owned);
+    let body = answer.body.bytes(token_answer::LARGEST).await?;
+    let answer = TokenAnswer::read(status, &content_type, &body);
+    let text = |key: &str| answer.text(key).map(str::to_owned);
     if !status.is_success() {
-        let json = (!json.is_empty()).then_some(&json);
-        let content = (content_type.as_str(), &body[..]);
-        return Err(exchange::refusal(
-            url,
-            (status, date),
-            content,
-            json,
-            signed,
-        ));
+        return Err(exchange::refusal(url, date, &answer, signed));
     }
     let no_code = |found: &str| DeviceError::NoCode {
         url: secret::url_for_people(url),
@@ -208,7 +199,7 @@ async fn ask(http: &Http, url: &Url, request: TokenRequest) -> Result<Code, Auth
         value.ok_or_else(|| no_code(&format!("no {key}")))
     };
     let seconds = |key: &str| {
-        let value = json.get(key)?;
+        let value = answer.fields()?.get(key)?;
         let number = value
             .as_f64()
             .or_else(|| value.as_str()?.trim().parse().ok());
@@ -223,7 +214,7 @@ async fn ask(http: &Http, url: &Url, request: TokenRequest) -> Result<Code, Auth
     let at = text("verification_url").map_or_else(|| needed("verification_uri"), Ok)?;
     Ok(Code {
         handle: Secret::new(needed("device_code")?),
-        shown: needed("user_code")?,
+        shown: Foreign::new(&needed("user_code")?),
         at: web(&at).ok_or_else(|| no_code("verification_uri is no web address"))?,
         complete: text("verification_uri_complete").and_then(|text| web(&text)),
         expires: seconds("expires_in").unwrap_or(Duration::from_secs(600)),

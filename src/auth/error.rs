@@ -8,6 +8,7 @@ use super::exchange::TokenRefusal;
 use super::keys::KeyError;
 use super::secret_command::SecretCommandError;
 use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
+use crate::foreign::Foreign;
 use crate::http::HttpError;
 use crate::profile::{AuthType, ProfileError};
 
@@ -42,9 +43,9 @@ pub enum AuthError {
     #[error(
         "{url} gave a token of the type `{token_type}`, although one bound to a key was asked for (--dpop)"
     )]
-    NotBound { url: String, token_type: String },
+    NotBound { url: String, token_type: Foreign },
     #[error("{url} issued a token of the type {issued}, which is not one for requests")]
-    NotForRequests { url: String, issued: String },
+    NotForRequests { url: String, issued: Foreign },
     #[error(transparent)]
     Device(#[from] DeviceError),
     #[error("the login of profile `{profile}` is not bound to a key, which --dpop asks for")]

@@ -8,19 +8,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Method, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use url::Url;
 
 use super::assertion::Assertion;
 use super::dpop::{MOST_NONCES, Prover};
 use super::grant::device_code;
+use super::token_answer::{self, TokenAnswer};
 use super::{AuthError, Token};
+use crate::foreign::Foreign;
 use crate::http::retry::{self, Retry};
 use crate::http::{Http, Request};
 use crate::secret::{self, Secret};
 
-/// Token answers are small; anything larger is not one.
-const LARGEST_ANSWER: usize = 1 << 20;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// What goes to the token endpoint.
@@ -134,9 +134,9 @@ pub struct TokenRefusal {
     pub url: Url,
     pub status: StatusCode,
     /// The OAuth error code (RFC 6749 §5.2), when there was one.
-    pub code: Option<String>,
+    pub code: Option<Foreign>,
     /// The server's own words.
-    pub words: Option<String>,
+    pub words: Option<Foreign>,
     /// What the assertion sent said, when there was one.
     pub signed: Option<String>,
     /// Whether the answer was a web page.
@@ -225,10 +225,9 @@ pub async fn exchange(
         let date = answer
             .header(DATE)
             .and_then(|date| httpdate::parse_http_date(date).ok());
-        let body = answer.body.bytes(LARGEST_ANSWER).await?;
-        let json: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
-        let text = |key: &str| Some(json.as_ref()?.get(key)?.as_str()?.to_owned());
-        let code = text("error");
+        let body = answer.body.bytes(token_answer::LARGEST).await?;
+        let answer = TokenAnswer::read(status, &content_type, &body);
+        let code = answer.code();
         if let (Some(prover), Some(headers)) = (&prover, &headers)
             && prover.token_endpoint_wants_nonce(url, headers, code.as_deref())
             && nonces < MOST_NONCES
@@ -239,17 +238,20 @@ pub async fn exchange(
             continue;
         }
         if status.is_success()
-            && let Some(mut token) = json.as_ref().and_then(|json| Token::from_answer(json, now))
+            && let Some(mut token) = answer
+                .fields()
+                .and_then(|fields| Token::from_answer(fields, now))
         {
             // RFC 8693 §2.2.1: what was issued is no token for requests.
-            if text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("N_A")) {
+            let kind = answer.text("token_type");
+            if kind.is_some_and(|kind| kind.eq_ignore_ascii_case("N_A")) {
                 return Err(AuthError::NotForRequests {
                     url: secret::url_for_people(url),
-                    issued: text("issued_token_type").unwrap_or_else(|| "unknown".into()),
+                    issued: answer.text("issued_token_type").unwrap_or("unknown").into(),
                 });
             }
             if let Some(prover) = prover {
-                token.bind(prover.key, url, text("token_type"))?;
+                token.bind(prover.key, url, kind)?;
             }
             return Ok(token);
         }
@@ -265,42 +267,24 @@ pub async fn exchange(
             tokio::time::sleep(wait).await;
             continue;
         }
-        let content = (content_type.as_str(), &body[..]);
-        return Err(refusal(url, (status, date), content, json.as_ref(), signed));
+        return Err(refusal(url, date, &answer, signed));
     }
 }
 
 /// What an answer without a token says.
 pub(super) fn refusal(
     url: &Url,
-    (status, date): (StatusCode, Option<SystemTime>),
-    (content_type, body): (&str, &[u8]),
-    json: Option<&Map<String, Value>>,
+    date: Option<SystemTime>,
+    answer: &TokenAnswer,
     signed: Option<String>,
 ) -> AuthError {
-    let text = |key: &str| Some(json?.get(key)?.as_str()?.to_owned());
-    let words = match json {
-        Some(json) => text("error_description")
-            .or_else(|| text("message"))
-            .or_else(|| outcome_words(json)),
-        None => crate::words::of_text(content_type, body),
-    };
     AuthError::Refused(Box::new(TokenRefusal {
         url: url.clone(),
-        status,
-        code: text("error"),
-        words,
+        status: answer.status(),
+        code: answer.code(),
+        words: answer.words(),
         signed,
-        is_page: crate::words::is_html(content_type, &String::from_utf8_lossy(body)),
+        is_page: answer.is_page(),
         date,
     }))
-}
-
-/// Some token endpoints answer with an OperationOutcome (Medplum).
-fn outcome_words(json: &Map<String, Value>) -> Option<String> {
-    let issue = json.get("issue")?.get(0)?;
-    let text = issue
-        .pointer("/details/text")
-        .or_else(|| issue.get("diagnostics"))?;
-    Some(text.as_str()?.to_owned())
 }

@@ -17,6 +17,7 @@ pub mod scope;
 pub mod secret_command;
 mod stored_login;
 mod token;
+mod token_answer;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -10,14 +10,13 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 use crate::exit::{NETWORK, NOT_ALLOWED, USAGE, Verdict};
+use crate::foreign::Foreign;
 use crate::profile::{CommandLine, Profile};
 use crate::secret::Secret;
 
 /// A password store may ask a person first.
 const LONGEST_RUN: Duration = Duration::from_secs(30);
 const LARGEST_SECRET: usize = 64 << 10;
-/// As much of a program's complaint is shown.
-const LONGEST_COMPLAINT: usize = 2000;
 
 /// What the program of this process printed.
 static PRINTED: Mutex<Option<(CommandLine, Secret)>> = Mutex::const_new(None);
@@ -163,13 +162,8 @@ fn secret_in(printed: Vec<u8>) -> Result<Secret, String> {
 }
 
 fn shown(complaint: &[u8]) -> String {
-    let text = String::from_utf8_lossy(complaint);
-    let text: String = text.trim().chars().take(LONGEST_COMPLAINT).collect();
-    if text.is_empty() {
-        text
-    } else {
-        format!(": {text}")
-    }
+    let words = Foreign::some(&String::from_utf8_lossy(complaint));
+    words.map(|words| format!(": {words}")).unwrap_or_default()
 }
 
 #[cfg(test)]

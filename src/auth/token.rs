@@ -98,15 +98,12 @@ impl Token {
         &mut self,
         key: BoundKey,
         url: &Url,
-        token_type: Option<String>,
+        token_type: Option<&str>,
     ) -> Result<(), AuthError> {
-        if !token_type
-            .as_deref()
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("DPoP"))
-        {
+        if !token_type.is_some_and(|kind| kind.eq_ignore_ascii_case("DPoP")) {
             return Err(AuthError::NotBound {
                 url: secret::url_for_people(url),
-                token_type: token_type.unwrap_or_else(|| "unknown".into()),
+                token_type: token_type.unwrap_or("unknown").into(),
             });
         }
         self.bound_to = Some(key);

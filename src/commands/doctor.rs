@@ -97,7 +97,7 @@ fn show(output: &Output, step: &Step) -> anyhow::Result<()> {
         .split_first()
         .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
     let time = format!("{} ms", step.took.as_millis());
-    output.report(&format!("{mark} {:<10}{time:>8}  {first}", step.name))?;
+    output.report_after(&mark, &format!(" {:<10}{time:>8}  {first}", step.name))?;
     for line in rest {
         output.report(&format!("                      {line}"))?;
     }

@@ -8,6 +8,7 @@ use crate::auth::grant::authorization_code::DEFAULT_SCOPE;
 use crate::auth::{AuthError, Token, id_token, scope};
 use crate::context::Context;
 use crate::fhir::Client;
+use crate::foreign::Foreign;
 use crate::output::Format;
 
 /// Show the server, the login and how long it is good
@@ -48,10 +49,13 @@ pub async fn run(context: &Context, _args: WhoamiArgs) -> anyhow::Result<()> {
     for (name, value) in facts {
         context
             .output
-            .line(&format!("{:<width$}{value}", format!("{name}:")))?;
+            .report(&format!("{:<width$}{value}", format!("{name}:")))?;
     }
     Ok(())
 }
+
+/// The most of a list of scopes that is shown.
+const LONGEST_SCOPE: usize = 10_000;
 
 /// Medplum's own lines first, on a Medplum login; then what is true of any server.
 fn facts(client: &Client, token: Option<&Token>) -> Vec<(&'static str, String)> {
@@ -81,7 +85,10 @@ fn facts(client: &Client, token: Option<&Token>) -> Vec<(&'static str, String)> 
     }
     let Some(token) = token else { return facts };
     if let Some(granted) = &token.scope {
-        facts.push(("Granted", granted.clone()));
+        facts.push((
+            "Granted",
+            Foreign::up_to(LONGEST_SCOPE, granted).to_string(),
+        ));
     }
     let missing = asked.map(|asked| scope::missing(asked, token));
     if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
@@ -111,9 +118,10 @@ fn named(token: &Token, key: &str) -> Option<String> {
     let name = text("display")
         .or_else(|| text("reference"))
         .or_else(|| value.as_str())?;
+    let shown = Foreign::new(name);
     Some(match text("reference") {
-        Some(reference) if reference != name => format!("{name} ({reference})"),
-        _ => name.to_owned(),
+        Some(reference) if reference != name => format!("{shown} ({})", Foreign::new(reference)),
+        _ => shown.to_string(),
     })
 }
 
@@ -131,8 +139,11 @@ fn user(token: &Token, is_medplum: bool) -> Option<String> {
         .or(claim("email"));
     let reference = claim("fhirUser").or(claim("profile")).or(claim("sub"));
     match (name, reference) {
-        (Some(name), Some(reference)) => Some(format!("{name} ({reference})")),
-        (Some(only), None) | (None, Some(only)) => Some(only.to_owned()),
+        (Some(name), Some(reference)) => {
+            let (name, reference) = (Foreign::new(name), Foreign::new(reference));
+            Some(format!("{name} ({reference})"))
+        }
+        (Some(only), None) | (None, Some(only)) => Some(Foreign::new(only).to_string()),
         (None, None) if is_medplum => None,
         (None, None) => named(token, "fhirUser").or_else(|| named(token, "profile")),
     }

@@ -12,7 +12,7 @@ use super::result::JobResult;
 use super::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::exit::{FAILED, NETWORK, NOT_FOUND, Verdict};
 use crate::http::{Request, retry};
-use crate::secret;
+use crate::{secret, words};
 
 /// Server's answers that ask for no wait get this one; BCDA says `Retry-After: 0`.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -246,7 +246,7 @@ pub async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError>
     let asked = retry::retry_after(&answer.headers, SystemTime::now());
     let status = job_status(&answer);
     if status == StatusCode::ACCEPTED {
-        let words = answer.header("x-progress").map(str::to_owned);
+        let words = answer.header("x-progress").map(words::shortened);
         return Ok(Look::Running { words, asked });
     }
     if status.is_success() {

@@ -16,6 +16,8 @@ use crate::{secret, words};
 
 /// The most of an error body that is read.
 const LARGEST_ERROR: usize = 4 << 20;
+/// As many issues of an outcome are shown.
+const MOST_ISSUES: usize = 20;
 /// Issue codes that say "this time", not "never" (FHIR R4, issue-type, children of `transient`).
 const TRANSIENT: [&str; 7] = [
     "transient",
@@ -25,6 +27,24 @@ const TRANSIENT: [&str; 7] = [
     "timeout",
     "incomplete",
     "throttled",
+];
+
+/// Where JSON that is neither OAuth's nor FHIR's has its words: Google, AWS, RFC 9457, Apigee, JSON:API, Spring.
+const GATEWAYS: [&str; 14] = [
+    "/error/message",
+    "/message",
+    "/Message",
+    "/detail",
+    "/title",
+    "/fault/faultstring",
+    "/errors/0/detail",
+    "/errors/0/message",
+    "/errors/0/title",
+    "/errors/0",
+    "/errorMessage",
+    "/error_message",
+    "/reason",
+    "/description",
 ];
 
 /// What can go wrong between a request and a good answer.
@@ -118,10 +138,9 @@ impl Refusal {
 
     /// The words in an answer, else in its challenge.
     pub fn of_answer(answer: Answer) -> Self {
-        let text = |name| answer.header(name).map(str::to_owned);
         let (content_type, challenge) = (
-            text(CONTENT_TYPE).unwrap_or_default(),
-            text(WWW_AUTHENTICATE),
+            answer.header(CONTENT_TYPE).unwrap_or_default().to_owned(),
+            answer.header(WWW_AUTHENTICATE).map(words::shortened),
         );
         let mut refusal = Self::of(
             answer.method,
@@ -148,7 +167,7 @@ impl Refusal {
         let is_outcome = json.as_ref().is_some_and(is_outcome);
         let (words, is_transient) = match &json {
             Some(json) if is_outcome => (outcome_words(json), is_transient(json)),
-            Some(json) => (json_words(json).into_iter().collect(), false),
+            Some(json) => (json_words(json, body.len()).into_iter().collect(), false),
             None => (
                 words::of_text(content_type, &body).into_iter().collect(),
                 false,
@@ -178,9 +197,15 @@ impl fmt::Display for Refusal {
         match self.words.as_slice() {
             [] => Ok(()),
             [one] => write!(f, ": {one}"),
-            several => several
-                .iter()
-                .try_for_each(|words| write!(f, "\n  {words}")),
+            several => {
+                for words in several.iter().take(MOST_ISSUES) {
+                    write!(f, "\n  {words}")?;
+                }
+                match several.len().saturating_sub(MOST_ISSUES) {
+                    0 => Ok(()),
+                    more => write!(f, "\n  and {more} more"),
+                }
+            }
         }
     }
 }
@@ -201,11 +226,9 @@ pub fn outcome_words(outcome: &Value) -> Vec<String> {
         .iter()
         .map(|issue| {
             let text = |pointer: &str| issue.pointer(pointer).and_then(Value::as_str);
-            let mut line = format!(
-                "{} ({})",
-                text("/severity").unwrap_or("error"),
-                text("/code").unwrap_or("unknown")
-            );
+            let word = |pointer, else_word| words::shortened(text(pointer).unwrap_or(else_word));
+            let (severity, code) = (word("/severity", "error"), word("/code", "unknown"));
+            let mut line = format!("{severity} ({code})");
             let mut said = Vec::new();
             let details = [
                 "/details/text",
@@ -230,7 +253,7 @@ pub fn outcome_words(outcome: &Value) -> Vec<String> {
                 .and_then(|place| place.first())
                 .and_then(Value::as_str)
             {
-                line = format!("{line} [at {place}]");
+                line = format!("{line} [at {}]", words::shortened(place));
             }
             line
         })
@@ -249,26 +272,25 @@ fn is_transient(outcome: &Value) -> bool {
         })
 }
 
-/// OAuth errors, and the shapes cloud gateways answer with.
-fn json_words(json: &Value) -> Option<String> {
+/// OAuth errors, and the shapes cloud gateways answer with. Other members are data, of a patient perhaps, and no words.
+fn json_words(json: &Value, length: usize) -> Option<String> {
     let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str);
     let said = match (text("/error"), text("/error_description")) {
         (Some(error), Some(description)) => Some(format!("{error} - {description}")),
         (Some(error), None) => Some(error.to_owned()),
-        _ => [
-            "/error/message",
-            "/message",
-            "/Message",
-            "/detail",
-            "/title",
-        ]
-        .iter()
-        .find_map(|pointer| text(pointer))
-        .map(str::to_owned),
+        _ => GATEWAYS
+            .iter()
+            .find_map(|pointer| text(pointer))
+            .map(str::to_owned),
     };
-    said.or_else(|| json.as_str().map(str::to_owned))
-        .or_else(|| (json != &Value::Null).then(|| json.to_string()))
-        .map(|said| words::shortened(&said))
+    match said.or_else(|| json.as_str().map(str::to_owned)) {
+        Some(said) => Some(words::shortened(&said)),
+        None if json.is_null() => None,
+        None => Some(format!(
+            "JSON without words for people, {}",
+            words::number_of(length, "byte")
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -312,6 +334,10 @@ mod tests {
             ": gone"
         );
         assert_eq!(shown("", r#"{"message":"Forbidden"}"#), ": Forbidden");
+        assert_eq!(
+            shown("", r#"{"patient":{"name":"Eve"}}"#),
+            ": JSON without words for people, 26 bytes"
+        );
         assert_eq!(shown("text/plain", "no such thing"), ": no such thing");
         assert_eq!(
             shown("text/html", "<title>Oops</title>"),

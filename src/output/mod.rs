@@ -6,6 +6,7 @@ pub mod table;
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::foreign::{escaped_json, harmless};
 use crate::secret;
 
 /// The shapes a result can be printed in.
@@ -103,15 +104,28 @@ impl Output {
     /// # Errors
     /// As [`Output::data`].
     pub fn report(&self, text: &str) -> anyhow::Result<()> {
-        self.line(&printable(&secret::mask(text), self.color))
+        self.line(&harmless(&secret::mask(text)))
     }
 
-    /// Prints JSON indented by two spaces, digits and key order as they are in `text`.
+    /// The same after a mark of ours, which may have a colour.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub fn report_after(&self, mark: &str, text: &str) -> anyhow::Result<()> {
+        self.line(&format!("{mark}{}", harmless(&secret::mask(text))))
+    }
+
+    /// Prints JSON indented by two spaces, digits and key order as they are in `text`. For a terminal, characters that
+    /// would steer it are escaped.
     ///
     /// # Errors
     /// As [`Output::data`].
     pub fn json(&self, text: &str) -> anyhow::Result<()> {
-        self.line(&json::indent(text))
+        let indented = json::indent(text);
+        if self.stdout_is_terminal {
+            return self.line(&escaped_json(&indented));
+        }
+        self.line(&indented)
     }
 
     /// Something a person wants to know; silenced by `--quiet`.
@@ -134,18 +148,18 @@ impl Output {
 
     /// Something that may be wrong; shown even with `--quiet`.
     pub fn warn(&self, text: &str) {
-        self.say(&format!("{} {text}", self.paint("33", "Warning:")));
+        self.say_after("33", "Warning:", text);
     }
 
     /// What went wrong, as the last thing a command says.
     pub fn error(&self, text: &str) {
-        self.say(&format!("{} {text}", self.paint("31", "Error:")));
+        self.say_after("31", "Error:", text);
     }
 
     /// What to try next.
     pub fn hint(&self, text: &str) {
         if !self.quiet {
-            self.say(&format!("{} {text}", self.paint("36", "Hint:")));
+            self.say_after("36", "Hint:", text);
         }
     }
 
@@ -165,60 +179,21 @@ impl Output {
         }
     }
 
-    /// stderr, every known secret masked and control characters of a server's words made harmless.
+    /// stderr, every known secret masked and what steers a terminal made harmless.
     fn say(&self, text: &str) {
-        self.write(&secret::mask(text));
+        self.write(&harmless(&secret::mask(text)));
+    }
+
+    /// The same after a word of ours in a colour of ours, which is put on last.
+    fn say_after(&self, color: &str, word: &str, text: &str) {
+        let text = harmless(&secret::mask(text));
+        self.write(&format!("{} {text}", self.paint(color, word)));
     }
 
     fn write(&self, text: &str) {
-        let text = printable(text, self.color);
         self.progress.suspend(|| {
             let mut stderr = io::stderr().lock();
             let _ = writeln!(stderr, "{text}");
         });
-    }
-}
-
-/// The text without control characters that could drive a terminal (our own colours stay).
-fn printable(text: &str, color: bool) -> String {
-    text.char_indices()
-        .map(|(at, character)| match character {
-            '\n' | '\t' => character,
-            '\x1b' if color && is_color(&text[at + 1..]) => character,
-            control if control.is_control() => '\u{fffd}',
-            other => other,
-        })
-        .collect()
-}
-
-/// Whether an escape that goes on like this sets a colour (SGR) and does nothing else.
-fn is_color(rest: &str) -> bool {
-    let parameters = rest.strip_prefix('[').unwrap_or("x");
-    let end = parameters.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
-    end.starts_with('m')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_a_server_set_colours_at_most() {
-        for (text, color, shown) in [
-            ("\x1b[1;31mred\x1b[0m", true, "\x1b[1;31mred\x1b[0m"),
-            (
-                "\x1b[1;31mred\x1b[0m",
-                false,
-                "\u{fffd}[1;31mred\u{fffd}[0m",
-            ),
-            (
-                "a\x1b[2Jb\x1b]0;title\x07",
-                true,
-                "a\u{fffd}[2Jb\u{fffd}]0;title\u{fffd}",
-            ),
-            ("end\x1b", true, "end\u{fffd}"),
-        ] {
-            assert_eq!(printable(text, color), shown, "{text:?}");
-        }
     }
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::foreign::harmless;
+use crate::secret;
+
 /// A status line at the foot of the terminal.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -43,7 +46,8 @@ impl Progress {
                 self.bar.reset();
             }
             self.bar.enable_steady_tick(Duration::from_millis(120));
-            self.bar.set_message(text.to_owned());
+            self.bar
+                .set_message(harmless(&secret::mask(text)).replace(['\n', '\t'], " "));
         }
     }
 

@@ -1,9 +1,16 @@
 //! Rows under a header, in columns as wide as they need to be.
 
-/// A table as text: a header in capitals, then the rows, columns two spaces apart.
+use crate::foreign::harmless;
+
+/// A table as text: a header in capitals, then the rows, columns two spaces apart. A cell is one line that steers no
+/// terminal.
 pub fn render(header: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| one_line(cell)).collect())
+        .collect();
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -15,11 +22,15 @@ pub fn render(header: &[&str], rows: &[Vec<String>]) -> String {
             .collect::<Vec<_>>(),
         &widths,
     );
-    for row in rows {
+    for row in &rows {
         out.push('\n');
         out.push_str(&line(row, &widths));
     }
     out
+}
+
+fn one_line(cell: &str) -> String {
+    harmless(cell).replace(['\n', '\t'], " ")
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {

@@ -2,6 +2,7 @@
 
 use url::form_urlencoded;
 
+use crate::foreign::Foreign;
 use crate::secret::Secret;
 
 /// The one answer that is waited for.
@@ -16,8 +17,11 @@ pub(super) struct Awaited {
 #[derive(Debug)]
 pub(super) enum Answer {
     Code(Secret),
-    Denied { code: String, words: Option<String> },
-    Bad(String),
+    Denied {
+        code: Foreign,
+        words: Option<Foreign>,
+    },
+    Bad(Foreign),
 }
 
 impl Awaited {
@@ -46,7 +50,9 @@ impl Awaited {
                 Err(format!("`{name}` came twice"))
             }
         };
-        Ok(self.answer(one).unwrap_or_else(Answer::Bad))
+        Ok(self
+            .answer(one)
+            .unwrap_or_else(|reason| Answer::Bad(reason.into())))
     }
 
     fn answer(
@@ -60,7 +66,10 @@ impl Awaited {
         }
         if let Some(code) = one("error")? {
             let words = one("error_description")?.or(one("error_uri")?);
-            return Ok(Answer::Denied { code, words });
+            return Ok(Answer::Denied {
+                code: code.into(),
+                words: words.map(Foreign::from),
+            });
         }
         match one("code")? {
             Some(code) => Ok(Answer::Code(Secret::new(code))),

@@ -21,6 +21,7 @@ use super::{
     secret_command,
 };
 use crate::exit::{NETWORK, NOT_ALLOWED, USAGE, Verdict};
+use crate::foreign::Foreign;
 use crate::http::Http;
 use crate::profile::{AuthType, Key, Profile, ProfileError};
 use crate::secret::Secret;
@@ -42,15 +43,18 @@ pub enum BrowserError {
     #[error("cannot wait for the answer at {callback}: {reason}")]
     NoListener { callback: String, reason: String },
     #[error("the sign-in was refused: {code}{}", .words.as_ref().map(|words| format!(" - {words}")).unwrap_or_default())]
-    Denied { code: String, words: Option<String> },
+    Denied {
+        code: Foreign,
+        words: Option<Foreign>,
+    },
     #[error("the answer of the sign-in cannot be used: {0}")]
-    BadAnswer(String),
+    BadAnswer(Foreign),
     #[error("nobody signed in within {} s", .0.as_secs())]
     TooLate(Duration),
     #[error("no answer can come: {callback} is not on this machine, and stdin has ended")]
     NoWayBack { callback: String },
     #[error("the id_token of the server is not good: {0}")]
-    IdToken(String),
+    IdToken(Foreign),
 }
 
 impl Verdict for BrowserError {
@@ -285,8 +289,8 @@ async fn token_for(
             nonce: nonce.expose(),
             issuer,
         };
-        let identity =
-            id_token::check(text, expected, Timestamp::now()).map_err(BrowserError::IdToken)?;
+        let identity = id_token::check(text, expected, Timestamp::now())
+            .map_err(|reason| BrowserError::IdToken(reason.into()))?;
         token
             .context
             .insert(id_token::IDENTITY.into(), identity.into());

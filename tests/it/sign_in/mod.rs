@@ -6,6 +6,7 @@ mod client_auth;
 mod device_code;
 mod docs_page_jwt;
 mod docs_page_login;
+mod foreign_words;
 mod jwt;
 mod jwt_renewal;
 mod jwt_secrets;
