@@ -87,7 +87,7 @@ fn basic_a_given_token_and_no_credentials_are_read_with_and_skip_what_they_do_no
         let (medplum, base) = (Medplum::new(), server.url("/"));
         let mut args = vec!["profile", "set", "site", "--base-url", &base];
         args.extend(flags);
-        let _ = medplum.run(args).ok();
+        medplum.run(args).ok();
         let verdict = examine(&medplum, &[]).finds_all_well();
         for step in ["key", "assertion", "token", "scope"] {
             let steps = verdict.json["steps"].as_array().unwrap();
@@ -215,7 +215,7 @@ fn the_sandbox_is_a_healthy_server() {
 #[test]
 fn an_unknown_profile_and_a_missing_login_are_reports_too() {
     let medplum = Medplum::new();
-    let _ = examine(&medplum, &[]).blames("profile", 2, "does not exist");
+    examine(&medplum, &[]).blames("profile", 2, "does not exist");
     let site = site();
     let base = site.server.url("/");
     let flags = [
@@ -227,8 +227,7 @@ fn an_unknown_profile_and_a_missing_login_are_reports_too() {
         &base,
     ];
     let user = Medplum::new();
-    let _ = user
-        .run([&["profile", "set", "site"], &flags[..]].concat())
+    user.run([&["profile", "set", "site"], &flags[..]].concat())
         .ok();
-    let _ = examine(&user, &[]).blames("token", 3, "medplum login");
+    examine(&user, &[]).blames("token", 3, "medplum login");
 }

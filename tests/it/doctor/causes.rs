@@ -51,7 +51,7 @@ fn an_audience_that_is_not_the_token_url_is_named_first() {
     let site = backend(client(), &json!({}));
     site.set_key(&key(RSA), &["--audience", "https://sso.example/token"]);
     let cause = "aud: the assertion is for https://sso.example/token";
-    let _ = examine(&site.medplum, &[]).blames("token", 3, cause);
+    examine(&site.medplum, &[]).blames("token", 3, cause);
     // A token URL that differs by a slash is an audience that differs.
     let client = Client {
         audience: site.server.url("/oauth2/token"),
@@ -60,7 +60,7 @@ fn an_audience_that_is_not_the_token_url_is_named_first() {
     let site = backend(client, &json!({}));
     let other = site.server.url("/oauth2/token?x=1");
     site.set_key(&key(RSA), &[]);
-    let _ = examine(&site.medplum, &["--token-url", &other]).blames(
+    examine(&site.medplum, &["--token-url", &other]).blames(
         "token",
         3,
         "aud: the assertion is for ",
@@ -90,15 +90,15 @@ fn skewed(minutes: i64) -> Backend {
 #[test]
 fn a_clock_that_is_ten_minutes_off_is_named_first() {
     let behind = "the clock here is 10 minutes behind the server's";
-    let _ = examine(&skewed(10).medplum, &[]).blames("token", 3, behind);
+    examine(&skewed(10).medplum, &[]).blames("token", 3, behind);
     let ahead = "the clock here is 10 minutes ahead of the server's";
-    let _ = examine(&skewed(-10).medplum, &[]).blames("token", 3, ahead);
+    examine(&skewed(-10).medplum, &[]).blames("token", 3, ahead);
 }
 
 #[test]
 fn an_assertion_that_has_expired_when_it_arrives_is_named_first() {
     let verdict = examine(&skewed(5).medplum, &[]);
-    let _ = verdict.blames("token", 3, "the assertion has expired ");
+    verdict.blames("token", 3, "the assertion has expired ");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn the_clock_of_the_token_endpoint_counts_when_it_differs_from_that_of_the_fhir_
     let body = r#"{"error":"invalid_client"}"#;
     let refusal = Answer::new(400, "application/json", body).header("Date", &date(10));
     site.tokens.fail_next([refusal.clone(), refusal]);
-    let _ = examine(&site.medplum, &[]).blames("token", 3, "the clock here is 10 minutes behind");
+    examine(&site.medplum, &[]).blames("token", 3, "the clock here is 10 minutes behind");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_clock_that_is_right_and_a_skew_that_does_no_harm_are_not_blamed() {
     let answer = Answer::json(200, CAPABILITIES).header("Date", &date(0));
     site.server.on("GET", "/fhir/R4/metadata", answer);
     site.set_key(&key(RSA), &[]);
-    let _ = examine(&site.medplum, &[]).suspects("token", 3, &["unknown key", "wrong client id"]);
+    examine(&site.medplum, &[]).suspects("token", 3, &["unknown key", "wrong client id"]);
     // A minute is forgiven; the doctor still speaks of it.
     let site = backend(client(), &json!({}));
     let answer = Answer::json(200, CAPABILITIES).header("Date", &date(-1));
@@ -152,7 +152,7 @@ fn a_key_that_cannot_sign_so_or_is_too_short_is_named_before_anything_is_sent() 
     ] {
         let site = backend(client(), &json!({}));
         site.set_key(&key(file), flags);
-        let _ = examine(&site.medplum, &[]).blames("key", 2, cause);
+        examine(&site.medplum, &[]).blames("key", 2, cause);
         assert_eq!(site.server.requests_to("/oauth2/token").len(), 0);
     }
 }
@@ -226,7 +226,7 @@ fn a_web_page_from_the_token_endpoint_is_named_first() {
         site.tokens.fail(Answer::new(status, "text/html", page));
         let code = if status >= 500 { 1 } else { 3 };
         let verdict = examine(&site.medplum, &["--retries", "0"]);
-        let _ = verdict.blames("token", code, "answers with a web page");
+        verdict.blames("token", code, "answers with a web page");
     }
 }
 
@@ -261,11 +261,11 @@ fn a_wrong_base_url_is_named_first_and_the_right_one_is_found_beside_it() {
                 "--client-secret",
                 "secret-of-mine",
             ];
-            let _ = medplum
+            medplum
                 .run([&["profile", "set", "site"], &flags[..]].concat())
                 .ok();
             let verdict = examine(&medplum, &[]).blames("discovery", code, "the base URL is wrong");
-            let _ = verdict.blames("discovery", code, shown);
+            verdict.blames("discovery", code, shown);
             // The secret stays here.
             for request in server.requests() {
                 assert_eq!(
@@ -295,10 +295,10 @@ fn a_base_that_leads_elsewhere_is_named_first() {
         "--client-secret",
         "secret-of-mine",
     ];
-    let _ = medplum
+    medplum
         .run([&["profile", "set", "site"], &flags[..]].concat())
         .ok();
-    let _ = examine(&medplum, &[]).blames("discovery", 1, "the server has moved, or wants https");
+    examine(&medplum, &[]).blames("discovery", 1, "the server has moved, or wants https");
 }
 
 #[test]
@@ -336,9 +336,9 @@ fn a_scope_that_is_missing_is_named_first() {
     };
     let site = backend(client, &json!({}));
     site.set_key(&key(RSA), &[]);
-    let _ = examine(&site.medplum, &[]).blames("token", 3, "wants a scope, and none is asked for");
+    examine(&site.medplum, &[]).blames("token", 3, "wants a scope, and none is asked for");
     let verdict = examine(&site.medplum, &["--scope", "system/Patient.rs"]);
-    let _ = verdict.blames(
+    verdict.blames(
         "token",
         3,
         "the scope asked for is not one that the server gives",
@@ -361,10 +361,10 @@ fn urls_of_two_environments_are_named_before_anything_is_sent() {
         "x",
     ];
     let args = [&["profile", "set", "site"], &flags[..], &production[..]].concat();
-    let _ = medplum
+    medplum
         .run([args, vec!["--private-key-path", &key(RSA)]].concat())
         .ok();
-    let _ = examine(&medplum, &[]).blames(
+    examine(&medplum, &[]).blames(
         "address",
         2,
         "wrong environment: the FHIR base fhir.epic.com is Epic's sandbox",
@@ -381,16 +381,16 @@ fn a_host_without_an_address_and_a_port_without_a_server_end_with_the_network_co
         "--base-url",
         "http://no-such-host.invalid/",
     ];
-    let _ = medplum.run(args).ok();
-    let _ = examine(&medplum, &[]).blames("address", 6, "no-such-host.invalid has no address");
+    medplum.run(args).ok();
+    examine(&medplum, &[]).blames("address", 6, "no-such-host.invalid has no address");
     let base = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}/", listener.local_addr().unwrap())
     };
-    let _ = medplum
+    medplum
         .run(["profile", "set", "site", "--base-url", &base])
         .ok();
-    let _ = examine(&medplum, &[]).suspects("tls", 6, &["check the base URL"]);
+    examine(&medplum, &[]).suspects("tls", 6, &["check the base URL"]);
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn a_client_that_is_to_prove_itself_in_another_way_is_named_first() {
         r#"{"error":"invalid_client"}"#,
     ));
     site.set_profile(&["--auth-type", "client-credentials"]);
-    let _ = examine(&site.medplum, &[]).blames("token", 3, "and the server takes private_key_jwt");
+    examine(&site.medplum, &[]).blames("token", 3, "and the server takes private_key_jwt");
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn a_token_url_that_is_not_the_servers_is_named_first() {
         "--token-url",
         "old/token",
     ]);
-    let _ = examine(&site.medplum, &[]).blames("token", 3, "take --token-url out of the profile");
+    examine(&site.medplum, &[]).blames("token", 3, "take --token-url out of the profile");
 }
 
 #[test]
@@ -430,5 +430,5 @@ fn a_token_that_the_fhir_server_refuses_is_told_from_one_that_was_not_given() {
     speaks(&site.server, &json!({}));
     site.set_profile(&["--auth-type", "client-credentials"]);
     site.tokens.refuse_all_tokens();
-    let _ = examine(&site.medplum, &[]).suspects("read", 3, &["do not belong together"]);
+    examine(&site.medplum, &[]).suspects("read", 3, &["do not belong together"]);
 }

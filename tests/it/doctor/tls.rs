@@ -23,7 +23,7 @@ fn verdict(names: &[&str], until: i32, trusts: bool) -> (Site, Verdict) {
         "--client-secret",
         "MY_CLIENT_SECRET",
     ];
-    let _ = medplum
+    medplum
         .run([&["profile", "set", "site"], &flags[..]].concat())
         .ok();
     let file = authority.file(medplum);
@@ -36,7 +36,7 @@ fn verdict(names: &[&str], until: i32, trusts: bool) -> (Site, Verdict) {
 #[test]
 fn a_certificate_of_an_unknown_authority_is_named_first_and_trusting_it_heals() {
     let (site, said) = verdict(&["localhost"], 2100, false);
-    let _ = said.blames("tls", 6, "a certificate authority that is not trusted here");
+    said.blames("tls", 6, "a certificate authority that is not trusted here");
     assert_eq!(site.server.requests().len(), 0);
     let (_, said) = verdict(&["localhost"], 2100, true);
     assert!(
@@ -49,14 +49,14 @@ fn a_certificate_of_an_unknown_authority_is_named_first_and_trusting_it_heals() 
 #[test]
 fn a_certificate_that_has_expired_is_named_first() {
     let (site, said) = verdict(&["localhost"], 2021, true);
-    let _ = said.blames("tls", 6, "the certificate of localhost has expired");
+    said.blames("tls", 6, "the certificate of localhost has expired");
     assert_eq!(site.server.requests().len(), 0);
 }
 
 #[test]
 fn a_certificate_for_another_host_is_named_first() {
     let (site, said) = verdict(&["other.example"], 2100, true);
-    let _ = said.blames(
+    said.blames(
         "tls",
         6,
         "the certificate is for another host name than localhost",
@@ -68,9 +68,8 @@ fn a_certificate_for_another_host_is_named_first() {
 fn https_to_a_server_without_tls_is_named_first() {
     let site = Site::without_profile();
     let base = site.server.url("/").replace("http://", "https://");
-    let _ = site
-        .medplum
+    site.medplum
         .run(["profile", "set", "site", "--base-url", &base])
         .ok();
-    let _ = examine(&site.medplum, &[]).blames("tls", 6, "speaks no TLS on this port");
+    examine(&site.medplum, &[]).blames("tls", 6, "speaks no TLS on this port");
 }

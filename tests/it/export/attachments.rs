@@ -183,7 +183,7 @@ fn attachments_go_into_their_resources_and_no_other_byte_changes() {
         );
         let mut args = vec!["--attachments", "inline"];
         args.extend(compress.then_some("--compress"));
-        let _ = bulk.export(&args).ok().says("2 attachments");
+        bulk.export(&args).ok().says("2 attachments");
         let put = |text: &str, data: &[u8]| {
             format!("{{\"data\":\"{}\",{}", STANDARD.encode(data), &text[1..])
         };
@@ -258,8 +258,7 @@ fn only_wanted_types_and_sizes_are_fetched() {
         "--attachment-max-size",
         "1MB",
     ];
-    let _ = bulk
-        .export(&args)
+    bulk.export(&args)
         .ok()
         .says("1 attachment,")
         .says("6 left out");
@@ -342,7 +341,7 @@ fn what_is_no_attachment_is_missing_and_a_later_run_fetches_that_alone() {
 
     bulk.server.forget();
     let args = ["--attachments", "download", "--no-verify", "--retries", "0"];
-    let _ = bulk.export(&args).ok().says("5 attachments");
+    bulk.export(&args).ok().says("5 attachments");
     assert_eq!(attachments(&bulk).len(), 5);
     assert_eq!(bulk.server.requests_to("/fhir/R4/Binary/1").len(), 0);
     assert_eq!(
@@ -365,12 +364,11 @@ fn an_export_ends_without_attachments_that_nobody_can_have() {
         ndjson(&documents),
     );
     for mode in ["download", "inline"] {
-        let _ = bulk
-            .export(&["--attachments", mode])
+        bulk.export(&["--attachments", mode])
             .fails(5)
             .says("--attachments off");
     }
-    let _ = bulk.export(&["--attachments", "off"]).ok();
+    bulk.export(&["--attachments", "off"]).ok();
     assert_eq!(bulk.deletes(), 1);
 }
 
@@ -389,7 +387,7 @@ fn the_token_goes_to_attachments_where_the_manifest_sent_it_and_to_no_other_orig
     files.on("GET", "/files/a", raw("text/plain", TEXT));
     stranger.on("GET", "/b", Answer::outcome(401, "login", "who are you?"));
     let run = bulk.export(&["--attachments", "download"]).fails(5);
-    let _ = run.says("1 attachments are missing").says("--trust-origin");
+    run.says("1 attachments are missing").says("--trust-origin");
     assert!(
         files
             .request_to("/files/a")
@@ -428,7 +426,7 @@ fn a_kill_while_attachments_land_costs_none_of_them() {
                 .killed_before_call(renames, number)
                 .run();
             if number == 999 {
-                let _ = run.ok();
+                run.ok();
                 whole = listing(&bulk);
                 continue;
             }
@@ -488,13 +486,12 @@ fn attachments_of_another_export_are_not_mixed_with_new_ones() {
         );
     }
     let _ = bulk.medplum.file("out/attachments/mine.txt", "mine");
-    let _ = bulk
-        .export(&["--attachments", "download"])
+    bulk.export(&["--attachments", "download"])
         .fails(2)
         .says("in the way");
     assert_eq!(bulk.kick_offs(), 0);
     std::fs::remove_dir_all(bulk.medplum.path("out/attachments")).unwrap();
-    let _ = bulk.export(&["--attachments", "download"]).ok();
+    bulk.export(&["--attachments", "download"]).ok();
     let texts = || {
         attachments(&bulk)
             .into_iter()

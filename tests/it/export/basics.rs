@@ -29,7 +29,7 @@ fn header_names(request: &Request) -> Vec<String> {
 #[test]
 fn the_kick_off_has_exactly_the_headers_of_the_specification() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     let request = bulk.server.request_to(KICK_OFF);
     assert_eq!(request.line(), "GET /fhir/R4/$export");
     assert_eq!(
@@ -64,7 +64,7 @@ fn a_kick_off_by_post_carries_parameters() {
         "-s",
         "2026-01-31T10:00:00+02:00",
     ];
-    let _ = bulk.export(&args).ok();
+    bulk.export(&args).ok();
     let request = bulk.server.request_to(KICK_OFF);
     assert_eq!(request.line(), "POST /fhir/R4/$export");
     assert_eq!(
@@ -93,7 +93,7 @@ fn a_kick_off_by_post_carries_parameters() {
 #[test]
 fn a_kick_off_by_post_without_parameters_has_a_body_all_the_same() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&["--method", "post"]).ok();
+    bulk.export(&["--method", "post"]).ok();
     let request = bulk.server.request_to(KICK_OFF);
     assert_eq!(request.json(), json!({"resourceType": "Parameters"}));
 }
@@ -110,7 +110,7 @@ fn the_level_is_the_system_all_patients_or_a_group() {
         ),
     ] {
         let bulk = Bulk::open();
-        let _ = bulk.export(level).ok();
+        bulk.export(level).ok();
         assert_eq!(bulk.server.request_to(path).method, "GET", "{level:?}");
         assert_eq!(bulk.kick_offs(), 1, "{level:?}");
     }
@@ -129,7 +129,7 @@ fn what_is_no_level_and_no_instant_is_refused_before_anything_is_sent() {
         (["--max-wait", "long"], "long"),
     ] {
         let bulk = Bulk::open();
-        let _ = bulk.export(&args).fails(2).says(words).prints("");
+        bulk.export(&args).fails(2).says(words).prints("");
         assert_eq!(bulk.server.lines(), [""; 0], "{args:?}");
     }
 }
@@ -154,7 +154,7 @@ fn types_are_one_comma_list_and_since_keeps_its_zone() {
             "--since",
             since,
         ];
-        let _ = bulk.export(&args).ok();
+        bulk.export(&args).ok();
         assert_eq!(
             bulk.server.request_to(KICK_OFF).target,
             format!("/fhir/R4/$export?_type=Patient,Observation,Condition&_since={sent}")
@@ -194,8 +194,7 @@ fn a_kick_off_that_is_refused_is_reported_in_the_servers_words() {
     ] {
         let bulk = Bulk::with_three_files();
         bulk.server.on("GET", KICK_OFF, answer);
-        let _ = bulk
-            .export(&[])
+        bulk.export(&[])
             .fails(code)
             .says(words)
             .says(KICK_OFF)
@@ -208,9 +207,9 @@ fn a_kick_off_that_is_refused_is_reported_in_the_servers_words() {
 #[test]
 fn a_kick_off_whose_token_was_revoked_is_sent_again_with_a_new_one() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.medplum.run(["token", "-p", "site"]).ok();
+    bulk.medplum.run(["token", "-p", "site"]).ok();
     bulk.tokens.revoke();
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     let sent: Vec<_> = bulk
         .server
         .requests_to(KICK_OFF)
@@ -233,8 +232,7 @@ fn a_kick_off_that_names_no_job_fails() {
     ] {
         let bulk = Bulk::with_three_files();
         bulk.server.on("GET", KICK_OFF, answer);
-        let _ = bulk
-            .export(&[])
+        bulk.export(&[])
             .fails(1)
             .says("Content-Location")
             .prints("");
@@ -248,7 +246,7 @@ fn a_relative_content_location_is_resolved_against_the_kick_off() {
         let bulk = Bulk::with_three_files();
         let answer = Answer::empty(202).header("Content-Location", location);
         bulk.server.on("GET", KICK_OFF, answer);
-        let _ = bulk.export(&[]).ok().says(&bulk.server.url(STATUS));
+        bulk.export(&[]).ok().says(&bulk.server.url(STATUS));
         assert_eq!(bulk.names(), THREE, "{location}");
     }
 }
@@ -262,7 +260,7 @@ fn the_status_url_is_printed_as_soon_as_the_job_is_accepted() {
     let line = running.stderr_line(STATUS);
     assert!(line.contains(&bulk.server.url(STATUS)), "{line}");
     running.interrupt();
-    let _ = running.finish().fails(130).prints("");
+    running.finish().fails(130).prints("");
 }
 
 /// B8: Retry-After and X-Progress were ignored. A wait that would outlast `--max-wait` shows that it was read.
@@ -272,13 +270,13 @@ fn retry_after_is_read_as_seconds_and_as_a_date() {
     for asked in ["3600".to_owned(), httpdate::fmt_http_date(hour)] {
         let bulk = Bulk::with_three_files();
         bulk.status([Answer::empty(202).header("Retry-After", &asked)]);
-        let _ = bulk.export(&["--max-wait", "20s"]).fails(6);
+        bulk.export(&["--max-wait", "20s"]).fails(6);
         assert_eq!(bulk.server.requests_to(STATUS).len(), 1, "{asked}");
     }
     for asked in ["0", "1", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"] {
         let bulk = Bulk::with_three_files();
         bulk.status([Answer::empty(202).header("Retry-After", asked)]);
-        let _ = bulk.export(&["--max-wait", "20s"]).ok();
+        bulk.export(&["--max-wait", "20s"]).ok();
         assert_eq!(bulk.names(), THREE, "{asked}");
     }
 }
@@ -288,7 +286,7 @@ fn retry_after_is_read_as_seconds_and_as_a_date() {
 fn a_wait_that_the_server_asks_for_is_capped() {
     let bulk = Bulk::with_three_files();
     bulk.status([Answer::empty(202).header("Retry-After", "36000")]);
-    let _ = bulk.export(&["--max-retry-after", "1s"]).ok();
+    bulk.export(&["--max-retry-after", "1s"]).ok();
     assert_eq!(bulk.names(), THREE);
 }
 
@@ -300,7 +298,7 @@ fn the_longest_wait_counts_from_the_kick_off() {
     bulk.server
         .on("GET", KICK_OFF, answer.header("Retry-After", "3600"));
     let args = ["--max-wait", "1s", "--max-retry-after", "2s"];
-    let _ = bulk.export(&args).fails(6).says(&bulk.server.url(STATUS));
+    bulk.export(&args).fails(6).says(&bulk.server.url(STATUS));
     assert_eq!(bulk.names(), [""; 0]);
 }
 
@@ -331,13 +329,13 @@ fn a_separate_export_status_counts_before_the_http_status() {
     let early =
         Answer::new(200, "application/json", "{}").header("X-Export-Status", "202 Accepted");
     bulk.status([early.header("Retry-After", "1")]);
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(bulk.names(), THREE);
 
     let failed = Answer::outcome(200, "processing", "the job ran out of disk");
     let bulk = Bulk::with_three_files();
     bulk.status([failed.header("X-Export-Status", "500 Internal Server Error")]);
-    let _ = bulk.export(&[]).fails(1).says("the job ran out of disk");
+    bulk.export(&[]).fails(1).says("the job ran out of disk");
 }
 
 #[test]
@@ -371,8 +369,7 @@ fn a_job_that_failed_or_is_gone_ends_the_export() {
     ] {
         let bulk = Bulk::with_three_files();
         bulk.status([answer]);
-        let _ = bulk
-            .export(&[])
+        bulk.export(&[])
             .fails(code)
             .says(words)
             .says(STATUS)
@@ -393,7 +390,7 @@ fn after_a_job_that_failed_or_is_gone_the_user_learns_how_to_start_a_new_one() {
         bulk.status([answer]);
         let run = bulk.export(&[]);
         assert!(run.stderr.contains("--restart"), "{run}");
-        let _ = bulk.export(&["--restart"]).ok();
+        bulk.export(&["--restart"]).ok();
         assert_eq!((bulk.names().len(), bulk.kick_offs()), (3, 2));
     }
 }
@@ -417,7 +414,7 @@ fn the_longest_wait_ends_with_the_status_url_and_leaves_the_job() {
 #[test]
 fn the_job_is_deleted_once_when_all_files_are_here() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(
         bulk.server.lines().last().unwrap(),
         &format!("DELETE {STATUS}")
@@ -425,13 +422,13 @@ fn the_job_is_deleted_once_when_all_files_are_here() {
     assert_eq!(bulk.deletes(), 1);
 
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&["--keep"]).ok();
+    bulk.export(&["--keep"]).ok();
     assert_eq!((bulk.names().len(), bulk.deletes()), (3, 0));
 
     let bulk = Bulk::with_three_files();
     bulk.server
         .on("GET", "/files/o", Answer::outcome(403, "forbidden", "no"));
-    let _ = bulk.export(&[]).fails(5);
+    bulk.export(&[]).fails(5);
     assert_eq!((bulk.names().len(), bulk.deletes()), (2, 0));
 }
 
@@ -471,7 +468,7 @@ fn ctrl_c_while_waiting_leaves_the_job_and_says_where_it_is() {
     let running = bulk.command(&["-q"]).spawn();
     bulk.server.wait_for(STATUS);
     running.interrupt();
-    let _ = running
+    running
         .finish()
         .fails(130)
         .says(&bulk.server.url(STATUS))
@@ -488,7 +485,7 @@ fn ctrl_c_before_the_kick_off_is_answered_says_that_a_job_may_run() {
     let running = bulk.command(&[]).spawn();
     bulk.server.wait_for(KICK_OFF);
     running.interrupt();
-    let _ = running
+    running
         .finish()
         .fails(130)
         .says("may have reached the server")
@@ -515,7 +512,7 @@ fn no_token_goes_to_a_status_url_or_a_page_of_another_origin() {
         Answer::new(200, "application/json", r#"{"output":[]}"#),
     );
     foreign.on("DELETE", "/job", Answer::empty(202));
-    let _ = bulk.export(&["-H", "X-Key: secret-of-the-server"]).ok();
+    bulk.export(&["-H", "X-Key: secret-of-the-server"]).ok();
     assert_eq!(foreign.lines(), ["GET /job", "GET /page", "DELETE /job"]);
     for request in foreign.requests() {
         assert_eq!(request.header("Authorization"), None, "{}", request.line());
@@ -553,8 +550,7 @@ fn an_open_server_needs_no_token() {
     open.on("GET", "/p", ndjson(PATIENTS));
     open.on("GET", "/o", ndjson(OBSERVATIONS));
     open.on("GET", "/c", ndjson(CONDITIONS));
-    let _ = site
-        .medplum
+    site.medplum
         .run(["bulk", "export", "--base-url", &open.url("/")])
         .ok();
     assert_eq!(site.medplum.read("Patient_p.ndjson"), PATIENTS);

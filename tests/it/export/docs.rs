@@ -119,7 +119,7 @@ fn paste_bcda(bulk: &Bulk) -> crate::support::Run {
         .replace("https://sandbox.bcda.cms.gov", &host)
         .replace("<client-id>", CLIENT_ID)
         .replace("<client-secret>", CLIENT_SECRET);
-    let _ = bulk.medplum.shell(&profile).ok().prints("");
+    bulk.medplum.shell(&profile).ok().prints("");
     assert_eq!(bulk.server.lines(), [""; 0]);
     bulk.medplum.shell(BCDA_EXPORT)
 }
@@ -184,6 +184,6 @@ fn bulk_fhir_export_from_bcda_with_a_file_that_is_late() {
     let coverage = "{\"resourceType\":\"Coverage\",\"id\":\"1\"}\n";
     bulk.server
         .on_sequence("GET", "/data/42/3d4e.ndjson", [late, ndjson(coverage)]);
-    let _ = paste_bcda(&bulk).ok();
+    paste_bcda(&bulk).ok();
     assert_eq!(bulk.medplum.read("Coverage.00001.ndjson"), coverage);
 }

@@ -293,7 +293,7 @@ fn check(fault: Fault, args: &[&str]) {
         Servers(prepare) => servers = prepare(&bulk),
     }
     // The token is there already, so that a short limit of time is for the export alone.
-    let _ = bulk.medplum.run(["token", "-p", "site"]).ok();
+    bulk.medplum.run(["token", "-p", "site"]).ok();
     let run = bulk.export(args);
     assert_eq!(run.code, code, "{name}: exit code\n{run}");
     assert!(
@@ -406,7 +406,7 @@ fn a_file_with_another_number_of_resources_than_promised_is_refused() {
         let bulk = Bulk::with_three_files();
         bulk.server.on("GET", "/files/o", ndjson(body));
         bulk.manifest(|manifest| manifest["output"][1]["count"] = json!(promised));
-        let _ = bulk.export(&[]).ok();
+        bulk.export(&[]).ok();
         assert_eq!(bulk.medplum.read("out/Observation_files_o.ndjson"), body);
     }
 }
@@ -427,7 +427,7 @@ fn long_lines_and_empty_files_are_no_faults() {
     ] {
         let bulk = Bulk::with_three_files();
         bulk.server.on("GET", "/files/o", answer);
-        let _ = bulk.export(&[]).ok();
+        bulk.export(&[]).ok();
         assert_eq!(bulk.names(), ALL);
         assert!(bulk.medplum.read("out/Observation_files_o.ndjson") == body);
     }
@@ -444,7 +444,7 @@ fn a_broken_download_behind_a_redirect_is_tried_again_from_the_start() {
         .on_sequence("GET", "/files/o", [signed(1), signed(2)]);
     bucket.on("GET", "/bucket/1", file().cut_body_at(20));
     bucket.on("GET", "/bucket/2", file());
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(
         bulk.medplum.read("out/Observation_files_o.ndjson"),
         OBSERVATIONS
@@ -463,7 +463,7 @@ fn a_broken_download_behind_a_redirect_is_tried_again_from_the_start() {
 fn a_server_that_is_not_there_is_a_network_failure() {
     let medplum = Medplum::new();
     let gone = Server::start().url("/");
-    let _ = medplum
+    medplum
         .run([
             "bulk",
             "export",
@@ -493,7 +493,7 @@ fn ctrl_c_in_a_pause_ends_at_once_and_leaves_nothing_behind() {
     let _ = running.stdout_line(C);
     let _ = running.stdout_line(P);
     running.interrupt();
-    let _ = running.finish().fails(130).says(STATUS);
+    running.finish().fails(130).says(STATUS);
     assert_eq!(bulk.names(), OTHERS);
     assert_eq!(bulk.deletes(), 0);
 }

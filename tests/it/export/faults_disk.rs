@@ -40,8 +40,7 @@ fn a_folder_that_cannot_be_written_is_found_before_anything_is_sent() {
         &["bulk", "export", "-p", "site"][..],
         &["bulk", "export", "-p", "site", "-d", "out"],
     ] {
-        let _ = bulk
-            .medplum
+        bulk.medplum
             .run(args)
             .fails(2)
             .says("ermission denied")
@@ -96,7 +95,7 @@ fn full_at(kilobytes: u32) {
     let bulk = Bulk::with_three_files();
     let big = OBSERVATIONS.repeat(1000);
     bulk.server.on("GET", "/files/o", ndjson(&big));
-    let _ = bulk.medplum.run(["token", "-p", "site"]).ok();
+    bulk.medplum.run(["token", "-p", "site"]).ok();
     let _ = bulk.medplum.file("first/x", "");
     let _ = bulk.medplum.file("second/x", "");
     let status_url = bulk.server.url(STATUS);
@@ -187,8 +186,7 @@ fn a_folder_that_is_removed_in_mid_export_is_no_success() {
             assert_eq!(bulk.deletes(), 0, "{which}: the files are needed\n{run}");
             // The job went with the folder; its status URL, which the user was told, brings the files.
             let status_url = bulk.server.url(STATUS);
-            let _ = bulk
-                .export(&["--restart", "--status-url", &status_url])
+            bulk.export(&["--restart", "--status-url", &status_url])
                 .ok();
         }
         for (name, bytes) in bulk.files() {

@@ -29,7 +29,7 @@ fn output_deleted_and_error_files_each_have_their_folder() {
         "/files/e",
         ndjson(outcome("information")),
     );
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
     assert_eq!(
         bulk.files(),
@@ -111,7 +111,7 @@ fn files_have_the_names_that_the_medplum_cli_gives() {
     ] {
         bulk.file("output", "Patient", target, ndjson(PATIENTS));
     }
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(
         bulk.names(),
         [
@@ -166,7 +166,7 @@ fn names_are_safe_whatever_the_manifest_says() {
         bulk.entry("output", json!({"type": resource_type, "url": url}));
     }
     bulk.server.on("GET", "/files/p", ndjson(PATIENTS));
-    let _ = bulk.export(&["--no-verify"]).ok();
+    bulk.export(&["--no-verify"]).ok();
     let names = bulk.names();
     assert_eq!(names.len(), 5);
     for name in names {
@@ -190,7 +190,7 @@ fn numbered_names_count_within_their_type() {
         "/files/e",
         ndjson(outcome("information")),
     );
-    let _ = bulk.export(&["--file-names", "numbered"]).ok();
+    bulk.export(&["--file-names", "numbered"]).ok();
     assert_eq!(
         bulk.names(),
         [
@@ -213,8 +213,7 @@ fn files_and_new_folders_are_for_their_owner_alone() {
         "/files/e",
         ndjson(outcome("information")),
     );
-    let _ = bulk
-        .medplum
+    bulk.medplum
         .run(["bulk", "export", "-p", "site", "-d", "new/out"])
         .ok();
     for folder in [
@@ -237,7 +236,7 @@ fn files_and_new_folders_are_for_their_owner_alone() {
     let out = bulk.medplum.path("out");
     fs::create_dir(&out).unwrap();
     fs::set_permissions(&out, fs::Permissions::from_mode(0o750)).unwrap();
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(mode(&out), 0o750);
 }
 
@@ -262,7 +261,7 @@ fn bytes_are_kept_as_they_came() {
         ] {
             let bulk = Bulk::open();
             bulk.file("output", "Patient", "/files/p", wire(ndjson(body)));
-            let _ = bulk.export(&[]).ok();
+            bulk.export(&[]).ok();
             let expected = (
                 "Patient_files_p.ndjson".to_owned(),
                 body.as_bytes().to_vec(),
@@ -294,7 +293,7 @@ fn all_members_of_a_gzip_body_are_one_file() {
             ndjson(wire).header("Content-Encoding", "gzip").chunked(),
         );
         bulk.manifest(|manifest| manifest["output"][0]["count"] = json!(2));
-        let _ = bulk.export(&[]).ok();
+        bulk.export(&[]).ok();
         assert_eq!(
             bulk.medplum.read("out/Patient_files_p.ndjson"),
             PATIENTS,
@@ -316,7 +315,7 @@ fn compressed_bytes_that_are_not_declared_are_refused() {
         "/files/p",
         ndjson(gzip(PATIENTS.as_bytes())),
     );
-    let _ = bulk.export(&[]).fails(5).says("line 1");
+    bulk.export(&[]).fails(5).says("line 1");
     assert_eq!(bulk.names(), [""; 0]);
 }
 
@@ -334,7 +333,7 @@ fn memory_does_not_grow_with_the_file() {
     let run = bulk
         .medplum
         .shell("ulimit -d 65536 && TOKIO_WORKER_THREADS=2 exec medplum bulk export -p site -d out --file-names medplum");
-    let _ = run.ok();
+    run.ok();
     let file = fs::metadata(bulk.medplum.path("out/Patient_files_p.ndjson")).unwrap();
     assert_eq!(file.len(), body.len() as u64);
 }
@@ -343,7 +342,7 @@ fn memory_does_not_grow_with_the_file() {
 #[test]
 fn one_file_at_a_time_comes_in_the_order_of_the_manifest() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&["--parallel", "1"]).ok();
+    bulk.export(&["--parallel", "1"]).ok();
     let files: Vec<_> = bulk
         .server
         .lines()
@@ -384,10 +383,10 @@ fn five_hundred_files_all_arrive() {
 fn a_file_that_is_organized_by_patient_may_hold_any_type() {
     let bulk = Bulk::open();
     bulk.file("output", "Patient", "/files/o", ndjson(OBSERVATIONS));
-    let _ = bulk.export(&["--organize-output-by", "Patient"]).ok();
+    bulk.export(&["--organize-output-by", "Patient"]).ok();
     let bulk = Bulk::open();
     bulk.file("output", "Patient", "/files/o", ndjson(OBSERVATIONS));
-    let _ = bulk.export(&[]).fails(5);
+    bulk.export(&[]).fails(5);
 }
 
 #[test]
@@ -403,15 +402,14 @@ fn files_are_named_by_type_and_number_unless_something_else_is_asked_for() {
     );
     bulk.server.on("GET", "/files/p2", Answer::empty(404));
     let export = "medplum bulk export -p site -d out";
-    let _ = bulk.medplum.shell(export).fails(5);
+    bulk.medplum.shell(export).fails(5);
     let manifest = |name: &str| -> serde_json::Value {
         serde_json::from_str(&bulk.medplum.read(&format!("{name}/manifest.json"))).unwrap()
     };
     assert_eq!(manifest("out")["complete"], false);
     bulk.server.on("GET", "/files/p2", ndjson(PATIENTS));
     // Gone on with by another name style: the files keep the names they have.
-    let _ = bulk
-        .medplum
+    bulk.medplum
         .shell(&format!("{export} --file-names numbered"))
         .ok();
     assert_eq!(manifest("out")["complete"], true);

@@ -31,7 +31,7 @@ fn a_detached_export_is_looked_at_and_fetched_by_its_folder_alone() {
     assert_eq!(json["retryAfterSeconds"], 1);
 
     // What was said at the start holds: the profile, and gzip.
-    let _ = bulk.medplum.run(["bulk", "resume", "out"]).ok();
+    bulk.medplum.run(["bulk", "resume", "out"]).ok();
     assert_eq!(
         bulk.names(),
         [
@@ -54,8 +54,7 @@ fn a_detached_export_is_looked_at_and_fetched_by_its_folder_alone() {
 fn a_folder_without_an_export_is_named_as_such() {
     let bulk = Bulk::open();
     for command in ["status", "resume", "cancel"] {
-        let _ = bulk
-            .medplum
+        bulk.medplum
             .run(["bulk", command])
             .fails(2)
             .says("holds no export");
@@ -67,9 +66,8 @@ fn a_folder_without_an_export_is_named_as_such() {
 #[test]
 fn an_export_is_resumed_only_with_the_server_it_is_of() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&["--detach"]).ok();
-    let _ = bulk
-        .medplum
+    bulk.export(&["--detach"]).ok();
+    bulk.medplum
         .run([
             "profile",
             "set",
@@ -78,37 +76,34 @@ fn an_export_is_resumed_only_with_the_server_it_is_of() {
             "https://other.example/",
         ])
         .ok();
-    let _ = bulk
-        .medplum
+    bulk.medplum
         .run(["bulk", "resume", "out", "-p", "other"])
         .fails(2)
         .says("https://other.example/");
-    let _ = bulk.medplum.run(["bulk", "resume", "out"]).ok();
+    bulk.medplum.run(["bulk", "resume", "out"]).ok();
 }
 
 #[test]
 fn a_cancelled_export_ends_at_the_server_and_leaves_the_folder_free() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&["--detach"]).ok();
-    let _ = bulk
-        .medplum
+    bulk.export(&["--detach"]).ok();
+    bulk.medplum
         .run(["bulk", "cancel", "out"])
         .ok()
         .says("told to stop");
     assert_eq!(bulk.deletes(), 1);
-    let _ = bulk.medplum.run(["bulk", "status", "out"]).fails(2);
+    bulk.medplum.run(["bulk", "status", "out"]).fails(2);
 }
 
 #[test]
 fn a_job_that_cannot_be_stopped_is_not_forgotten() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&["--detach"]).ok();
+    bulk.export(&["--detach"]).ok();
     bulk.status([Answer::outcome(403, "forbidden", "not yours")]);
     bulk.server.guard(|request| {
         (request.method == "DELETE").then(|| Answer::outcome(403, "forbidden", "not yours"))
     });
-    let _ = bulk
-        .medplum
+    bulk.medplum
         .run(["bulk", "cancel", "out"])
         .fails(3)
         .says("not yours");
@@ -130,15 +125,14 @@ fn while_one_process_works_another_one_looks_and_changes_nothing() {
     let look = bulk.medplum.run(["bulk", "status", "out"]).ok();
     assert!(look.stdout.contains("works on it now"), "{look}");
     for command in ["resume", "cancel"] {
-        let _ = bulk
-            .medplum
+        bulk.medplum
             .run(["bulk", command, "out"])
             .fails(2)
             .says("another process");
     }
     assert_eq!(bulk.deletes(), 0);
     running.interrupt();
-    let _ = running.finish().fails(130);
+    running.finish().fails(130);
 }
 
 #[test]
@@ -159,7 +153,7 @@ fn a_refused_kick_off_that_names_running_jobs_offers_them() {
         .says(&format!("--status-url {status_url}"));
     assert!(run.stderr.contains("/job/2"), "{run}");
     // The advice works as it stands.
-    let _ = bulk.export(&["--status-url", &status_url]).ok();
+    bulk.export(&["--status-url", &status_url]).ok();
     assert_eq!(bulk.names().len(), 3);
 }
 
@@ -190,7 +184,7 @@ fn links_that_are_over_are_read_again_in_the_same_run() {
             let text = manifest.to_string().replace("signature=1", "signature=2");
             *manifest = serde_json::from_str(&text).unwrap();
         });
-        let _ = bulk.export(&["--parallel", "1"]).ok().says("fresh ones");
+        bulk.export(&["--parallel", "1"]).ok().says("fresh ones");
         assert_eq!(bulk.names().len(), 2, "{status}");
         assert_eq!(
             bulk.server.requests_to(STATUS).len(),
@@ -207,7 +201,7 @@ fn a_file_that_stays_missing_does_not_make_the_status_page_be_read_for_ever() {
         let answer = Answer::outcome(403, "forbidden", "never");
         bulk.file("output", "Patient", &format!("/files/{n}"), answer);
     }
-    let _ = bulk.export(&[]).fails(5).says("8 of 8 files are missing");
+    bulk.export(&[]).fails(5).says("8 of 8 files are missing");
     let looks = bulk.server.requests_to(STATUS).len();
     assert!(looks <= 4, "{looks} looks");
 }
@@ -222,16 +216,16 @@ fn a_resume_of_an_export_that_ended_judges_it_as_it_was_and_as_it_is() {
         "/files/e",
         ndjson(outcome("error")),
     );
-    let _ = bulk.export(&[]).fails(5);
+    bulk.export(&[]).fails(5);
     let resume = |args: &[&str]| {
         let start = ["bulk", "resume", "out"];
         bulk.medplum.run([&start[..], args].concat())
     };
-    let _ = resume(&[]).fails(5).says("problem");
-    let _ = resume(&["--fail-on", "never"]).ok();
+    resume(&[]).fails(5).says("problem");
+    resume(&["--fail-on", "never"]).ok();
     let gone = bulk.medplum.path("out/Patient_files_p.ndjson");
     std::fs::remove_file(gone).unwrap();
-    let _ = resume(&["--fail-on", "never"])
+    resume(&["--fail-on", "never"])
         .fails(5)
         .says("Patient_files_p.ndjson");
     let status = bulk.medplum.run(["bulk", "status", "out"]).ok();

@@ -93,7 +93,7 @@ fn survives(calls: &str, number: usize, whole: &Files) -> bool {
 /// all are new and those that only the old export had are gone.
 fn replaces(calls: &str, number: usize) -> bool {
     let victim = victim();
-    let _ = victim.command(&[]).run().ok();
+    victim.command(&[]).run().ok();
     let old = victim.bulk.files();
     let new = victim.renewed();
     let args = &["--overwrite"];

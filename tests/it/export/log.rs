@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::bulk::{CONDITIONS, OBSERVATIONS, PATIENTS, ndjson, outcome, pending};
 use crate::support::kills::{Reply, Step, Victim};
+use crate::support::run::KILLED;
 use crate::support::{Answer, Bulk};
 
 /// The log's lines, each of which is JSON, with a line end behind the last one.
@@ -107,16 +108,15 @@ fn a_clean_export_is_logged_event_by_event() {
         ndjson(outcome("information")),
     );
     bulk.status([pending().header("X-Progress", "half way")]);
-    let _ = bulk
-        .export(&[
-            "-t",
-            "Patient,Observation",
-            "--since",
-            "2026-01-01T00:00:00Z",
-            "--parallel",
-            "1",
-        ])
-        .ok();
+    bulk.export(&[
+        "-t",
+        "Patient,Observation",
+        "--since",
+        "2026-01-01T00:00:00Z",
+        "--parallel",
+        "1",
+    ])
+    .ok();
     let log = log_of(&bulk, "out");
     assert_valid(&log);
     let mut expected = vec![
@@ -205,7 +205,7 @@ fn faults_are_logged_with_their_codes_and_what_followed() {
         "/files/c",
         Answer::outcome(400, "expired", "the link is over"),
     );
-    let _ = bulk.export(&["--parallel", "1"]).fails(5);
+    bulk.export(&["--parallel", "1"]).fails(5);
     let log = log_of(&bulk, "out");
     assert_valid(&log);
     let codes = |id| {
@@ -273,10 +273,10 @@ fn an_export_that_is_gone_on_with_adds_to_its_log() {
         "/files/c",
         Answer::outcome(400, "expired", "the link is over"),
     );
-    let _ = bulk.export(&[]).fails(5);
+    bulk.export(&[]).fails(5);
     let log = log_of(&bulk, "out");
     bulk.server.on("GET", "/files/c", ndjson(CONDITIONS));
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     let whole = log_of(&bulk, "out");
     assert_valid(&whole);
     assert_eq!(whole[..log.len()], log, "lines are only added");
@@ -296,7 +296,7 @@ fn an_export_that_is_gone_on_with_adds_to_its_log() {
 fn a_job_that_fails_leaves_why_in_the_log_and_the_next_one_is_another_export() {
     let bulk = Bulk::with_three_files();
     bulk.status([Answer::outcome(422, "not-supported", "no such group")]);
-    let _ = bulk.export(&[]).fails(1);
+    bulk.export(&[]).fails(1);
     let log = log_of(&bulk, "out");
     assert_valid(&log);
     assert_eq!(ids(&log), ["kickoff", "status_error"]);
@@ -305,7 +305,7 @@ fn a_job_that_fails_leaves_why_in_the_log_and_the_next_one_is_another_export() {
         log[1]["eventDetail"]["body"]["resourceType"],
         "OperationOutcome"
     );
-    let _ = bulk.export(&["--restart"]).ok();
+    bulk.export(&["--restart"]).ok();
     let whole = log_of(&bulk, "out");
     assert_valid(&whole[2..]);
     assert_ne!(whole[2]["exportId"], log[0]["exportId"]);
@@ -317,7 +317,7 @@ fn a_refused_kick_off_is_logged_and_does_not_stand_in_the_way_of_the_next() {
     let refused = Answer::outcome(400, "not-supported", "no _type here");
     bulk.server
         .on_sequence("GET", "/fhir/R4/$export", [refused]);
-    let _ = bulk.export(&[]).fails(1);
+    bulk.export(&[]).fails(1);
     let log = log_of(&bulk, "out");
     assert_eq!(ids(&log), ["kickoff"]);
     let again = bulk.export(&[]).fails(1).says("no _type here");
@@ -335,7 +335,7 @@ fn another_programs_log_is_not_added_to() {
     let bulk = Bulk::with_three_files();
     let theirs = "{\"exportId\":\"x\",\"eventId\":\"kickoff\",\"_client\":\"smart-fetch\"}\n";
     let _ = bulk.medplum.file("out/log.ndjson", theirs);
-    let _ = bulk.export(&[]).fails(2).says("log.ndjson is in the way");
+    bulk.export(&[]).fails(2).says("log.ndjson is in the way");
     assert_eq!(bulk.medplum.read("out/log.ndjson"), theirs);
     assert_eq!(bulk.kick_offs(), 0);
 }
@@ -344,7 +344,7 @@ fn another_programs_log_is_not_added_to() {
 fn a_log_that_cannot_be_written_is_said_once_and_the_export_is_whole() {
     let bulk = Bulk::with_three_files();
     bulk.status([Answer::outcome(400, "invalid", "later")]);
-    let _ = bulk.export(&[]).fails(1);
+    bulk.export(&[]).fails(1);
     fs::remove_file(bulk.medplum.path("out/log.ndjson")).unwrap();
     fs::create_dir(bulk.medplum.path("out/log.ndjson")).unwrap();
     let run = bulk.export(&[]).ok();
@@ -369,7 +369,7 @@ fn nothing_secret_is_in_the_log() {
     );
     let words = "see https://h.example/why?token=deadbeef";
     bulk.status([pending().header("X-Progress", words)]);
-    let _ = bulk.export(&["--param", "apikey=hunter22"]).fails(5);
+    bulk.export(&["--param", "apikey=hunter22"]).fails(5);
     let text = bulk.medplum.read("out/log.ndjson");
     let token = bulk.medplum.run(["token", "-p", "site"]).ok().stdout;
     let secrets = [
@@ -407,7 +407,7 @@ fn an_export_that_is_killed_and_resumed_has_one_id_and_says_nothing_twice() {
         let child = victim.command(&[]).spawn();
         victim.sprung.recv().unwrap();
         child.kill();
-        let _ = child.finish();
+        child.finish().fails(KILLED);
         // What a kill in the midst of a write leaves.
         let path = victim.bulk.medplum.path("out/log.ndjson");
         let mut torn = fs::read(&path).unwrap_or_default();
@@ -415,7 +415,7 @@ fn an_export_that_is_killed_and_resumed_has_one_id_and_says_nothing_twice() {
         fs::write(&path, torn).unwrap();
     }
     victim.take_the_trap_away();
-    let _ = victim.command(&[]).run().ok();
+    victim.command(&[]).run().ok();
     let log = log_of(&victim.bulk, "out");
     assert_valid(&log);
     for id in [
@@ -440,9 +440,9 @@ fn an_export_that_is_killed_and_resumed_has_one_id_and_says_nothing_twice() {
 #[test]
 fn replacing_an_export_replaces_its_log_and_a_series_has_one_in_each_folder() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&["--keep"]).ok();
+    bulk.export(&["--keep"]).ok();
     let old = log_of(&bulk, "out");
-    let _ = bulk.export(&["--keep", "--overwrite"]).ok();
+    bulk.export(&["--keep", "--overwrite"]).ok();
     let new = log_of(&bulk, "out");
     assert_valid(&new);
     assert_ne!(new[0]["exportId"], old[0]["exportId"]);
@@ -450,7 +450,7 @@ fn replacing_an_export_replaces_its_log_and_a_series_has_one_in_each_folder() {
     let args = [
         "bulk", "export", "-p", "site", "-d", "series", "--since", "auto", "--keep",
     ];
-    let _ = bulk.medplum.run(args).ok();
+    bulk.medplum.run(args).ok();
     let log = log_of(&bulk, "series/2026-01-31T10-00-00.000Z");
     assert_valid(&log);
     assert_eq!(

@@ -37,7 +37,7 @@ fn a_manifest_is_read_however_the_server_sends_it() {
     ] {
         let bulk = Bulk::with_three_files();
         bulk.status([answer(&bulk.manifest_text())]);
-        let _ = bulk.export(&[]).ok();
+        bulk.export(&[]).ok();
         assert_eq!(bulk.names(), THREE);
     }
 }
@@ -56,7 +56,7 @@ fn the_outcome_list_of_bulk_data_4_is_the_error_list() {
     let line = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}"#;
     bulk.file("output", "Patient", "/files/p", ndjson(PATIENTS));
     bulk.file("outcome", "OperationOutcome", "/files/e", ndjson(line));
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(
         bulk.names(),
         [
@@ -105,7 +105,7 @@ fn all_pages_of_a_manifest_are_fetched_and_waited_for() {
 fn pages_that_lead_in_a_circle_fail() {
     let bulk = Bulk::with_three_files();
     bulk.manifest(|manifest| manifest["link"] = json!([{"relation": "next", "url": STATUS}]));
-    let _ = bulk.export(&[]).fails(1).says("circle").prints("");
+    bulk.export(&[]).fails(1).says("circle").prints("");
     assert_eq!(bulk.names(), [""; 0]);
 }
 
@@ -171,8 +171,7 @@ fn what_is_no_manifest_fails() {
     ] {
         let bulk = Bulk::with_three_files();
         bulk.status([answer]);
-        let _ = bulk
-            .export(&[])
+        bulk.export(&[])
             .fails(1)
             .says(words)
             .says(STATUS)
@@ -185,8 +184,7 @@ fn what_is_no_manifest_fails() {
 #[test]
 fn an_export_without_files_is_complete() {
     let bulk = Bulk::open();
-    let _ = bulk
-        .export(&[])
+    bulk.export(&[])
         .ok()
         .prints("")
         .says("0 resources in 0 files");

@@ -32,17 +32,17 @@ fn promising(checksum: &str, length: usize) -> Bulk {
 #[test]
 fn a_file_is_held_to_the_checksum_and_length_of_the_manifest() {
     let right = sha256(PATIENTS);
-    let _ = promising(&right, PATIENTS.len()).export(&[]).ok();
+    promising(&right, PATIENTS.len()).export(&[]).ok();
     for (checksum, length, words) in [
         (sha256("other"), PATIENTS.len(), "SHA-256"),
         (right, 7, "promises 7 bytes"),
     ] {
         let bulk = promising(&checksum, length);
-        let _ = bulk.export(&[]).fails(5).says(words);
+        bulk.export(&[]).fails(5).says(words);
         assert!(bulk.names().is_empty());
         // It was asked for once more: a connection may have lost something.
         assert_eq!(bulk.server.requests_to("/files/p").len(), 2);
-        let _ = bulk.export(&["--no-verify"]).ok();
+        bulk.export(&["--no-verify"]).ok();
     }
 }
 
@@ -57,7 +57,7 @@ fn lines_that_come_inside_a_binary_are_taken_out_of_it() {
         binary.to_string(),
     );
     bulk.file("output", "Patient", "/Binary/1", answer);
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(bulk.files()[0].1, PATIENTS.as_bytes());
 }
 
@@ -69,14 +69,14 @@ fn an_export_of_binaries_is_left_as_it_is() {
     let text = format!("{line}\n{line}\n");
     let answer = Answer::new(200, "application/fhir+json", &text);
     bulk.file("output", "Binary", "/files/b", answer);
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(bulk.files()[0].1, text.as_bytes());
 }
 
 #[test]
 fn compressed_files_hold_the_same_lines() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&["--compress"]).ok();
+    bulk.export(&["--compress"]).ok();
     let files = bulk.files();
     let (name, bytes) = &files[2];
     assert_eq!(name, "Patient_files_p.ndjson.gz");
@@ -99,7 +99,7 @@ fn the_manifest_is_kept_with_places_and_hashes_and_without_signatures() {
     );
     let missing = Answer::outcome(403, "forbidden", "no");
     bulk.file("deleted", "Bundle", "/files/d?signature=secret", missing);
-    let _ = bulk.export(&[]).fails(5);
+    bulk.export(&[]).fails(5);
     let text = bulk.medplum.read("out/manifest.json");
     assert!(!text.contains("secret"), "{text}");
     let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -116,7 +116,7 @@ fn the_manifest_is_kept_with_places_and_hashes_and_without_signatures() {
 fn a_manifest_of_the_users_own_stops_the_export_before_the_server_is_asked() {
     let bulk = Bulk::with_three_files();
     let _ = bulk.medplum.file("out/manifest.json", "mine");
-    let _ = bulk.export(&[]).fails(2).says("manifest.json");
+    bulk.export(&[]).fails(2).says("manifest.json");
     assert_eq!(bulk.medplum.read("out/manifest.json"), "mine");
     assert_eq!(bulk.kick_offs(), 0);
 }
@@ -131,6 +131,6 @@ fn a_server_that_says_too_much_is_asked_by_fewer_at_a_time() {
         bulk.server
             .on_sequence("GET", &path, [refusal(), refusal(), ndjson(PATIENTS)]);
     }
-    let _ = bulk.export(&["--parallel", "4"]).ok().says("slower");
+    bulk.export(&["--parallel", "4"]).ok().says("slower");
     assert_eq!(bulk.names().len(), 6);
 }

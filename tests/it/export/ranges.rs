@@ -83,7 +83,7 @@ fn a_body_that_breaks_off_goes_on_at_the_byte_where_it_broke() {
             _ => answer,
         }
     });
-    let _ = bulk.export(&[]).ok().says("Trying again");
+    bulk.export(&[]).ok().says("Trying again");
     assert_eq!(only_file(&bulk), text);
     let starts = starts(&bulk);
     assert_eq!(starts.len(), 3, "{starts:?}");
@@ -115,7 +115,7 @@ fn gzip_on_the_wire_goes_on_inside_its_stream() {
             answer
         }
     });
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(only_file(&bulk), text);
     assert_eq!(starts(&bulk), [0, 1000]);
 }
@@ -152,7 +152,7 @@ fn without_proof_that_the_bytes_are_the_same_the_file_is_begun_again() {
             (_, 0) => ndjson(&whole).header("ETag", "\"1\""),
             (_, from) => second(&whole, from),
         });
-        let _ = bulk.export(&[]).ok();
+        bulk.export(&[]).ok();
         assert_eq!(only_file(&bulk), text, "{name}");
         assert_eq!(starts(&bulk), [0, 30_000, 0], "{name}");
     }
@@ -179,7 +179,7 @@ fn a_weak_or_missing_validator_means_that_no_range_is_asked_for() {
                 answer
             }
         });
-        let _ = bulk.export(&[]).ok();
+        bulk.export(&[]).ok();
         assert_eq!(only_file(&bulk), text);
         assert_eq!(starts(&bulk), [0, 0]);
     }
@@ -203,8 +203,8 @@ fn after_an_interruption_a_large_file_goes_on_where_it_was_marked() {
     bulk.server.wait_for("/files/p");
     wait_for_bytes(&bulk, 3_000_000);
     running.interrupt();
-    let _ = running.finish().fails(130).says("to go on");
-    let _ = bulk.export(&[]).ok();
+    running.finish().fails(130).says("to go on");
+    bulk.export(&[]).ok();
     assert_eq!(only_file(&bulk), text);
     let starts = starts(&bulk);
     assert!(
@@ -253,8 +253,8 @@ fn a_file_that_changed_between_two_runs_is_fetched_whole() {
     bulk.server.wait_for("/files/p");
     wait_for_bytes(&bulk, 3_000_000);
     running.interrupt();
-    let _ = running.finish().fails(130);
-    let _ = bulk.export(&[]).ok();
+    running.finish().fails(130);
+    bulk.export(&[]).ok();
     assert_eq!(only_file(&bulk), text);
 }
 
@@ -275,7 +275,7 @@ fn a_rest_without_a_length_that_ends_early_is_no_whole_file() {
             _ => answer,
         }
     });
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(only_file(&bulk), lines(1000));
     assert!(starts(&bulk).len() >= 3, "{:?}", starts(&bulk));
 }
@@ -289,6 +289,6 @@ fn a_file_that_never_gets_any_further_is_given_up() {
         ndjson(&text).header("ETag", "\"e\"").reset_after(end)
     });
     let args = ["--no-verify", "--retries", "1"];
-    let _ = bulk.export(&args).fails(5);
+    bulk.export(&args).fails(5);
     assert!(starts(&bulk).len() < 10, "{:?}", starts(&bulk));
 }

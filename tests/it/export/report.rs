@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::bulk::{CONDITIONS, OBSERVATIONS, ndjson, outcome, pending};
+use crate::support::run::KILLED;
 use crate::support::{Answer, Bulk, Run};
 
 fn report(bulk: &Bulk, folder: &str) -> Value {
@@ -67,7 +68,7 @@ fn a_finished_export_is_reported_without_its_server() {
             ndjson(OBSERVATIONS),
         ],
     );
-    let _ = bulk.export(&["-t", "Patient,Observation,Condition"]).ok();
+    bulk.export(&["-t", "Patient,Observation,Condition"]).ok();
     bulk.server.forget();
     let report = report(&bulk, "out");
     assert!(bulk.server.requests().is_empty());
@@ -144,7 +145,7 @@ fn partial_interrupted_waiting_and_gone_exports_are_called_what_they_are() {
         "/files/o",
         Answer::outcome(403, "forbidden", "not yours"),
     );
-    let _ = bulk.export(&[]).fails(5);
+    bulk.export(&[]).fails(5);
     let partial = report(&bulk, "out");
     assert_eq!(
         (&partial["result"], &partial["total"]["missing"]),
@@ -172,7 +173,7 @@ fn partial_interrupted_waiting_and_gone_exports_are_called_what_they_are() {
     bulk.server.wait_for("/files/o");
     assert_eq!(report(&bulk, "out")["result"], "running");
     child.kill();
-    let _ = child.finish();
+    child.finish().fails(KILLED);
     let interrupted = report(&bulk, "out");
     assert_eq!(
         (&interrupted["result"], &interrupted["total"]["missing"]),
@@ -181,7 +182,7 @@ fn partial_interrupted_waiting_and_gone_exports_are_called_what_they_are() {
 
     let bulk = Bulk::with_three_files();
     bulk.status([pending(), pending()]);
-    let _ = bulk.export(&["--detach"]).ok();
+    bulk.export(&["--detach"]).ok();
     let waiting = report(&bulk, "out");
     assert_eq!(
         (&waiting["result"], &waiting["types"]),
@@ -192,14 +193,13 @@ fn partial_interrupted_waiting_and_gone_exports_are_called_what_they_are() {
         .run(["bulk", "report", "out", "-o", "table"])
         .ok()
         .shows("has not listed");
-    let _ = bulk
-        .medplum
+    bulk.medplum
         .run(["bulk", "report", "nowhere"])
         .fails(2)
         .says("holds no export");
 
     // A file that went after the end is missed.
-    let _ = bulk.medplum.run(["bulk", "resume", "out"]).ok();
+    bulk.medplum.run(["bulk", "resume", "out"]).ok();
     fs::remove_file(bulk.medplum.path("out/Patient_files_p.ndjson")).unwrap();
     assert_eq!(report(&bulk, "out")["result"], "partial");
 }
@@ -207,7 +207,7 @@ fn partial_interrupted_waiting_and_gone_exports_are_called_what_they_are() {
 #[test]
 fn an_export_without_a_log_is_reported_with_what_is_unknown() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     fs::remove_file(bulk.medplum.path("out/log.ndjson")).unwrap();
     let place = bulk.medplum.path("out/.medplum-export/job.json");
     let mut job: Value = serde_json::from_slice(&fs::read(&place).unwrap()).unwrap();
@@ -245,9 +245,9 @@ fn a_series_is_reported_with_all_its_exports() {
     let args = [
         "bulk", "export", "-p", "site", "-d", "series", "--since", "auto", "--keep",
     ];
-    let _ = bulk.medplum.run(args).ok();
+    bulk.medplum.run(args).ok();
     bulk.manifest(|manifest| manifest["transactionTime"] = json!("2026-02-01T10:00:00Z"));
-    let _ = bulk.medplum.run(args).ok();
+    bulk.medplum.run(args).ok();
     let report = report(&bulk, "series");
     let runs = report["runs"].as_array().unwrap();
     assert_eq!(
@@ -296,7 +296,7 @@ fn an_export_on_a_terminal_ends_with_the_table_and_elsewhere_without_it() {
 #[test]
 fn an_export_without_checks_is_reported_by_its_bytes() {
     let bulk = Bulk::with_three_files();
-    let _ = bulk.export(&["--no-verify"]).ok();
+    bulk.export(&["--no-verify"]).ok();
     let report = report(&bulk, "out");
     assert_eq!(
         (&report["result"], &report["total"]["files"]),
@@ -309,8 +309,7 @@ fn an_export_without_checks_is_reported_by_its_bytes() {
             .contains("not counted"),
         "{report:#}"
     );
-    let _ = bulk
-        .medplum
+    bulk.medplum
         .run(["bulk", "report", "out", "--html", "page.html"])
         .ok();
     assert!(bulk.medplum.read("page.html").contains("Size by type"));

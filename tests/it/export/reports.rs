@@ -14,8 +14,7 @@ fn no_verify_takes_lines_and_counts_as_they_are_but_no_part_of_a_file() {
     let bulk = Bulk::open();
     bulk.file("output", "Patient", "/files/p", ndjson(odd));
     bulk.manifest(|manifest| manifest["output"][0]["count"] = json!(77));
-    let _ = bulk
-        .export(&["--no-verify"])
+    bulk.export(&["--no-verify"])
         .ok()
         .says("1 file, not checked");
     assert_eq!(bulk.medplum.read("out/Patient_files_p.ndjson"), odd);
@@ -30,7 +29,7 @@ fn no_verify_takes_lines_and_counts_as_they_are_but_no_part_of_a_file() {
     ] {
         let bulk = Bulk::with_three_files();
         bulk.server.on("GET", "/files/o", answer);
-        let _ = bulk.export(&["--no-verify"]).fails(5);
+        bulk.export(&["--no-verify"]).fails(5);
         assert_eq!(
             bulk.names(),
             ["Condition_files_c.ndjson", "Patient_files_p.ndjson"]
@@ -44,7 +43,7 @@ fn an_encoding_that_nobody_asked_for_is_refused() {
     let bulk = Bulk::with_three_files();
     let answer = ndjson([0x1b, 0x03, 0x00, 0xf8]).header("Content-Encoding", "br");
     bulk.server.on("GET", "/files/o", answer);
-    let _ = bulk.export(&["--no-verify"]).fails(5).says("br");
+    bulk.export(&["--no-verify"]).fails(5).says("br");
     assert_eq!(
         bulk.names(),
         ["Condition_files_c.ndjson", "Patient_files_p.ndjson"]
@@ -178,8 +177,8 @@ fn ctrl_c_twice_ends_an_export_that_is_stuck_and_the_next_run_goes_on() {
     let running = bulk.command(&[]).stuck_stdout().spawn();
     running.wait_until_stuck_in_a_pipe();
     running.interrupt_twice();
-    let _ = running.finish().fails(130);
-    let _ = bulk.export(&[]).ok();
+    running.finish().fails(130);
+    bulk.export(&[]).ok();
     assert_eq!(bulk.names().len(), 3);
     assert_eq!(bulk.server.requests_to("/fhir/R4/$export").len(), 1);
 }

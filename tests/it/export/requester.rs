@@ -37,15 +37,14 @@ fn a_series_is_of_whoever_began_it() {
     for (one, other) in OTHERS {
         let bulk = site();
         let series = ["--since", "auto", "--keep"];
-        let _ = bulk.export(&[&series[..], one].concat()).ok();
+        bulk.export(&[&series[..], one].concat()).ok();
         let kick_offs = bulk.kick_offs();
-        let _ = bulk
-            .export(&[&series[..], other].concat())
+        bulk.export(&[&series[..], other].concat())
             .fails(2)
             .says("somebody else");
         assert_eq!(bulk.kick_offs(), kick_offs, "{other:?}");
         // Whoever began it goes on.
-        let _ = bulk.export(&[&series[..], one].concat()).ok();
+        bulk.export(&[&series[..], one].concat()).ok();
         assert_eq!(bulk.kick_offs(), 2);
     }
 }
@@ -55,11 +54,11 @@ fn an_unfinished_export_is_of_whoever_began_it() {
     for (one, other) in OTHERS {
         let bulk = site();
         bulk.status([pending(), pending(), pending(), pending(), pending()]);
-        let _ = bulk.export(&[&["--max-wait", "0s"], one].concat()).fails(6);
-        let _ = bulk.export(other).fails(2).says("somebody else");
+        bulk.export(&[&["--max-wait", "0s"], one].concat()).fails(6);
+        bulk.export(other).fails(2).says("somebody else");
         for command in ["resume", "cancel"] {
             let args = [&["bulk", command, "out", "-p", "site"], other].concat();
-            let _ = bulk.medplum.run(args).fails(2).says("somebody else");
+            bulk.medplum.run(args).fails(2).says("somebody else");
         }
         assert_eq!((bulk.kick_offs(), bulk.deletes()), (1, 0), "{other:?}");
         let state = bulk.medplum.read("out/.medplum-export/job.json");
@@ -73,6 +72,6 @@ fn an_unfinished_export_is_of_whoever_began_it() {
                 Answer::new(200, "application/json", page.to_string())
             })
         });
-        let _ = bulk.export(one).ok();
+        bulk.export(one).ok();
     }
 }

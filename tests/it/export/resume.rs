@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::support::run::KILLED;
 use crate::support::{Answer, Medplum, Server};
 
 const KICKOFF: &str = "/fhir/R4/Group/all/$export";
@@ -76,7 +77,7 @@ fn after_a_kill_during_a_download_only_what_is_missing_is_fetched() {
     let _ = running.stdout_line("Patient_files_a.ndjson is created");
     let _ = running.stdout_line("Patient_files_c.ndjson is created");
     running.kill();
-    let _ = running.finish();
+    running.finish().fails(KILLED);
 
     let run = medplum
         .run(EXPORT)
@@ -129,12 +130,12 @@ fn after_ctrl_c_during_polling_the_same_command_waits_for_the_same_job() {
     server.wait_for("/job");
     let _ = running.stderr_line("In progress");
     running.interrupt();
-    let _ = running
+    running
         .finish()
         .fails(130)
         .says(&server.url("/job"))
         .says("Run the same command again");
-    let _ = medplum.run(EXPORT).ok();
+    medplum.run(EXPORT).ok();
     assert_eq!(
         (count(&server, KICKOFF), files(&medplum.path("out"))),
         (1, vec![])
@@ -156,13 +157,13 @@ fn a_file_that_failed_is_the_only_one_fetched_the_next_time() {
         ],
     );
     let medplum = machine(&server);
-    let _ = medplum
+    medplum
         .run(EXPORT)
         .fails(5)
         .says("not for you")
         .says("same command again");
     assert_eq!(files(&medplum.path("out")), ["Patient_files_a.ndjson"]);
-    let _ = medplum.run(EXPORT).ok();
+    medplum.run(EXPORT).ok();
     assert_eq!(
         [
             count(&server, "/files/a"),
@@ -182,10 +183,10 @@ fn a_kill_between_kick_off_and_answer_cannot_be_known_and_is_said() {
     let running = medplum.spawn(EXPORT);
     server.wait_for(KICKOFF);
     running.kill();
-    let _ = running.finish();
-    let _ = medplum.run(EXPORT).fails(1).says("--restart");
+    running.finish().fails(KILLED);
+    medplum.run(EXPORT).fails(1).says("--restart");
     assert_eq!(count(&server, KICKOFF), 1);
-    let _ = medplum.run(EXPORT.iter().chain(&["--restart"])).ok();
+    medplum.run(EXPORT.iter().chain(&["--restart"])).ok();
     assert_eq!(count(&server, KICKOFF), 2);
 }
 
@@ -199,16 +200,16 @@ fn a_refused_kick_off_leaves_nothing_to_go_on_with() {
         [Answer::outcome(400, "invalid", "no such group"), accepted],
     );
     let medplum = machine(&server);
-    let _ = medplum.run(EXPORT).fails(1).says("no such group");
-    let _ = medplum.run(EXPORT).ok();
+    medplum.run(EXPORT).fails(1).says("no such group");
+    medplum.run(EXPORT).ok();
 }
 
 #[test]
 fn a_finished_export_is_replaced_only_when_asked_and_only_by_a_complete_one() {
     let server = server(&["a", "b"]);
     let medplum = machine(&server);
-    let _ = medplum.run(EXPORT).ok();
-    let _ = medplum.run(EXPORT).fails(2).says("--overwrite");
+    medplum.run(EXPORT).ok();
+    medplum.run(EXPORT).fails(2).says("--overwrite");
     assert_eq!(count(&server, KICKOFF), 1);
 
     let manifest = |name: &str| {
@@ -222,7 +223,7 @@ fn a_finished_export_is_replaced_only_when_asked_and_only_by_a_complete_one() {
     };
     server.on("GET", "/job", manifest("gone"));
     server.on("GET", "/files/gone", Answer::empty(403));
-    let _ = medplum.run(EXPORT.iter().chain(&["--overwrite"])).fails(5);
+    medplum.run(EXPORT.iter().chain(&["--overwrite"])).fails(5);
     assert_eq!(
         files(&medplum.path("out")),
         ["Patient_files_a.ndjson", "Patient_files_b.ndjson"]
@@ -251,8 +252,8 @@ fn another_request_does_not_go_on_with_an_unfinished_export() {
     let server = server(&["a"]);
     server.on("GET", "/files/a", Answer::empty(403));
     let medplum = machine(&server);
-    let _ = medplum.run(EXPORT).fails(5);
-    let _ = medplum
+    medplum.run(EXPORT).fails(5);
+    medplum
         .run([
             "bulk",
             "export",
@@ -279,10 +280,10 @@ fn two_processes_do_not_share_a_folder() {
     let medplum = machine(&server);
     let first = medplum.spawn(EXPORT);
     server.wait_for("/job");
-    let _ = medplum.run(EXPORT).fails(2).says("another process");
+    medplum.run(EXPORT).fails(2).says("another process");
     assert_eq!((count(&server, KICKOFF), count(&server, "/job")), (1, 1));
     first.kill();
-    let _ = first.finish();
+    first.finish().fails(KILLED);
 }
 
 #[test]
@@ -290,7 +291,7 @@ fn a_file_of_the_users_own_is_never_replaced() {
     let server = server(&["a"]);
     let medplum = machine(&server);
     medplum.file("out/Patient_files_a.ndjson", "mine");
-    let _ = medplum
+    medplum
         .run(EXPORT)
         .fails(2)
         .says("Patient_files_a.ndjson is in the way");
@@ -300,7 +301,7 @@ fn a_file_of_the_users_own_is_never_replaced() {
         medplum.path("mine"),
     )
     .unwrap();
-    let _ = medplum.run(EXPORT).ok();
+    medplum.run(EXPORT).ok();
     assert_eq!(
         (
             medplum.read("out/Patient_files_a.ndjson"),
@@ -315,7 +316,7 @@ fn fresh_links_are_fetched_from_the_status_page_when_going_on() {
     let server = server(&["a", "b"]);
     server.on("GET", "/files/b", Answer::empty(403));
     let medplum = machine(&server);
-    let _ = medplum.run(EXPORT).fails(5);
+    medplum.run(EXPORT).fails(5);
     let urls = ["a", "b"].map(|name| server.url(&format!("/fresh/{name}?signature=2")));
     let output = urls
         .map(|url| format!(r#"{{"type":"Patient","url":"{url}"}}"#))
@@ -333,7 +334,7 @@ fn fresh_links_are_fetched_from_the_status_page_when_going_on() {
         "/fresh/b?signature=2",
         Answer::new(200, "application/fhir+ndjson", patient("b")),
     );
-    let _ = medplum.run(EXPORT).ok();
+    medplum.run(EXPORT).ok();
     assert_eq!(
         files(&medplum.path("out")),
         ["Patient_files_a.ndjson", "Patient_files_b.ndjson"]
@@ -352,7 +353,7 @@ fn files_are_found_again_in_a_manifest_of_another_order() {
         let file = |name: &str| Answer::new(200, "application/fhir+ndjson", patient(name));
         let medplum = machine(&server);
         let args = [&EXPORT[..], &["--file-names", style]].concat();
-        let _ = medplum.run(&args).fails(5);
+        medplum.run(&args).fails(5);
         let entry = |name: &&str| {
             let url = server.url(&format!("/files/{name}?signature=2"));
             format!(r#"{{"type":"Patient","url":"{url}"}}"#)
@@ -383,7 +384,7 @@ fn a_record_that_a_crash_cut_inside_a_character_is_one_that_was_not_written() {
     let server = server(&["a", "b"]);
     server.on("GET", "/files/b", Answer::empty(403));
     let medplum = machine(&server);
-    let _ = medplum.run(EXPORT).fails(5);
+    medplum.run(EXPORT).fails(5);
     let done = medplum.path("out/.medplum-export/done.ndjson");
     let mut bytes = fs::read(&done).unwrap();
     bytes.extend_from_slice(b"{\"path\":\"Patient_files_b.ndjson\",\"x\":\"\xc3");
@@ -393,7 +394,7 @@ fn a_record_that_a_crash_cut_inside_a_character_is_one_that_was_not_written() {
         "/files/b",
         Answer::new(200, "application/fhir+ndjson", patient("b")),
     );
-    let _ = medplum.run(EXPORT).ok();
+    medplum.run(EXPORT).ok();
     assert_eq!(medplum.read("out/Patient_files_b.ndjson"), patient("b"));
 }
 
@@ -404,7 +405,7 @@ fn a_time_ago_is_the_same_when_the_command_is_run_again() {
     server.on("GET", "/files/b", Answer::empty(403));
     let medplum = machine(&server);
     let args = [&EXPORT[..], &["--since", "2d", "--until", "1h"]].concat();
-    let _ = medplum.run(&args).fails(5);
+    medplum.run(&args).fails(5);
     // As if it had been an hour ago.
     let path = medplum.path("out/.medplum-export/job.json");
     let mut job: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -420,7 +421,7 @@ fn a_time_ago_is_the_same_when_the_command_is_run_again() {
         "/files/b",
         Answer::new(200, "application/fhir+ndjson", patient("b")),
     );
-    let _ = medplum.run(&args).ok().says("Since: 2026-01-01T00:00:00Z");
+    medplum.run(&args).ok().says("Since: 2026-01-01T00:00:00Z");
     assert_eq!(count(&server, KICKOFF), 1);
 }
 
@@ -429,7 +430,7 @@ fn a_time_ago_is_the_same_when_the_command_is_run_again() {
 fn overwrite_replaces_no_file_of_the_users_own() {
     let server = server(&["a"]);
     let medplum = machine(&server);
-    let _ = medplum.run(EXPORT).ok();
+    medplum.run(EXPORT).ok();
     medplum.file("out/Patient_files_b.ndjson", "mine");
     medplum.file("out/attachments/letter", "mine");
     let urls = ["a", "b"].map(|name| server.url(&format!("/files/{name}")));
@@ -444,18 +445,18 @@ fn overwrite_replaces_no_file_of_the_users_own() {
         Answer::new(200, "application/fhir+ndjson", patient("b")),
     );
     let args = [&EXPORT[..], &["--overwrite"]].concat();
-    let _ = medplum
+    medplum
         .run(&args)
         .fails(2)
         .says("Patient_files_b.ndjson is in the way");
     assert_eq!(medplum.read("out/Patient_files_b.ndjson"), "mine");
     fs::remove_file(medplum.path("out/Patient_files_b.ndjson")).unwrap();
     let download = [&args[..], &["--attachments", "download"]].concat();
-    let _ = medplum
+    medplum
         .run(&download)
         .fails(2)
         .says("attachments is in the way");
-    let _ = medplum.run(&args).ok();
+    medplum.run(&args).ok();
     assert_eq!(medplum.read("out/Patient_files_b.ndjson"), patient("b"));
     assert_eq!(medplum.read("out/attachments/letter"), "mine");
 }
@@ -465,9 +466,9 @@ fn a_state_that_is_broken_is_told_and_restart_gets_past_it() {
     let server = server(&["a", "b"]);
     server.on("GET", "/files/b", Answer::empty(403));
     let medplum = machine(&server);
-    let _ = medplum.run(EXPORT).fails(5);
+    medplum.run(EXPORT).fails(5);
     fs::write(medplum.path("out/.medplum-export/job.json"), "{").unwrap();
-    let _ = medplum
+    medplum
         .run(EXPORT)
         .fails(1)
         .says("cannot be read")
@@ -481,6 +482,6 @@ fn a_state_that_is_broken_is_told_and_restart_gets_past_it() {
         "/files/b",
         Answer::new(200, "application/fhir+ndjson", patient("b")),
     );
-    let _ = medplum.run([&EXPORT[..], &["--restart"]].concat()).ok();
+    medplum.run([&EXPORT[..], &["--restart"]].concat()).ok();
     assert_eq!(medplum.read("out/Patient_files_b.ndjson"), patient("b"));
 }

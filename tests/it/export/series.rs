@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::support::bulk::{PATIENTS, ndjson, outcome, pending};
+use crate::support::run::KILLED;
 use crate::support::{Answer, Bulk};
 
 const SERIES: [&str; 2] = ["--since", "auto"];
@@ -50,11 +51,10 @@ fn each_export_of_a_series_asks_for_what_changed_since_the_one_before() {
         "{run}"
     );
     at(&bulk, "2026-02-01T10:00:00+01:00");
-    let _ = bulk
-        .export(&[&SERIES[..], &["--keep"]].concat())
+    bulk.export(&[&SERIES[..], &["--keep"]].concat())
         .ok()
         .says("Since: 2026-01-31T10:00:00.000Z");
-    let _ = bulk.export(&[&SERIES[..], &["--keep"]].concat()).ok();
+    bulk.export(&[&SERIES[..], &["--keep"]].concat()).ok();
     assert_eq!(
         kick_offs(&bulk),
         [
@@ -93,9 +93,9 @@ fn an_export_of_a_series_that_ended_early_goes_on_before_the_next_one_begins() {
             ndjson(PATIENTS),
         ],
     );
-    let _ = bulk.export(&SERIES).fails(5).says("not yet");
+    bulk.export(&SERIES).fails(5).says("not yet");
     assert_eq!(folders(&bulk), ["2026-01-31T10-00-00.000Z"]);
-    let _ = bulk.medplum.run(["bulk", "resume", "out"]).ok();
+    bulk.medplum.run(["bulk", "resume", "out"]).ok();
     assert_eq!(kick_offs(&bulk), [""]);
     assert_eq!(
         bulk.medplum
@@ -114,13 +114,11 @@ fn after_an_export_with_errors_the_next_one_asks_for_the_same_time_again() {
         ndjson(outcome("error")),
     );
     let keep = [&SERIES[..], &["--keep"]].concat();
-    let _ = bulk.export(&keep).fails(5);
-    let _ = bulk.export(&keep).fails(5);
-    let _ = bulk
-        .export(&[&keep[..], &["--fail-on", "never"]].concat())
+    bulk.export(&keep).fails(5);
+    bulk.export(&keep).fails(5);
+    bulk.export(&[&keep[..], &["--fail-on", "never"]].concat())
         .ok();
-    let _ = bulk
-        .export(&[&keep[..], &["--fail-on", "never"]].concat())
+    bulk.export(&[&keep[..], &["--fail-on", "never"]].concat())
         .ok();
     assert_eq!(
         kick_offs(&bulk),
@@ -131,16 +129,15 @@ fn after_an_export_with_errors_the_next_one_asks_for_the_same_time_again() {
 #[test]
 fn a_series_is_of_one_request_and_of_no_other_export() {
     let bulk = site();
-    let _ = bulk.export(&[&SERIES[..], &["--keep"]].concat()).ok();
-    let _ = bulk
-        .export(&[&SERIES[..], &["-t", "Patient"]].concat())
+    bulk.export(&[&SERIES[..], &["--keep"]].concat()).ok();
+    bulk.export(&[&SERIES[..], &["-t", "Patient"]].concat())
         .fails(2)
         .says("another request");
-    let _ = bulk.export(&[]).fails(2).says("holds a series");
+    bulk.export(&[]).fails(2).says("holds a series");
     let mut command = vec!["bulk", "export", "-p", "site", "-d", "single"];
-    let _ = bulk.medplum.run([&command[..], &["--keep"]].concat()).ok();
+    bulk.medplum.run([&command[..], &["--keep"]].concat()).ok();
     command.extend(SERIES);
-    let _ = bulk.medplum.run(command).fails(2);
+    bulk.medplum.run(command).fails(2);
     assert_eq!(bulk.kick_offs(), 2);
 }
 
@@ -150,7 +147,7 @@ fn without_a_transaction_time_there_is_no_series() {
     bulk.manifest(|manifest| {
         manifest.as_object_mut().unwrap().remove("transactionTime");
     });
-    let _ = bulk.export(&SERIES).fails(1).says("transactionTime");
+    bulk.export(&SERIES).fails(1).says("transactionTime");
     assert_eq!(bulk.deletes(), 0);
 }
 
@@ -161,7 +158,7 @@ fn a_kill_while_the_server_works_leaves_a_series_that_goes_on() {
     let running = bulk.command(&SERIES).spawn();
     bulk.server.wait_for(crate::support::bulk::STATUS);
     running.kill();
-    let _ = running.finish();
+    running.finish().fails(KILLED);
     assert_eq!(folders(&bulk), ["in-progress"]);
     let status = bulk
         .medplum
@@ -169,7 +166,7 @@ fn a_kill_while_the_server_works_leaves_a_series_that_goes_on() {
         .ok()
         .json();
     assert_eq!(status["phase"], "waiting");
-    let _ = bulk.medplum.run(["bulk", "cancel", "out"]).ok();
+    bulk.medplum.run(["bulk", "cancel", "out"]).ok();
     assert_eq!(bulk.deletes(), 1);
-    let _ = bulk.medplum.run(["bulk", "status", "out"]).fails(2);
+    bulk.medplum.run(["bulk", "status", "out"]).fails(2);
 }

@@ -25,7 +25,7 @@ fn files_get_the_token_exactly_when_the_manifest_says_so() {
             json!({"type": "Patient", "url": host.url("/files/signed?X-Sig=1")}),
         );
         bulk.manifest(|manifest| manifest["requiresAccessToken"] = required.clone());
-        let _ = bulk.export(&[]).ok();
+        bulk.export(&[]).ok();
         assert_eq!(bulk.names().len(), 4, "{required}");
         let here = bulk.server.request_to("/files/p");
         let there = host.request_to("/files/signed");
@@ -46,7 +46,7 @@ fn a_manifest_that_says_nothing_of_tokens_gets_none() {
                 .remove("requiresAccessToken"),
         );
     });
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(
         bulk.server.request_to("/files/p").header("Authorization"),
         None
@@ -62,7 +62,7 @@ fn headers_of_the_user_do_not_go_to_foreign_file_hosts() {
         "output",
         json!({"type": "Patient", "url": host.url("/files/x")}),
     );
-    let _ = bulk.export(&["-H", "X-Key: secret-of-the-server"]).ok();
+    bulk.export(&["-H", "X-Key: secret-of-the-server"]).ok();
     assert_eq!(host.request_to("/files/x").header("X-Key"), None);
     assert_eq!(
         bulk.server.request_to("/files/p").header("X-Key"),
@@ -79,7 +79,7 @@ fn a_file_that_redirects_to_another_origin_arrives_without_the_token() {
     let signed = bucket.url("/bucket/o?X-Amz-Signature=abc");
     bulk.server
         .on("GET", "/files/o", Answer::redirect(307, &signed));
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(
         bulk.medplum.read("out/Observation_files_o.ndjson"),
         OBSERVATIONS
@@ -102,7 +102,7 @@ fn a_redirect_from_a_foreign_file_host_loses_the_token_too() {
         "output",
         json!({"type": "Observation", "url": host.url("/files/o")}),
     );
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(
         host.request_to("/files/o").header("Authorization"),
         Some("Bearer token-1")
@@ -116,7 +116,7 @@ fn a_token_that_expires_in_mid_export_is_renewed_before_it_is_refused() {
     let bulk = Bulk::with_three_files();
     let _ = bulk.tokens.clone().lifetime(json!(1));
     bulk.status([pending(), pending()]);
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     let used: Vec<_> = bulk
         .server
         .requests_to(STATUS)
@@ -141,7 +141,7 @@ fn a_token_that_is_revoked_before_the_files_is_renewed_once() {
         }
         None
     });
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     assert_eq!(bulk.tokens.count(), 2);
     assert_eq!(bulk.names().len(), 3);
     assert_eq!(bulk.deletes(), 1);
@@ -162,8 +162,7 @@ fn a_token_that_cannot_be_renewed_stops_the_export() {
         }
         None
     });
-    let _ = bulk
-        .export(&[])
+    bulk.export(&[])
         .fails(3)
         .says("invalid_client")
         .says(STATUS)
@@ -243,7 +242,7 @@ fn what_fails_on_the_way_to_the_server_is_tried_again() {
         let file = ndjson(PATIENTS);
         bulk.server
             .on_sequence("GET", "/files/p", [page, file].to_vec());
-        let _ = bulk.export(&[]).ok();
+        bulk.export(&[]).ok();
         assert_eq!(bulk.names().len(), 3, "{status}");
     }
 }
@@ -265,7 +264,7 @@ fn a_token_endpoint_that_is_down_for_a_moment_does_not_end_an_export() {
         }
         None
     });
-    let _ = bulk.export(&["--retries", "0"]).ok();
+    bulk.export(&["--retries", "0"]).ok();
     assert_eq!(bulk.names().len(), 3);
 }
 
@@ -279,8 +278,7 @@ fn a_given_token_that_is_over_ends_the_export_with_3() {
     });
     let token = bulk.medplum.run(["token", "-p", "site"]).ok().stdout;
     let args = ["--access-token", token.trim(), "--retries", "0"];
-    let _ = bulk
-        .export(&args)
+    bulk.export(&args)
         .fails(3)
         .says("the token has expired")
         .says("--access-token");

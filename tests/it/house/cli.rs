@@ -202,7 +202,7 @@ fn an_error_ends_with_something_to_try_and_quiet_leaves_the_error() {
         .says("Error: ")
         .says("medplum login");
     assert!(run.stderr.lines().count() >= 2, "{run}");
-    let _ = medplum
+    medplum
         .run(["get", "-q", "Patient/1"])
         .fails(3)
         .says("Error: ")

@@ -74,7 +74,7 @@ fn the_demo_leaves_a_users_own_settings_alone() {
     medplum.write_profile_text("default", "{\"options\":\"{}\"}");
     medplum.file(".env", "MEDPLUM_CLIENT_ACCESS_TOKEN=x\n");
     let before = tree(&medplum.home());
-    let _ = medplum.run(["demo", "-d", "tour"]).ok();
+    medplum.run(["demo", "-d", "tour"]).ok();
     assert!(tree(&medplum.home()) == before);
     assert!(medplum.path("tour/profiles/demo.json").is_file());
 }
@@ -85,7 +85,7 @@ fn the_demo_refuses_a_folder_with_an_export_and_changes_nothing() {
     let medplum = Medplum::new();
     medplum.file("tour/export/mine.txt", "mine");
     let before = tree(medplum.root());
-    let _ = medplum
+    medplum
         .run(["demo", "-d", "tour"])
         .fails(2)
         .says("-d")

@@ -39,7 +39,7 @@ medplum profile set epic --auth-type jwt-assertion \\
 fn epic() {
     let (server, medplum) = (Server::start(), Medplum::new());
     let hosts = [("https://fhir.epic.com", &server)];
-    let _ = paste(&medplum, EPIC, &hosts);
+    paste(&medplum, EPIC, &hosts);
     let token_path = "/interconnect-fhir-oauth/oauth2/token";
     let refusal = r#"{"error":"invalid_client","error_description":null}"#;
     let tokens = Assertions::on(
@@ -61,7 +61,7 @@ fn epic() {
         Answer::json(200, PATIENT),
     );
     tokens.fail_next([Answer::new(400, "application/json", refusal)]);
-    let _ = paste(&medplum, "medplum get -p epic Patient/1", &hosts);
+    paste(&medplum, "medplum get -p epic Patient/1", &hosts);
     assert_eq!(tokens.reasons(), [""; 0]);
     // A proxied site knows its token URL by another name.
     let audience = [
@@ -76,7 +76,7 @@ fn epic() {
         .run(audience)
         .fails(3)
         .says("aud https://wrong.example/token");
-    let _ = run.says("--audience");
+    run.says("--audience");
 }
 
 const ORACLE_HEALTH: &str = "
@@ -91,12 +91,12 @@ fn oracle_health() {
     let (server, authorization, medplum) = (Server::start(), Server::start(), Medplum::new());
     let hosts = [("https://fhir-ehr-code.cerner.com", &server)];
     let tenant = "ec2458f2-1e24-41c8-b71b-0e701af7583d";
-    let _ = paste(
+    paste(
         &medplum,
         "medplum keys generate --alg ES384 --out oracle.jwk",
         &hosts,
     );
-    let _ = paste(&medplum, ORACLE_HEALTH, &hosts);
+    paste(&medplum, ORACLE_HEALTH, &hosts);
     let token_path = format!("/tenants/{tenant}/protocols/oauth2/profiles/smart-v1/token");
     let tokens = Assertions::on(
         &authorization,
@@ -128,7 +128,7 @@ fn oracle_health() {
         let is_data = request.path().contains("/Patient");
         (is_data && !accept.starts_with("application/fhir+json")).then(|| Answer::empty(406))
     });
-    let _ = paste(&medplum, "medplum get -p oracle Patient/1", &hosts);
+    paste(&medplum, "medplum get -p oracle Patient/1", &hosts);
     assert_eq!(tokens.reasons(), [""; 0]);
     assert_eq!(tokens.assertion().header["alg"], "ES384");
     let claims = tokens.assertion().claims;
@@ -148,7 +148,7 @@ fn oracle_health_system_account() {
         --base-url https://fhir-ehr-code.cerner.com --fhir-url-path r4/tenant \
         --client-id id --client-secret secret --scope system/Patient.read
         medplum get -p oracle Patient/1";
-    let _ = paste(
+    paste(
         &medplum,
         recipe,
         &[("https://fhir-ehr-code.cerner.com", &server)],
@@ -171,7 +171,7 @@ fn eclinicalworks() {
     let (server, oauth, medplum) = (Server::start(), Server::start(), Medplum::new());
     let hosts = [("https://staging-fhir.ecwcloud.com", &server)];
     std::fs::copy(key("rsa-pkcs8.pem"), medplum.path("ecw.pem")).unwrap();
-    let _ = paste(&medplum, ECLINICALWORKS, &hosts);
+    paste(&medplum, ECLINICALWORKS, &hosts);
     let published = medplum.run(["keys", "jwks", "ecw.pem", "--key-id", "my-key-1"]);
     let tokens = Assertions::on(
         &oauth,
@@ -205,7 +205,7 @@ fn eclinicalworks() {
         Answer::json(200, PATIENT),
     );
     guard(&server, fhir, &tokens);
-    let _ = paste(&medplum, "medplum get -p ecw Patient/1", &hosts);
+    paste(&medplum, "medplum get -p ecw Patient/1", &hosts);
     assert_eq!(tokens.reasons(), [""; 0]);
     assert_eq!(
         tokens.assertion().header["jku"],
@@ -225,7 +225,7 @@ medplum profile set gorilla --auth-type jwt-bearer \\
 fn health_gorilla() {
     let (server, medplum) = (Server::start(), Medplum::new());
     let hosts = [("https://sandbox.healthgorilla.com", &server)];
-    let _ = paste(&medplum, HEALTH_GORILLA, &hosts);
+    paste(&medplum, HEALTH_GORILLA, &hosts);
     let user = (
         "https://my-organisation.example".to_owned(),
         "my-user-login".to_owned(),
@@ -244,7 +244,7 @@ fn health_gorilla() {
     );
     guard(&server, "/fhir/R4", &tokens);
     server.on("GET", "/fhir/R4/Patient/1", Answer::json(200, PATIENT));
-    let _ = paste(&medplum, "medplum get -p gorilla Patient/1", &hosts);
+    paste(&medplum, "medplum get -p gorilla Patient/1", &hosts);
     assert_eq!(tokens.reasons(), [""; 0]);
     assert!(tokens.assertion().claims["iat"].is_i64());
 }

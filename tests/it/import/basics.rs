@@ -39,7 +39,7 @@ fn a_bundle_holds_fifty_resources_and_a_transaction_twenty_five() {
         let flags = store.flags();
         let words = [&["bulk", "import", "a.ndjson"], args].concat();
         let words = words.into_iter().map(str::to_owned).chain(flags);
-        let _ = medplum.run(words).ok();
+        medplum.run(words).ok();
         assert_eq!(store.bundles().len(), bundles, "{args:?}");
     }
 }
@@ -103,15 +103,15 @@ fn a_refused_resource_is_kept_with_the_reason_and_can_be_tried_again() {
         "Patient/p7 is not wanted"
     );
     // Another import does not write over it.
-    let _ = import(&medplum, &store, &["a.ndjson"])
+    import(&medplum, &store, &["a.ndjson"])
         .fails(2)
         .says("rejects.ndjson");
     assert_eq!(store.writes()["Patient/p1"], 1);
     // Refused again, it is still there; taken, it is gone.
-    let _ = import(&medplum, &store, &["rejects.ndjson"]).fails(5);
+    import(&medplum, &store, &["rejects.ndjson"]).fails(5);
     assert_eq!(medplum.read("rejects.ndjson").lines().count(), 1);
     let kind = Store::open();
-    let _ = import(&medplum, &kind, &["rejects.ndjson"]).ok();
+    import(&medplum, &kind, &["rejects.ndjson"]).ok();
     assert_eq!(kind.names(), ["Patient/p7"]);
     assert!(
         !medplum.path("rejects.ndjson").exists()
@@ -167,7 +167,7 @@ fn what_is_pointed_at_goes_first_whatever_the_files_and_their_order() {
         checks_references: true,
         ..Rules::default()
     });
-    let _ = import(&medplum, &given, &["data", "--order", "given"]).fails(5);
+    import(&medplum, &given, &["data", "--order", "given"]).fails(5);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_server_that_refuses_client_ids_stops_the_run_before_the_rest() {
     let lines =
         r#"{"resourceType":"Patient","id":"p","identifier":[{"system":"http://a","value":"1"}]}"#;
     medplum.file("a.ndjson", lines);
-    let _ = import(&medplum, &store, &["a.ndjson", "--method", "conditional"]).ok();
+    import(&medplum, &store, &["a.ndjson", "--method", "conditional"]).ok();
     assert_eq!(store.names(), ["Patient/new-1"]);
 }
 
@@ -213,7 +213,7 @@ fn rejects_stay_when_the_server_takes_no_client_ids() {
     let (store, medplum) = (Store::with(rules), Medplum::new());
     medplum.file("rejects.ndjson", patients(3));
     medplum.file("rejects.outcomes.ndjson", "{}\n");
-    let _ = import(&medplum, &store, &["rejects.ndjson"])
+    import(&medplum, &store, &["rejects.ndjson"])
         .fails(1)
         .says("--method conditional");
     assert_eq!(medplum.read("rejects.ndjson"), patients(3));

@@ -323,7 +323,7 @@ fn a_server_without_batches_is_named_as_such() {
         .server
         .guard(|request| (request.path() == "/fhir/R4").then(|| Answer::empty(405)));
     medplum.file("a.ndjson", patients(3));
-    let _ = import(&medplum, &store, &["a.ndjson"])
+    import(&medplum, &store, &["a.ndjson"])
         .fails(1)
         .says("--bundle none");
     let report = import(
@@ -357,7 +357,7 @@ fn two_versions_of_one_resource_arrive_in_the_order_of_the_lines() {
         arrived.lock().unwrap().push(request.text());
         (seen.fetch_add(1, Ordering::SeqCst) % 5 == 1).then(Answer::reset)
     });
-    let _ = import(
+    import(
         &medplum,
         &store,
         &["a.ndjson", "--bundle-size", "4", "--parallel", "8"],
@@ -400,7 +400,7 @@ fn a_server_that_takes_no_client_ids_is_told_after_a_413_too() {
     let (store, medplum) = (Store::with(rules), Medplum::new());
     fault(&store, &[0], || Answer::empty(413));
     medplum.file("a.ndjson", patients(200));
-    let _ = import(&medplum, &store, &["a.ndjson"])
+    import(&medplum, &store, &["a.ndjson"])
         .fails(1)
         .says("--method conditional");
     assert!(store.bundles().len() <= 2, "{:?}", store.server.lines());

@@ -218,7 +218,7 @@ fn two_resources_without_ids_under_one_full_url_are_not_written_over_each_other(
         let patient = resource("Patient", name, "").replace(&format!(r#""id":"{name}","#), "");
         medplum.file(&format!("{name}.json"), collection(&[(&urn(1), patient)]));
     }
-    let _ = import(&medplum, &store, &["a.json", "b.json"])
+    import(&medplum, &store, &["a.json", "b.json"])
         .fails(5)
         .says("other files have other resources under its fullUrl");
     assert!(store.names().is_empty());
@@ -282,7 +282,7 @@ fn a_post_of_a_circle_is_refused_except_within_a_transaction() {
     ]);
     let (store, medplum) = (Store::with(counting()), Medplum::new());
     medplum.file("a.json", &text);
-    let _ = post(&medplum, &store, &[])
+    post(&medplum, &store, &[])
         .fails(5)
         .says("--bundle transaction");
     assert!(store.names().is_empty());
@@ -342,7 +342,7 @@ fn a_link_of_another_kind_to_an_entry_is_led_too() {
         "a.json",
         collection(&[(&urn(1), binary), (&urn(2), document)]),
     );
-    let _ = import(&medplum, &store, &["a.json"]).ok();
+    import(&medplum, &store, &["a.json"]).ok();
     let stored: Value = serde_json::from_str(&store.text("DocumentReference/d")).unwrap();
     assert_eq!(stored["content"][0]["attachment"]["url"], json!("Binary/b"));
     assert_eq!(stored["masterIdentifier"]["value"], json!(urn(1)));

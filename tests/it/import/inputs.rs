@@ -59,7 +59,7 @@ fn files_folders_patterns_and_packed_files_are_read() {
     assert!(store.text("Patient/b").contains("\n  \"id\": \"b\""));
     for missing in ["e.ndjson", "e-*.ndjson", "bin"] {
         std::fs::create_dir_all(medplum.path("bin")).unwrap();
-        let _ = import(&medplum, &store, &[missing]).fails(2).says(missing);
+        import(&medplum, &store, &[missing]).fails(2).says(missing);
     }
 }
 
@@ -74,7 +74,7 @@ fn the_folder_of_an_export_is_imported_with_its_deletions_last() {
             r#"{"resourceType":"Observation","id":"x","subject":{"reference":"Patient/x"}}"#
         ),
     );
-    let _ = import(&medplum, &store, &["gone.ndjson"]).ok();
+    import(&medplum, &store, &["gone.ndjson"]).ok();
     let delete = |url: &str| {
         format!(
             r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"request":{{"method":"DELETE","url":"{url}"}}}}]}}"#
@@ -122,7 +122,7 @@ fn the_folder_of_an_export_is_imported_with_its_deletions_last() {
         (&json!(1), &json!(3))
     );
     std::fs::remove_file(medplum.path("out/1.Patient.ndjson")).unwrap();
-    let _ = import(&medplum, &store, &["out"])
+    import(&medplum, &store, &["out"])
         .fails(2)
         .says("1.Patient.ndjson, which is not there");
 }
@@ -140,7 +140,7 @@ fn a_deletion_that_is_refused_can_be_tried_again() {
     });
     let line = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}}]}"#;
     medplum.file("a.ndjson", line);
-    let _ = import(&medplum, &store, &["a.ndjson"]).fails(5);
+    import(&medplum, &store, &["a.ndjson"]).fails(5);
     assert_eq!(medplum.read("rejects.ndjson"), format!("{line}\n"));
 }
 
@@ -161,10 +161,10 @@ fn stdin_goes_as_it_comes() {
     );
     assert_eq!(store.bundles(), [["PUT Patient/p", "PUT Observation/odd"]]);
     assert_eq!(store.text("Observation/odd"), ODD);
-    let _ = import_stdin(&medplum, &store, &text, &["--order", "auto"])
+    import_stdin(&medplum, &store, &text, &["--order", "auto"])
         .fails(2)
         .says("--order given");
-    let _ = import_stdin(&medplum, &store, &text, &["--resume"])
+    import_stdin(&medplum, &store, &text, &["--resume"])
         .fails(2)
         .says("stdin");
 }
@@ -172,7 +172,7 @@ fn stdin_goes_as_it_comes() {
 #[test]
 fn stdin_may_be_packed() {
     let (store, medplum) = (Store::open(), Medplum::new());
-    let _ = import_stdin(&medplum, &store, gzip(ODD), &[]).ok();
+    import_stdin(&medplum, &store, gzip(ODD), &[]).ok();
     assert_eq!(store.text("Observation/odd"), ODD);
 }
 
@@ -206,7 +206,7 @@ fn the_entries_of_a_bundle_find_each_other_by_their_full_urls() {
     );
     medplum.file("b.json", bundle);
     let put = Store::open();
-    let _ = import(&medplum, &put, &["b.json"]).ok();
+    import(&medplum, &put, &["b.json"]).ok();
     assert_eq!(
         put.names(),
         [
@@ -221,7 +221,7 @@ fn the_entries_of_a_bundle_find_each_other_by_their_full_urls() {
     );
     // With ids that the server gives, references follow them.
     let post = Store::open();
-    let _ = import(&medplum, &post, &["b.json", "--method", "post"]).ok();
+    import(&medplum, &post, &["b.json", "--method", "post"]).ok();
     assert_eq!(post.names(), ["Observation/new-2", "Patient/new-1"]);
     assert!(
         post.text("Observation/new-2")
@@ -265,11 +265,11 @@ fn a_file_that_is_cut_short_is_told_before_anything_is_sent() {
     let (store, medplum) = (Store::open(), Medplum::new());
     let packed = gzip(&patients(1000));
     medplum.file("a.ndjson.gz", &packed[..packed.len() / 2]);
-    let _ = import(&medplum, &store, &["a.ndjson.gz"])
+    import(&medplum, &store, &["a.ndjson.gz"])
         .fails(2)
         .says("a.ndjson.gz");
     medplum.file("b.json", r#"{"resourceType":"Bundle","type":"batch","entry":[{"resource":{"resourceType":"Patient","id":"1"}},"#);
-    let _ = import(&medplum, &store, &["b.json"])
+    import(&medplum, &store, &["b.json"])
         .fails(2)
         .says("cut short");
     assert!(store.server.requests().is_empty());
@@ -289,7 +289,7 @@ fn a_dry_run_counts_and_sends_nothing() {
     );
     assert!(store.server.requests().is_empty() && !medplum.path(".medplum-import").exists());
     medplum.file("a.ndjson", "{}");
-    let _ = import(&medplum, &store, &["a.ndjson", "--dry-run"])
+    import(&medplum, &store, &["a.ndjson", "--dry-run"])
         .fails(5)
         .says("no resourceType");
     assert!(!medplum.path("rejects.ndjson").exists());
@@ -308,7 +308,7 @@ fn a_json_file_without_anything_in_it_is_nothing_to_import() {
         assert_eq!(report["resources"], 0, "{name}");
     }
     medplum.file("d.json.gz", gzip("\n"));
-    let _ = import(&medplum, &store, &["d.json.gz"]).ok();
+    import(&medplum, &store, &["d.json.gz"]).ok();
     assert!(!medplum.path("rejects.ndjson").exists() && store.server.requests().is_empty());
 }
 
@@ -463,7 +463,7 @@ fn what_is_no_bundle_to_its_end_is_told_before_anything_is_sent() {
         ),
     ] {
         medplum.file("b.json", text);
-        let _ = import(&medplum, &store, &["b.json"]).fails(2).says(words);
+        import(&medplum, &store, &["b.json"]).fails(2).says(words);
     }
     assert!(store.server.requests().is_empty());
 }
@@ -482,11 +482,11 @@ fn a_file_is_not_taken_twice_however_it_is_spelled() {
         "d",
         "d/*",
     ] {
-        let _ = import(&medplum, &store, &["d/x.ndjson", other])
+        import(&medplum, &store, &["d/x.ndjson", other])
             .fails(2)
             .says("d/x.ndjson");
     }
-    let _ = import(&medplum, &store, &["d/x.ndjson", "link.ndjson"])
+    import(&medplum, &store, &["d/x.ndjson", "link.ndjson"])
         .fails(2)
         .says("link.ndjson is d/x.ndjson, which is named already");
     assert!(store.server.requests().is_empty());
@@ -515,13 +515,13 @@ fn what_a_folder_holds_beside_data_is_named_once() {
     for number in 1..=5 {
         medplum.file(&format!("d/more-{number}/x.ndjson"), "");
     }
-    let _ = import(&medplum, &store, &["d", "--dry-run"])
+    import(&medplum, &store, &["d", "--dry-run"])
         .ok()
         .says("Left out of d: deleted/readme.txt, errors/, more-1/, more-2/, more-3/ and 4 more\n");
     let run = import(&medplum, &store, &["d/more", "--dry-run"]).ok();
     assert!(!run.stderr.contains("Left out"), "{}", run.stderr);
     std::fs::create_dir_all(medplum.path("e/f")).unwrap();
-    let _ = import(&medplum, &store, &["e"])
+    import(&medplum, &store, &["e"])
         .fails(2)
         .says("e holds no data files, only f/");
 }
@@ -533,7 +533,7 @@ fn an_export_that_is_not_complete_is_not_imported() {
     medplum.file("out/1.Patient.ndjson", patients(1));
     for phase in ["kicking-off", "waiting", "fetching"] {
         medplum.file("out/.medplum-export/job.json", state(phase));
-        let _ = import(&medplum, &store, &["out"])
+        import(&medplum, &store, &["out"])
             .fails(2)
             .says("the export in out is not complete")
             .says("medplum bulk resume out");
@@ -541,15 +541,15 @@ fn an_export_that_is_not_complete_is_not_imported() {
     // As it is kept when a file could not be fetched.
     let manifest = r#"{"output":[{"type":"Patient","url":"http://x/1","path":"1.Patient.ndjson"},{"type":"Patient","url":"http://x/2"}]}"#;
     medplum.file("out/manifest.json", manifest);
-    let _ = import(&medplum, &store, &["out"])
+    import(&medplum, &store, &["out"])
         .fails(2)
         .says("not complete");
     // Files that are named are what the user wants.
-    let _ = import(&medplum, &store, &["out/1.Patient.ndjson"]).ok();
+    import(&medplum, &store, &["out/1.Patient.ndjson"]).ok();
     // One that was stopped left what had come.
     std::fs::remove_file(medplum.path("out/.medplum-export/job.json")).unwrap();
     std::fs::remove_file(medplum.path("out/manifest.json")).unwrap();
-    let _ = import(&medplum, &store, &["out"])
+    import(&medplum, &store, &["out"])
         .ok()
         .says("An export to out was stopped");
 }

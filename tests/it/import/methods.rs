@@ -86,10 +86,10 @@ fn a_post_with_a_match_creates_only_what_is_not_there() {
         assert_eq!(counts, if bundle == "batch" { (2, 0) } else { (0, 2) });
     }
     assert_eq!(store.names().len(), 2);
-    let _ = import(&medplum, &store, &["a.ndjson", "--match", "a={b}"])
+    import(&medplum, &store, &["a.ndjson", "--match", "a={b}"])
         .fails(2)
         .says("--method");
-    let _ = import(
+    import(
         &medplum,
         &store,
         &["a.ndjson", "--method", "post", "--match", "a=b"],
@@ -112,7 +112,7 @@ fn post_and_transaction_send_what_the_medplum_cli_sends_in_its_order() {
         "--num-resources-per-request",
         "20",
     ];
-    let _ = import(&medplum, &store, &args).ok();
+    import(&medplum, &store, &args).ok();
     let requests = store.server.requests_to("/fhir/R4");
     let sizes: Vec<usize> = requests
         .iter()
@@ -130,7 +130,7 @@ fn post_and_transaction_send_what_the_medplum_cli_sends_in_its_order() {
         json!({"resource": {"resourceType": "Patient", "id": "p1"}, "request": {"method": "POST", "url": "Patient"}})
     );
     assert!(requests[0].text().contains(ODD));
-    let _ = import(
+    import(
         &medplum,
         &store,
         &["data/a.ndjson", "--num-resources-per-request", "abc"],
@@ -145,7 +145,7 @@ fn missing_elements_of_an_explanation_of_benefit_get_the_medplum_clis_extension(
         "a.ndjson",
         r#"{"resourceType":"ExplanationOfBenefit","id":"e","item":[{"sequence":1.0}]}"#,
     );
-    let _ = import(
+    import(
         &medplum,
         &store,
         &["a.ndjson", "--add-extensions-for-missing-values"],
@@ -308,14 +308,14 @@ fn the_server_fetches_the_files_itself_when_asked_and_able() {
         "/fhir/R4/$import",
         Answer::outcome(404, "not-found", "unknown operation"),
     );
-    let _ = import(
+    import(
         &medplum,
         &other,
         &["--server-side", "https://files.example/1.Patient.ndjson"],
     )
     .fails(1)
     .says("has no $import");
-    let _ = import(&medplum, &other, &["--server-side", "-d", "."])
+    import(&medplum, &other, &["--server-side", "-d", "."])
         .fails(2)
         .says("--target-directory");
 }
@@ -329,7 +329,7 @@ fn a_match_finds_the_element_that_has_what_it_names_in_each_list_by_itself() {
     );
     let template = "identifier={identifier.system}|{identifier.value}&family={name.family}";
     let args = ["a.ndjson", "--method", "conditional", "--match", template];
-    let _ = import(&medplum, &store, &args).ok();
+    import(&medplum, &store, &args).ok();
     assert_eq!(
         store.bundles(),
         [["PUT Patient?identifier=http%3A%2F%2Fa%7C1&family=Doe"]]
@@ -346,13 +346,13 @@ fn an_entry_that_is_only_for_what_is_not_there_is_not_posted_unless_a_match_tell
         format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"resource":{person},"request":{request}}}]}}"#),
     );
     let store = Store::open();
-    let _ = import(&medplum, &store, &["b.json", "--method", "post"])
+    import(&medplum, &store, &["b.json", "--method", "post"])
         .fails(5)
         .says("ifNoneExist")
         .says("--match");
     assert!(store.names().is_empty());
     let again = ["rejects.ndjson", "--method", "post"];
-    let _ = import(&medplum, &store, &again).fails(5);
+    import(&medplum, &store, &again).fails(5);
     std::fs::remove_file(medplum.path("rejects.ndjson")).unwrap();
     std::fs::remove_file(medplum.path("rejects.outcomes.ndjson")).unwrap();
     let template = "identifier={identifier.system}|{identifier.value}";
@@ -362,7 +362,7 @@ fn an_entry_that_is_only_for_what_is_not_there_is_not_posted_unless_a_match_tell
         &["--method", "put"],
     ] {
         let args = [&["b.json"], args].concat();
-        let _ = import(&medplum, &store, &args).ok();
+        import(&medplum, &store, &args).ok();
     }
     assert_eq!(store.names().len(), 2);
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::basics::{SMALL, import, patients};
 use crate::support::medplum::tree;
+use crate::support::run::KILLED;
 use crate::support::store::Rules;
 use crate::support::{Answer, Medplum, Store};
 
@@ -52,9 +53,9 @@ fn a_killed_import_goes_on_and_loses_and_doubles_nothing() {
     let running = start(&medplum, &store, &["a.ndjson", "--parallel", "2"]);
     wait_for_bundles(&store, 7);
     running.kill();
-    let _ = running.finish();
+    running.finish().fails(KILLED);
     silent.store(false, Ordering::SeqCst);
-    let _ = import(&medplum, &store, &["a.ndjson"])
+    import(&medplum, &store, &["a.ndjson"])
         .fails(2)
         .says("--resume");
     let run = import(&medplum, &store, &["a.ndjson", "--resume", "-o", "json"]).fails(5);
@@ -85,7 +86,7 @@ fn a_killed_import_by_post_reports_what_is_unknown_and_never_sends_it_twice() {
     let running = start(&medplum, &store, &args);
     wait_for_bundles(&store, 5);
     running.kill();
-    let _ = running.finish();
+    running.finish().fails(KILLED);
     silent.store(false, Ordering::SeqCst);
     let args = [&args[..], &["--resume", "-o", "json"]].concat();
     let report = import(&medplum, &store, &args).fails(5).json();
@@ -171,15 +172,15 @@ fn a_second_process_is_told_and_changes_nothing() {
     wait_for_bundles(&store, 2);
     let before = tree(&medplum.path(""));
     for flag in ["--resume", "--restart"] {
-        let _ = import(&medplum, &store, &["a.ndjson", flag])
+        import(&medplum, &store, &["a.ndjson", flag])
             .fails(2)
             .says("another process");
     }
     assert_eq!(tree(&medplum.path("")), before);
     silent.store(false, Ordering::SeqCst);
     running.kill();
-    let _ = running.finish();
-    let _ = import(&medplum, &store, &["a.ndjson", "--resume"]).ok();
+    running.finish().fails(KILLED);
+    import(&medplum, &store, &["a.ndjson", "--resume"]).ok();
     assert_eq!(store.names().len(), 100);
 }
 
@@ -191,10 +192,10 @@ fn another_request_is_not_taken_for_the_one_that_is_unfinished() {
     let running = start(&medplum, &store, &["a.ndjson"]);
     wait_for_bundles(&store, 2);
     running.kill();
-    let _ = running.finish();
+    running.finish().fails(KILLED);
     silent.store(false, Ordering::SeqCst);
     store.server.forget();
-    let _ = import(
+    import(
         &medplum,
         &store,
         &["a.ndjson", "--resume", "--method", "post"],
@@ -202,15 +203,15 @@ fn another_request_is_not_taken_for_the_one_that_is_unfinished() {
     .fails(2)
     .says("--method was `put`");
     medplum.file("b.ndjson", patients(1));
-    let _ = import(&medplum, &store, &["b.ndjson", "--resume"])
+    import(&medplum, &store, &["b.ndjson", "--resume"])
         .fails(2)
         .says("a.ndjson");
     medplum.file("a.ndjson", patients(101));
-    let _ = import(&medplum, &store, &["a.ndjson", "--resume"])
+    import(&medplum, &store, &["a.ndjson", "--resume"])
         .fails(2)
         .says("has changed");
     assert!(store.bundles().is_empty());
-    let _ = import(&medplum, &store, &["a.ndjson", "--restart"]).ok();
+    import(&medplum, &store, &["a.ndjson", "--restart"]).ok();
     assert_eq!(store.names().len(), 101);
 }
 
@@ -241,7 +242,7 @@ fn what_an_import_keeps_is_private() {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     running.kill();
-    let _ = running.finish();
+    running.finish().fails(KILLED);
 }
 
 #[test]
@@ -256,7 +257,7 @@ fn what_a_kill_left_half_written_is_cut_off() {
     let running = start(&medplum, &store, &["a.ndjson"]);
     wait_for_bundles(&store, 2);
     running.kill();
-    let _ = running.finish();
+    running.finish().fails(KILLED);
     // A line that no journal counts, and a journal's line that has no end.
     for (name, text) in [
         (
@@ -294,7 +295,7 @@ fn rejects_that_are_tried_again_stay_until_all_are_settled() {
     let before = patients(100);
     medplum.file("rejects.ndjson", &before);
     // A file of that name that no import wrote is not replaced.
-    let _ = import(&medplum, &store, &["rejects.ndjson"])
+    import(&medplum, &store, &["rejects.ndjson"])
         .fails(2)
         .says("--rejects");
     medplum.file("rejects.outcomes.ndjson", "{}\n");
@@ -302,7 +303,7 @@ fn rejects_that_are_tried_again_stay_until_all_are_settled() {
     let running = start(&medplum, &store, &["rejects.ndjson"]);
     wait_for_bundles(&store, 3);
     running.kill();
-    let _ = running.finish();
+    running.finish().fails(KILLED);
     assert_eq!(medplum.read("rejects.ndjson"), before);
     silent.store(false, Ordering::SeqCst);
     let report = import(
@@ -338,7 +339,7 @@ fn a_full_disk_ends_the_run_and_a_resume_finishes_it() {
         .map(str::to_owned)
         .into_iter()
         .chain(flags);
-    let _ = medplum
+    medplum
         .command(words)
         .file_size_limit(6000)
         .run()
@@ -376,13 +377,13 @@ fn restart_forgets_its_own_rejects_and_loses_nothing_when_it_cannot_begin() {
     let running = start(&medplum, &store, &["a.ndjson"]);
     wait_for_bundles(&store, 3);
     running.interrupt();
-    let _ = running.finish().fails(130);
+    running.finish().fails(130);
     silent.store(false, Ordering::SeqCst);
     // Rejects of another import.
     medplum.file("other.ndjson", "{}\n");
     medplum.file("other.outcomes.ndjson", "{}\n");
     let before = tree(&medplum.path(""));
-    let _ = import(
+    import(
         &medplum,
         &store,
         &["a.ndjson", "--restart", "--rejects", "other.ndjson"],

@@ -48,7 +48,7 @@ fn a_shared_folder_stays_open_and_the_profile_in_it_does_not() {
     set_mode(&folder, 0o1777);
     medplum.set_env("MEDPLUM_CONFIG_DIR", folder.to_str().unwrap());
     let set = ["profile", "set", "x", "--base-url", "https://h.example"];
-    let _ = medplum.run(set).ok();
+    medplum.run(set).ok();
     assert_eq!(mode(&folder), 0o1777);
     assert_eq!(mode(&folder.join("x.json")), 0o600);
 }
@@ -64,14 +64,14 @@ fn what_a_token_is_bound_to_is_salted() {
             .map(|entry| entry["credential"].as_str().unwrap().to_owned())
             .collect()
     };
-    let _ = site.get().ok();
+    site.get().ok();
     let get = ["get", "-p", "site", "--scope", "other", "Patient/1"];
-    let _ = site.medplum.run(get).ok();
+    site.medplum.run(get).ok();
     let both = credentials("site");
     assert_eq!(both.len(), 2);
     assert_ne!(both[0], both[1]);
-    let _ = site.get().ok();
-    let _ = site.medplum.run(get).ok();
+    site.get().ok();
+    site.medplum.run(get).ok();
     assert_eq!(site.tokens.count(), 2, "both are found again");
     let base = site.server.url("/");
     let other = [
@@ -83,7 +83,7 @@ fn what_a_token_is_bound_to_is_salted() {
         "wrong-secret",
     ];
     let get = ["get", "-p", "site", "Patient/1"].iter().chain(&other);
-    let _ = site.medplum.run(get).fails(3);
+    site.medplum.run(get).fails(3);
     assert!(
         !site
             .medplum

@@ -22,7 +22,7 @@ fn with_profile() -> Medplum {
         "--client-secret",
         SECRET,
     ];
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x"].iter().chain(&flags))
         .ok();
     medplum
@@ -50,7 +50,7 @@ fn set_stores_every_flag_as_the_medplum_cli_does_and_prints_nothing() {
         ("--callback-url", "callbackUrl", "http://localhost:9615"),
     ];
     let flags = pairs.iter().flat_map(|(flag, _, value)| [*flag, *value]);
-    let _ = medplum
+    medplum
         .run(["profile", "set", "example"].into_iter().chain(flags))
         .ok()
         .prints("");
@@ -74,7 +74,7 @@ fn set_stores_every_flag_as_the_medplum_cli_does_and_prints_nothing() {
 #[test]
 fn set_replaces_the_settings_and_update_merges_them() {
     let medplum = with_profile();
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x", "--update", "--scope", "system/*.rs"])
         .ok();
     let options = medplum.options("x");
@@ -83,7 +83,7 @@ fn set_replaces_the_settings_and_update_merges_them() {
         (&json!("me"), &json!("system/*.rs"))
     );
 
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x", "--base-url", "https://b.example"])
         .ok();
     let options = medplum.options("x");
@@ -98,7 +98,7 @@ fn set_replaces_the_settings_and_update_merges_them() {
 fn keys_of_other_programs_survive_a_rewrite() {
     let medplum = Medplum::new();
     medplum.write_profile_text("x", r#"{"theirs":"1","options":"{\"name\":\"x\",\"baseUrl\":\"https://a.example\",\"ours\":\"2\"}"}"#);
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x", "--base-url", "https://b.example"])
         .ok();
     assert_eq!(medplum.profile_keys("x")["theirs"], "1");
@@ -128,7 +128,7 @@ fn an_open_file_becomes_private_when_it_is_rewritten() {
     let path = medplum.profile_path("x");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x", "--update", "--scope", "openid"])
         .ok();
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
@@ -157,7 +157,7 @@ fn describe_is_json_with_masked_secrets() {
 #[test]
 fn list_is_json_with_every_name_and_no_secret() {
     let medplum = with_profile();
-    let _ = medplum
+    medplum
         .run(["profile", "set", "a.b", "--base-url", "https://b.example"])
         .ok();
     let run = medplum.run(["profile", "list"]).ok();
@@ -190,7 +190,7 @@ fn list_without_a_folder_is_an_empty_list() {
 #[test]
 fn the_folder_holds_profiles_and_names_with_a_dot_only() {
     let medplum = with_profile();
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x", "--update", "--scope", "openid"])
         .ok();
     let names = fs::read_dir(medplum.home().join(".medplum")).unwrap();
@@ -205,8 +205,8 @@ fn the_folder_holds_profiles_and_names_with_a_dot_only() {
 #[test]
 fn remove_says_so_and_leaves_neither_secret_nor_token_on_disk() {
     let site = Site::open();
-    let _ = site.get().ok();
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.get().ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     let on_disk = |text: &str| {
         let files = tree(site.medplum.root());
         files
@@ -214,8 +214,7 @@ fn remove_says_so_and_leaves_neither_secret_nor_token_on_disk() {
             .any(|(_, bytes)| String::from_utf8_lossy(bytes).contains(text))
     };
     assert!(on_disk("MY_CLIENT_SECRET") && on_disk("token-"));
-    let _ = site
-        .medplum
+    site.medplum
         .run(["profile", "remove", "site"])
         .ok()
         .prints("site profile removed\n");
@@ -236,7 +235,7 @@ fn an_unknown_profile_is_bad_input() {
         &["bulk", "export", "-p", "x"],
     ] {
         let run = medplum.run(command).fails(2).prints("");
-        let _ = run.says("Error: Profile \"x\" does not exist");
+        run.says("Error: Profile \"x\" does not exist");
     }
     assert_eq!(tree(medplum.root()), before);
 }
@@ -279,9 +278,9 @@ fn a_base_url_that_is_no_url_is_refused_and_changes_nothing() {
                 .run(["profile", "set", name, "--base-url", text])
                 .fails(2)
                 .prints("");
-            let _ = run.says("Error: ").says(text);
+            run.says("Error: ").says(text);
         }
-        let _ = medplum
+        medplum
             .run(["get", "--base-url", text, "Patient/1"])
             .fails(2)
             .prints("")
@@ -331,7 +330,7 @@ fn a_broken_profile_file_is_named_and_left_byte_for_byte() {
             ],
         ] {
             let run = medplum.run(command).fails(2).prints("");
-            let _ = run.says("Error: ").says(path.to_str().unwrap());
+            run.says("Error: ").says(path.to_str().unwrap());
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
     }
@@ -349,10 +348,10 @@ fn only_flags_are_stored_never_what_the_environment_held() {
         ".env",
         "MEDPLUM_TOKEN_URL=https://file.example/token\nMEDPLUM_SCOPE=file-scope\n",
     );
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x", "--fhir-url-path", "fhir"])
         .ok();
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x", "--update", "--issuer", "me"])
         .ok();
     assert_eq!(
@@ -370,9 +369,8 @@ fn tokens_go_when_server_or_client_change_and_stay_otherwise() {
         (["--fhir-url-path", "other"], false),
     ] {
         let site = Site::open();
-        let _ = site.medplum.run(["login", "-p", "site"]).ok();
-        let _ = site
-            .medplum
+        site.medplum.run(["login", "-p", "site"]).ok();
+        site.medplum
             .run(["profile", "set", "site", "--update"].iter().chain(&flags))
             .ok();
         assert_eq!(
@@ -387,7 +385,7 @@ fn tokens_go_when_server_or_client_change_and_stay_otherwise() {
 fn key_and_secret_files_are_stored_as_what_any_folder_can_use() {
     let medplum = Medplum::new();
     medplum.file("key.pem", "a key");
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x", "--private-key-path", "key.pem"])
         .ok();
     let stored = medplum.options("x")["privateKeyPath"]
@@ -408,7 +406,7 @@ fn key_and_secret_files_are_stored_as_what_any_folder_can_use() {
         "--client-secret-file",
         "-",
     ]);
-    let _ = set.stdin(format!("{SECRET}\n")).run().ok();
+    set.stdin(format!("{SECRET}\n")).run().ok();
     assert_eq!(medplum.options("y")["clientSecret"], SECRET);
 }
 
@@ -418,8 +416,7 @@ fn a_full_disk_is_an_error_and_the_old_profile_stays_whole() {
     let medplum = with_profile();
     let before = medplum.profile_text("x");
     let set = medplum.command(["profile", "set", "x", "--base-url", "https://b.example"]);
-    let _ = set
-        .file_size_limit(16)
+    set.file_size_limit(16)
         .run()
         .fails(1)
         .prints("")
@@ -443,8 +440,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     let medplum = Medplum::of_an_ordinary_user();
     let _home = ReadOnly::folder(medplum.home());
     let set = medplum.run(["profile", "set", "x", "--base-url", "https://b.example"]);
-    let _ = set
-        .fails(1)
+    set.fails(1)
         .prints("")
         .says("Error: ")
         .says(medplum.home().to_str().unwrap());
@@ -462,19 +458,19 @@ fn settings_that_a_set_takes_away_are_named_and_an_update_needs_a_profile() {
         "--scope",
         "a",
     ];
-    let _ = medplum
+    medplum
         .run([&["profile", "set", "p"][..], &all].concat())
         .ok();
     let run = medplum
         .run(["profile", "set", "p", "--update", "--scope", "b"])
         .ok();
     assert!(!run.stderr.contains("no longer"), "{run}");
-    let _ = medplum
+    medplum
         .run(["profile", "set", "p", "--scope", "c"])
         .ok()
         .says("It no longer has baseUrl, clientId.")
         .says("--update");
-    let _ = medplum
+    medplum
         .run(["profile", "set", "q", "--update", "--scope", "c"])
         .fails(2)
         .says("q");
@@ -486,7 +482,7 @@ fn settings_that_a_set_takes_away_are_named_and_an_update_needs_a_profile() {
 #[test]
 fn without_a_server_and_a_login_nothing_is_sent() {
     let medplum = Medplum::new();
-    let _ = medplum
+    medplum
         .run([
             "profile",
             "set",
@@ -495,7 +491,7 @@ fn without_a_server_and_a_login_nothing_is_sent() {
             "https://h.example/",
         ])
         .ok();
-    let _ = medplum
+    medplum
         .run(["post", "Patient", r#"{"resourceType":"Patient"}"#])
         .fails(3)
         .says("no server is named")

@@ -19,7 +19,7 @@ fn fifty_commands_at_once_share_one_token_and_lose_nothing() {
         .map(|_| site.medplum.spawn(["get", "-p", "site", "Patient"]))
         .collect();
     for run in running {
-        let _ = run.finish().ok();
+        run.finish().ok();
     }
     assert_eq!(site.tokens.count(), 1, "token requests");
     assert_eq!(site.server.requests_to("/fhir/R4/Patient").len(), PROCESSES);
@@ -50,7 +50,7 @@ fn tokens_and_settings_written_at_once_all_arrive() {
         );
     }
     for run in running {
-        let _ = run.finish().ok();
+        run.finish().ok();
     }
     let options = site.medplum.options("site");
     for (_, key) in settings {
@@ -63,7 +63,7 @@ fn tokens_and_settings_written_at_once_all_arrive() {
     }
     assert_eq!(options["clientSecret"], "MY_CLIENT_SECRET");
     for run in scopes.iter().map(get) {
-        let _ = run.finish().ok();
+        run.finish().ok();
     }
     assert_eq!(site.tokens.count(), scopes.len(), "a stored token was lost");
 }
@@ -83,7 +83,7 @@ fn a_kill_in_the_middle_of_a_write_leaves_the_old_file() {
             .killed_when_a_file_grows_to(bytes)
             .run();
         // SIGXFSZ is 25.
-        let _ = run.fails(128 + 25);
+        run.fails(128 + 25);
         assert_eq!(site.medplum.profile_text("site"), before, "cut at {bytes}");
     }
     let login = site
@@ -91,10 +91,10 @@ fn a_kill_in_the_middle_of_a_write_leaves_the_old_file() {
         .command(["login", "-p", "site"])
         .killed_when_a_file_grows_to(100)
         .run();
-    let _ = login.fails(128 + 25);
+    login.fails(128 + 25);
     assert_eq!(site.medplum.profile_text("site"), before);
     // What the dead ones left is no profile and no lock.
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(
         site.medplum
             .run(["profile", "list"])
@@ -119,9 +119,9 @@ fn a_process_that_dies_while_it_asks_for_a_token_holds_nobody_up() {
         .collect();
     site.tokens.recover();
     dying.kill();
-    let _ = dying.finish().fails(128 + 9);
+    dying.finish().fails(128 + 9);
     for run in waiting {
-        let _ = run.finish().ok();
+        run.finish().ok();
     }
     assert_eq!(
         site.tokens.count(),

@@ -31,7 +31,7 @@ fn a_flag_beats_the_profile_the_environment_the_env_file_and_the_default() {
     let base = server.url("");
     let asked = |medplum: &Medplum, args: &[&str]| {
         server.forget();
-        let _ = medplum.run(["get", "Patient/1"].iter().chain(args)).ok();
+        medplum.run(["get", "Patient/1"].iter().chain(args)).ok();
         server
             .lines()
             .join(" ")
@@ -45,12 +45,12 @@ fn a_flag_beats_the_profile_the_environment_the_env_file_and_the_default() {
         if !path.is_empty() {
             set.extend(["--fhir-url-path", path]);
         }
-        let _ = machine.run(set).ok();
+        machine.run(set).ok();
         machine.file(".env", "MEDPLUM_FHIR_URL_PATH=file\n");
     }
     assert_eq!(asked(&all, &["-p", "x", "--fhir-url-path", "flag"]), "flag");
     assert_eq!(asked(&all, &["-p", "x"]), "profile");
-    let _ = all.run(["profile", "set", "x", "--base-url", &base]).ok();
+    all.run(["profile", "set", "x", "--base-url", &base]).ok();
     assert_eq!(asked(&all, &["-p", "x"]), "environment");
     assert_eq!(asked(&medplum, &["-p", "x"]), "file");
     assert_eq!(asked(&medplum, &["-p", "x", "--no-env-file"]), "fhir/R4");
@@ -71,7 +71,7 @@ fn a_ci_job_needs_the_environment_alone() {
         .env("MEDPLUM_CLIENT_SECRET", "MY_CLIENT_SECRET")
         .env("MEDPLUM_SCOPE", "system/*.rs");
     server.on("GET", "/open/fhir/Patient/1", Answer::json(200, "{}"));
-    let _ = medplum.run(["get", "Patient/1"]).ok();
+    medplum.run(["get", "Patient/1"]).ok();
     let request = &token.requests()[0];
     assert_eq!(
         request.form(),
@@ -107,7 +107,7 @@ fn profile_folder_and_auth_type_have_variables() {
         "--client-secret",
         "own-secret",
     ];
-    let _ = medplum
+    medplum
         .command(set)
         .env("MEDPLUM_CONFIG_DIR", &folder)
         .run()
@@ -117,8 +117,7 @@ fn profile_folder_and_auth_type_have_variables() {
     let get = medplum
         .command(["get", "Patient/1"])
         .env("MEDPLUM_CONFIG_DIR", &folder);
-    let _ = get
-        .env("MEDPLUM_PROFILE", "x")
+    get.env("MEDPLUM_PROFILE", "x")
         .env("MEDPLUM_AUTH_TYPE", "basic")
         .run()
         .ok();
@@ -130,7 +129,7 @@ fn profile_folder_and_auth_type_have_variables() {
         .command(["get", "Patient/1"])
         .env("MEDPLUM_PROFILE", "nobody")
         .run();
-    let _ = unknown.fails(2).says("Profile \"nobody\" does not exist");
+    unknown.fails(2).says("Profile \"nobody\" does not exist");
 }
 
 #[test]
@@ -139,8 +138,8 @@ fn an_access_token_from_the_environment_is_used_and_a_flag_beats_it() {
     let medplum = Medplum::new()
         .env("MEDPLUM_BASE_URL", server.url(""))
         .env("MEDPLUM_CLIENT_ACCESS_TOKEN", "env-token");
-    let _ = medplum.run(["get", "Patient/1"]).ok();
-    let _ = medplum
+    medplum.run(["get", "Patient/1"]).ok();
+    medplum
         .run(["get", "Patient/2", "--access-token", "flag-token"])
         .ok();
     assert_eq!(
@@ -165,7 +164,7 @@ fn a_whole_env_file_works_by_itself() {
         site.server.url("/")
     );
     site.medplum.file(".env", lines);
-    let _ = site.medplum.run(["get", "Patient/1"]).ok();
+    site.medplum.run(["get", "Patient/1"]).ok();
     assert_eq!(site.tokens.count(), 1);
 }
 
@@ -174,7 +173,7 @@ fn the_environment_completes_a_profile_without_credentials() {
     let site = Site::without_profile();
     let medplum = Medplum::new().env("MEDPLUM_CLIENT_SECRET", "MY_CLIENT_SECRET");
     let base = site.server.url("");
-    let _ = medplum
+    medplum
         .run([
             "profile",
             "set",
@@ -185,7 +184,7 @@ fn the_environment_completes_a_profile_without_credentials() {
             "MY_CLIENT_ID",
         ])
         .ok();
-    let _ = medplum.run(["get", "-p", "x", "Patient/1"]).ok();
+    medplum.run(["get", "-p", "x", "Patient/1"]).ok();
     assert_eq!(
         client_at(&site.server, "/oauth2/token"),
         ("MY_CLIENT_ID".into(), "MY_CLIENT_SECRET".into())
@@ -202,8 +201,7 @@ fn the_environment_does_not_replace_the_credentials_of_a_profile() {
         ("MEDPLUM_CLIENT_ID", "env-id"),
     ] {
         site.server.forget();
-        let _ = site
-            .medplum
+        site.medplum
             .command(["get", "-p", "site", "Patient/1"])
             .env(name, value)
             .run()
@@ -226,7 +224,7 @@ fn environment_credentials_for_another_server_stay_away_from_a_profile() {
         .env("MEDPLUM_CLIENT_ID", "env-id")
         .env("MEDPLUM_CLIENT_SECRET", "env-secret")
         .env("MEDPLUM_CLIENT_ACCESS_TOKEN", "env-secret-token");
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x", "--base-url", &ours.url("")])
         .ok();
     // Without credentials, or refused for want of them: both keep the secret where it belongs.
@@ -257,7 +255,7 @@ fn a_stored_secret_does_not_follow_a_base_url_flag_to_another_server() {
 #[test]
 fn a_stored_login_does_not_follow_a_base_url_flag_to_another_server() {
     let site = Site::open();
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     let foreign = open_server();
     let run = site.medplum.run([
         "get",
@@ -296,7 +294,7 @@ fn a_stored_secret_never_goes_to_a_url_that_an_env_file_names() {
     let foreign = open_server();
     let token = TokenEndpoint::on(&foreign, "/oauth2/token");
     let medplum = Medplum::new();
-    let _ = medplum
+    medplum
         .run([
             "profile",
             "set",
@@ -323,15 +321,14 @@ fn a_stored_secret_never_goes_to_a_url_that_an_env_file_names() {
         "--client-secret",
         "MY_CLIENT_SECRET",
     ];
-    let _ = site
-        .medplum
+    site.medplum
         .run(["profile", "set", "x"].iter().chain(&flags))
         .ok();
     site.medplum.file(
         ".env",
         format!("MEDPLUM_TOKEN_URL={}\n", foreign.url("/oauth2/token")),
     );
-    let _ = site.medplum.run(["get", "-p", "x", "Patient/1"]).ok();
+    site.medplum.run(["get", "-p", "x", "Patient/1"]).ok();
     assert_eq!((token.count(), site.tokens.count()), (0, 1));
 }
 
@@ -354,17 +351,17 @@ fn a_stored_credential_never_goes_to_a_fhir_base_that_an_env_file_names() {
                 "--client-secret",
                 "MY_CLIENT_SECRET",
             ];
-            let _ = site
-                .medplum
+            site.medplum
                 .run(["profile", "set", "x"].iter().chain(&client))
                 .ok();
-            let _ = site.medplum.run(["login", "-p", "x"]).ok();
+            site.medplum.run(["login", "-p", "x"]).ok();
             site.medplum
                 .file(".env", format!("{name}={}\n", foreign.url("/fhir/R4")));
             for path in ["Patient/1", &foreign.url("/fhir/R4/Patient/1")] {
-                let _ = site
+                let run = site
                     .medplum
                     .run(["get", "-p", "x", path].iter().chain(flags));
+                assert!([0, 2, 3, 4].contains(&run.code), "{run}");
             }
             assert_saw_no_credential(&foreign);
         }
@@ -376,11 +373,11 @@ fn a_stored_credential_never_goes_to_a_fhir_base_that_an_env_file_names() {
 fn a_stored_credential_does_not_follow_a_fhir_url_flag_to_another_server() {
     for flag in ["--fhir-url", "--fhir-url-path"] {
         let (site, foreign) = (Site::open(), open_server());
-        let _ = site.medplum.run(["login", "-p", "site"]).ok();
+        site.medplum.run(["login", "-p", "site"]).ok();
         let there = foreign.url("/fhir/R4");
         for auth in [&[][..], &["--auth-type", "basic"]] {
             let get = ["get", "-p", "site", flag, &there, "Patient/1"];
-            let _ = site.medplum.run(get.iter().chain(auth));
+            site.medplum.run(get.iter().chain(auth)).fails(3);
         }
         assert_saw_no_credential(&foreign);
     }
@@ -392,14 +389,14 @@ fn a_profile_that_names_its_server_is_not_moved_by_environment_or_env_file() {
     site.medplum
         .file(".env", format!("MEDPLUM_BASE_URL={}\n", foreign.url("/")));
     let get = site.medplum.command(["get", "-p", "site", "Patient/1"]);
-    let _ = get.env("MEDPLUM_BASE_URL", foreign.url("/")).run().ok();
+    get.env("MEDPLUM_BASE_URL", foreign.url("/")).run().ok();
     assert_eq!((site.gets(), foreign.lines().len()), (1, 0));
 }
 
 #[test]
 fn tokens_of_flag_or_environment_credentials_do_not_replace_a_login() {
     let site = Site::open();
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     let login = site.medplum.stored("site", "activeLogin");
     let given = [
         "--client-id",
@@ -409,8 +406,7 @@ fn tokens_of_flag_or_environment_credentials_do_not_replace_a_login() {
         "--scope",
         "other",
     ];
-    let _ = site
-        .medplum
+    site.medplum
         .run(["get", "-p", "site", "Patient/1"].iter().chain(&given))
         .ok();
     let run = site
@@ -424,6 +420,6 @@ fn tokens_of_flag_or_environment_credentials_do_not_replace_a_login() {
             "token-1",
         ])
         .run();
-    let _ = run.ok();
+    run.ok();
     assert_eq!(site.medplum.stored("site", "activeLogin"), login);
 }

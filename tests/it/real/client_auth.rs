@@ -80,7 +80,7 @@ fn user(provider: &Provider, registered: &str, way: &str, grant: &str) -> Medplu
     let medplum = machine();
     let set = ["profile", "set", "p"].map(str::to_owned);
     let flags = flags(provider, registered, way, grant);
-    let _ = medplum.run(set.into_iter().chain(flags)).ok();
+    medplum.run(set.into_iter().chain(flags)).ok();
     medplum
 }
 

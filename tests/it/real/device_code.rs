@@ -68,7 +68,7 @@ fn user(provider: &Provider, flags: &[&str]) -> Medplum {
     let medplum = Medplum::new();
     let set = ["profile", "set", "clinic", "--base-url", &provider.origin];
     let way = ["--auth-type", "device-code", "--scope", SCOPE];
-    let _ = medplum.run([&set[..], &way, flags].concat()).ok();
+    medplum.run([&set[..], &way, flags].concat()).ok();
     medplum
 }
 
@@ -111,19 +111,19 @@ fn a_person_enters_the_code_and_the_login_is_renewed_and_ended() {
             person(&complete, &[])
         };
         assert!(shown.contains("Success"), "{shown}");
-        let _ = running.finish().ok();
+        running.finish().ok();
         let get = ["get", "-p", "clinic", "Patient/1"];
         assert!(medplum.run(get).ok().stdout.contains("1.00"));
 
         thread::sleep(Duration::from_secs(TOKEN_SECONDS.into()));
         let before = provider.grants("refresh_token").len();
-        let _ = medplum.run(get).ok();
+        medplum.run(get).ok();
         let renewals = provider.grants("refresh_token");
         assert_eq!(renewals.len(), before + 1, "{renewals:#?}");
         assert_eq!(renewals.last().unwrap()["token"], "issued");
 
-        let _ = medplum.run(["logout", "-p", "clinic"]).ok();
-        let _ = medplum
+        medplum.run(["logout", "-p", "clinic"]).ok();
+        medplum
             .run(get)
             .fails(3)
             .says("not logged in")

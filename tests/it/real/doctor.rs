@@ -10,7 +10,7 @@ fn examined(peer: &Peer, flags: &[&str]) -> Verdict {
     let (medplum, base) = (Medplum::new(), peer.url("/"));
     let mut args = vec!["profile", "set", "site", "--base-url", &base];
     args.extend(flags);
-    let _ = medplum.run(args).ok();
+    medplum.run(args).ok();
     examine(&medplum, &["--read", "Patient/1"])
 }
 
@@ -22,14 +22,14 @@ fn a_wrong_client_id_and_a_wrong_secret_look_the_same_and_both_are_in_the_set() 
         let client = ["--client-id", id, "--client-secret", secret];
         examined(&peer, &[&client[..], &scope[..]].concat())
     };
-    let _ = with("simple", "simple-secret").finds_all_well();
+    with("simple", "simple-secret").finds_all_well();
     let set = [
         "wrong client secret",
         "wrong client id",
         "the secret was sent in the Basic header",
     ];
-    let _ = with("simple", "another-secret").suspects("token", 3, &set);
-    let _ = with("nobody", "simple-secret").suspects("token", 3, &set);
+    with("simple", "another-secret").suspects("token", 3, &set);
+    with("nobody", "simple-secret").suspects("token", 3, &set);
 }
 
 #[test]
@@ -53,12 +53,12 @@ fn an_unknown_key_id_and_a_wrong_client_id_look_the_same_and_both_are_in_the_set
             &[&own[..], &["--scope", "system/Patient.read"]].concat(),
         )
     };
-    let _ = with("backend", "registered").finds_all_well();
+    with("backend", "registered").finds_all_well();
     let set = [
         "unknown key",
         "wrong client id",
         "registered a short while ago",
     ];
-    let _ = with("backend", "not-registered").suspects("token", 3, &set);
-    let _ = with("nobody", "registered").suspects("token", 3, &set);
+    with("backend", "not-registered").suspects("token", 3, &set);
+    with("nobody", "registered").suspects("token", 3, &set);
 }

@@ -19,7 +19,7 @@ fn machine(peer: &Peer) -> Medplum {
         "--client-secret",
         "machine-secret",
     ];
-    let _ = medplum.run([&set[..], &client].concat()).ok();
+    medplum.run([&set[..], &client].concat()).ok();
     medplum
 }
 
@@ -82,13 +82,13 @@ fn token_and_requests_are_proved_and_the_nonces_of_both_are_learnt() {
     );
     // Another process takes token and key from the profile.
     forget(&peer);
-    let _ = medplum.run(get).ok();
+    medplum.run(get).ok();
     assert!(
         !story(&peer).join("\n").contains("/token"),
         "{:?}",
         story(&peer)
     );
-    let _ = medplum
+    medplum
         .run(["token", "-p", "site"])
         .ok()
         .says("bound to a key of the profile");
@@ -104,10 +104,10 @@ fn token_and_requests_are_proved_and_the_nonces_of_both_are_learnt() {
 fn a_write_is_done_once_although_its_first_proof_had_no_nonce() {
     let peer = Peer::dpop(&json!({}));
     let medplum = machine(&peer);
-    let _ = medplum.run(["login", "-p", "site"]).ok();
+    medplum.run(["login", "-p", "site"]).ok();
     forget(&peer);
     let patient = r#"{"resourceType":"Patient"}"#;
-    let _ = medplum.run(["post", "-p", "site", "Patient", patient]);
+    medplum.run(["post", "-p", "site", "Patient", patient]).ok();
     let story = story(&peer);
     assert_eq!(story[0], "POST /fhir/R4/Patient 401 use_dpop_nonce");
     assert_eq!(story.len(), 2, "{story:?}");
@@ -166,7 +166,7 @@ fn an_import_goes_on_through_new_nonces_in_parallel() {
         "none",
         "in.ndjson",
     ];
-    let _ = medplum.run(import).ok();
+    medplum.run(import).ok();
     let written = medplum.run(["get", "-p", "site", "_written"]).ok().json();
     assert_eq!(written.as_array().unwrap().len(), 40);
     assert!(
@@ -182,10 +182,10 @@ fn a_redirect_gets_a_proof_of_its_own_and_another_origin_gets_nothing() {
     elsewhere.on("GET", "/stolen", Answer::json(200, "{}"));
     let peer = Peer::dpop(&json!({"elsewhere": elsewhere.url("/stolen")}));
     let medplum = machine(&peer);
-    let _ = medplum.run(["get", "-p", "site", "Patient/moved"]).ok();
+    medplum.run(["get", "-p", "site", "Patient/moved"]).ok();
     let last = story(&peer).pop().unwrap();
     assert_eq!(last, "GET /fhir/R4/Patient/1?moved=yes 200 ok");
-    let _ = medplum.run(["get", "-p", "site", "Patient/elsewhere"]).ok();
+    medplum.run(["get", "-p", "site", "Patient/elsewhere"]).ok();
     let request = elsewhere.request_to("/stolen");
     assert_eq!(
         (request.header("Authorization"), request.header("DPoP")),
@@ -198,14 +198,14 @@ fn a_token_that_is_bound_to_another_key_is_refused_and_asked_for_anew() {
     let peer = Peer::dpop(&json!({}));
     let (medplum, other) = (machine(&peer), machine(&peer));
     for user in [&medplum, &other] {
-        let _ = user.run(["get", "-p", "site", "Patient/1"]).ok();
+        user.run(["get", "-p", "site", "Patient/1"]).ok();
     }
     let (own, foreign) = (bound_keys(&medplum).remove(0), bound_keys(&other).remove(0));
     assert_ne!(own, foreign);
     let text = medplum.profile_text("site").replace(&own, &foreign);
     medplum.write_profile_text("site", &text);
     forget(&peer);
-    let _ = medplum.run(["get", "-p", "site", "Patient/1"]).ok();
+    medplum.run(["get", "-p", "site", "Patient/1"]).ok();
     assert_eq!(
         story(&peer),
         [
@@ -227,7 +227,7 @@ fn a_token_that_is_bound_to_another_key_is_refused_and_asked_for_anew() {
         token.trim(),
         "Patient/1",
     ];
-    let _ = Medplum::new().run(stolen).fails(3);
+    Medplum::new().run(stolen).fails(3);
 }
 
 /// Follows an authorization request to the callback, as a browser with cookies does.
@@ -284,26 +284,26 @@ fn a_login_by_browser_keeps_its_key_through_renewals_and_the_provider_itself_tak
     shows_no_secret(&medplum, &run);
     let key = bound_keys(&medplum);
     assert_eq!(key.len(), 1);
-    let _ = medplum.run(["get", "-p", "site", "Patient/1"]).ok();
+    medplum.run(["get", "-p", "site", "Patient/1"]).ok();
     // The userinfo endpoint of the provider checks the proof with code of its own.
     let me = medplum.run(["get", "-p", "site", "/me"]).ok();
     assert_eq!(me.json()["sub"], "practitioner-1");
 
     medplum.age_tokens("site", 3600);
     forget(&peer);
-    let _ = medplum.run(["get", "-p", "site", "Patient/1"]).ok();
+    medplum.run(["get", "-p", "site", "Patient/1"]).ok();
     let story = story(&peer);
     assert!(story.contains(&"POST /token 200".to_owned()), "{story:?}");
     assert_eq!(bound_keys(&medplum), key);
     // The refresh token of a public client is of no use with another key.
     let other = machine(&peer);
-    let _ = other.run(["get", "-p", "site", "Patient/1"]).ok();
+    other.run(["get", "-p", "site", "Patient/1"]).ok();
     let text = medplum
         .profile_text("site")
         .replace(&key[0], &bound_keys(&other)[0]);
     medplum.write_profile_text("site", &text);
     medplum.age_tokens("site", 3600);
-    let _ = medplum
+    medplum
         .run(["get", "-p", "site", "Patient/1"])
         .fails(3)
         .says("log in again");
@@ -320,7 +320,7 @@ fn a_client_that_signs_assertions_has_its_tokens_bound_to_another_key() {
     let set = ["profile", "set", "site", "--base-url", &base, "--dpop"];
     let client = ["--auth-type", "jwt-assertion", "--client-id", "backend"];
     let signer = ["--private-key-path", &key, "--key-id", "p384"];
-    let _ = medplum.run([&set[..], &client, &signer].concat()).ok();
+    medplum.run([&set[..], &client, &signer].concat()).ok();
     let run = medplum.run(["get", "-p", "site", "Patient/1", "-vv"]).ok();
     shows_no_secret(&medplum, &run);
     // Each try has an assertion of its own: the provider takes none twice.
@@ -355,9 +355,9 @@ fn the_key_is_kept_in_the_keyring_beside_its_token() {
         "--client-secret",
         "machine-secret",
     ];
-    let _ = medplum.run([&set[..], &client].concat()).ok();
+    medplum.run([&set[..], &client].concat()).ok();
     for _ in 0..2 {
-        let _ = medplum.run(["get", "-p", "site", "Patient/1"]).ok();
+        medplum.run(["get", "-p", "site", "Patient/1"]).ok();
     }
     let tokens = story(&peer)
         .iter()
@@ -365,7 +365,7 @@ fn the_key_is_kept_in_the_keyring_beside_its_token() {
         .count();
     assert_eq!(tokens, 1);
     assert!(!medplum.profile_text("site").contains("dpopKey"));
-    let _ = medplum
+    medplum
         .run(["profile", "set", "site", "--store", "file"])
         .ok();
     assert_eq!(bound_keys(&medplum).len(), 1);
@@ -376,17 +376,15 @@ fn a_bearer_token_is_never_taken_for_one_that_is_bound() {
     let site = Site::open();
     let update = ["profile", "set", "site", "--update", "--dpop"];
     // One is in the cache already.
-    let _ = site.get().ok();
+    site.get().ok();
     site.server.forget();
-    let _ = site.medplum.run(update).ok();
-    let _ = site
-        .get()
+    site.medplum.run(update).ok();
+    site.get()
         .fails(3)
         .says("of the type `bearer`")
         .says("--dpop=false");
     assert_eq!(site.gets(), 0);
-    let _ = site
-        .medplum
+    site.medplum
         .run(["get", "-p", "site", "Patient/1", "--dpop=false"])
         .ok();
 }
@@ -416,7 +414,7 @@ fn a_server_that_always_wants_another_nonce_is_given_up() {
         "--dpop",
     ];
     let client = ["--client-id", "any", "--client-secret", "any-secret"];
-    let _ = medplum.run([&get[..], &client].concat()).fails(3);
+    medplum.run([&get[..], &client].concat()).fails(3);
     assert!(server.requests().len() < 50, "{:?}", server.lines());
 }
 
@@ -427,8 +425,7 @@ fn a_login_of_the_medplum_cli_is_not_taken_for_one_that_is_bound() {
     let login = json!({"accessToken": "token-of-the-cli"});
     site.medplum
         .write_profile("site", &json!({"options": options, "activeLogin": login}));
-    let _ = site
-        .get()
+    site.get()
         .fails(3)
         .says("is not bound to a key")
         .says("medplum login");
@@ -443,8 +440,7 @@ fn what_cannot_be_bound_is_refused_before_anything_is_sent() {
         &["--access-token", "a-token"],
     ] {
         let get = ["get", "-p", "site", "Patient/1", "--dpop"];
-        let _ = site
-            .medplum
+        site.medplum
             .run([&get[..], flags].concat())
             .fails(2)
             .says("--dpop=false");

@@ -124,7 +124,7 @@ fn c1_ids_and_references() {
         let target = references(&observation["entry"][0]["resource"]).remove(0);
         medplum.run(["get", &target]).code
     };
-    let _ = medplum
+    medplum
         .medplum_cli(["bulk", "import", "a.ndjson"])
         .run()
         .ok();
@@ -134,8 +134,8 @@ fn c1_ids_and_references() {
         .as_str()
         .unwrap()
         .to_owned();
-    let _ = medplum.run(["delete", &format!("Observation/{id}")]).ok();
-    let _ = medplum.run(["bulk", "import", "a.ndjson"]).ok();
+    medplum.run(["delete", &format!("Observation/{id}")]).ok();
+    medplum.run(["bulk", "import", "a.ndjson"]).ok();
     assert_eq!(found(), 0);
 }
 
@@ -150,12 +150,12 @@ fn c2_a_resource_that_is_refused() {
     for medplum in [&theirs, &ours] {
         medplum.file("a.ndjson", crate::import::basics::patients(100));
     }
-    let _ = theirs
+    theirs
         .medplum_cli(["bulk", "import", "a.ndjson"])
         .run()
         .fails(1);
     assert_eq!(store.names().len(), 0);
-    let _ = ours.run(["bulk", "import", "a.ndjson"]).fails(5);
+    ours.run(["bulk", "import", "a.ndjson"]).fails(5);
     assert_eq!(store.names().len(), 99);
     assert_eq!(ours.read("rejects.ndjson").lines().count(), 1);
 }
@@ -173,8 +173,8 @@ fn c3_blank_lines_and_sizes() {
         medplum.file("a.ndjson", crate::import::basics::patients(60));
     }
     let run = theirs.medplum_cli(["bulk", "import", "blank.ndjson"]).run();
-    let _ = run.fails(1).says("Unexpected end of JSON input");
-    let _ = ours.run(["bulk", "import", "blank.ndjson"]).ok();
+    run.fails(1).says("Unexpected end of JSON input");
+    ours.run(["bulk", "import", "blank.ndjson"]).ok();
     let args = [
         "bulk",
         "import",
@@ -183,9 +183,9 @@ fn c3_blank_lines_and_sizes() {
         "abc",
     ];
     store.server.forget();
-    let _ = theirs.medplum_cli(args).run().ok();
+    theirs.medplum_cli(args).run().ok();
     assert_eq!(store.bundles()[0].len(), 60);
-    let _ = ours.run(args).fails(2).says("--bundle-size");
+    ours.run(args).fails(2).says("--bundle-size");
 }
 
 /// Digits: theirs change, ours do not.
@@ -196,7 +196,7 @@ fn c4_digits_of_numbers() {
     for medplum in [&theirs, &ours] {
         medplum.file("a.ndjson", ODD);
     }
-    let _ = theirs
+    theirs
         .medplum_cli(["bulk", "import", "a.ndjson"])
         .run()
         .ok();
@@ -207,8 +207,7 @@ fn c4_digits_of_numbers() {
     );
     assert!(sent.contains("12345678901234567000"), "{sent}");
     store.server.forget();
-    let _ = ours
-        .run([&["bulk", "import", "a.ndjson"], &LIKE_THE_CLI[..]].concat())
+    ours.run([&["bulk", "import", "a.ndjson"], &LIKE_THE_CLI[..]].concat())
         .ok();
     assert!(store.server.requests_to("/fhir/R4")[0].text().contains(ODD));
 }

@@ -125,11 +125,11 @@ fn every_key_form_algorithm_and_key_id_passes_or_is_refused_for_its_reason() {
                 let run = token(&Medplum::new(), &peer, &client, &file, &flags);
                 let fits = algorithm.is_none_or(|asked| algorithms(&jwk(name)).contains(&asked));
                 if !fits {
-                    let _ = run.fails(2).says("cannot sign with").says(&file);
+                    run.fails(2).says("cannot sign with").says(&file);
                     cells.1 += 1;
                 } else if kid == "jwk" && is_pem(form) {
                     // A PEM has no kid to give, so the thumbprint goes out, which is not registered here.
-                    let _ = run.fails(3).says("invalid_client");
+                    run.fails(3).says("invalid_client");
                     cells.2 += 1;
                 } else {
                     assert_ne!(run.ok().stdout.trim(), "", "{form} {kid} {algorithm:?}");
@@ -181,10 +181,10 @@ fn of_a_set_of_private_keys_each_signs_under_its_own_id() {
     let medplum = Medplum::new();
     for name in ["rsa", "p256", "p384"] {
         let kid = format!("set-{name}");
-        let _ = token(&medplum, &peer, name, &key("set.jwks"), &["--key-id", &kid]).ok();
+        token(&medplum, &peer, name, &key("set.jwks"), &["--key-id", &kid]).ok();
     }
     // The algorithm chooses where one key alone can sign so.
-    let _ = token(
+    token(
         &medplum,
         &peer,
         "p384",
@@ -199,14 +199,14 @@ fn of_a_set_of_private_keys_each_signs_under_its_own_id() {
         &key("set.jwks"),
         &["--key-id", "set-p384"],
     );
-    let _ = run.fails(3).says("invalid_client");
+    run.fails(3).says("invalid_client");
 }
 
 #[test]
 fn a_jwks_url_serves_an_old_and_a_new_key_side_by_side() {
     let medplum = Medplum::new();
     for file in ["old.pem", "new.jwk"] {
-        let _ = medplum
+        medplum
             .run(["keys", "generate", "--alg", "ES384", "--out", file])
             .ok();
     }
@@ -216,10 +216,10 @@ fn a_jwks_url_serves_an_old_and_a_new_key_side_by_side() {
     site.on("GET", "/jwks.json", answer);
     let peer = provider(&[client("rotating", &json!(site.url("/jwks.json")))]);
     for file in ["old.pem", "new.jwk"] {
-        let _ = token(&medplum, &peer, "rotating", file, &[]).ok();
+        token(&medplum, &peer, "rotating", file, &[]).ok();
     }
     assert_eq!(site.lines()[0], "GET /jwks.json");
-    let _ = token(&medplum, &peer, "rotating", &key("p384.jwk"), &[])
+    token(&medplum, &peer, "rotating", &key("p384.jwk"), &[])
         .fails(3)
         .says("invalid_client");
 }
@@ -247,7 +247,7 @@ fn a_profile_with_a_key_reads_data_and_renews_its_token() {
         "--scope",
         "system/Patient.read",
     ]);
-    let _ = medplum.run(args).ok();
+    medplum.run(args).ok();
     let get = ["get", "-p", "op", "Patient/1"];
     assert!(
         medplum
@@ -259,7 +259,7 @@ fn a_profile_with_a_key_reads_data_and_renews_its_token() {
     let first = medplum.run(["token", "-p", "op"]).ok().stdout;
     assert_eq!(medplum.run(["token", "-p", "op"]).ok().stdout, first);
     medplum.age_tokens("op", 300);
-    let _ = medplum.run(get).ok();
+    medplum.run(get).ok();
     assert_ne!(medplum.run(["token", "-p", "op"]).ok().stdout, first);
     // An audience that is not this server's is refused by it.
     let wrong = [
@@ -270,7 +270,7 @@ fn a_profile_with_a_key_reads_data_and_renews_its_token() {
         "--audience",
         "https://other.example/token",
     ];
-    let _ = medplum.run(wrong).fails(3).says("invalid_client");
+    medplum.run(wrong).fails(3).says("invalid_client");
 }
 
 /// Authlib takes HS256, RS256 and ES256.
@@ -303,7 +303,7 @@ fn authlib_takes_jwt_bearer_assertions_by_secret_and_by_key() {
     let (rsa, p256) = (key("rsa-pkcs8.pem"), key("p256-sec1.pem"));
     let user = ["--subject", "john_doe"];
     let by_secret = [&user[..], &["--client-secret", secret]].concat();
-    let _ = get("by-secret", &by_secret).ok();
+    get("by-secret", &by_secret).ok();
     let by_rsa = [
         "--private-key-path",
         &rsa,
@@ -312,9 +312,9 @@ fn authlib_takes_jwt_bearer_assertions_by_secret_and_by_key() {
         "--algorithm",
         "RS256",
     ];
-    let _ = get("by-key", &[&user[..], &by_rsa].concat()).ok();
+    get("by-key", &[&user[..], &by_rsa].concat()).ok();
     let by_ec = ["--private-key-path", &p256, "--key-id", "p256"];
-    let _ = get("by-key", &[&user[..], &by_ec].concat()).ok();
+    get("by-key", &[&user[..], &by_ec].concat()).ok();
 
     let wrong = [
         "--subject",
@@ -322,9 +322,9 @@ fn authlib_takes_jwt_bearer_assertions_by_secret_and_by_key() {
         "--client-secret",
         "another-secret-of-32-characters!",
     ];
-    let _ = get("by-secret", &wrong).fails(3).says("invalid_grant");
+    get("by-secret", &wrong).fails(3).says("invalid_grant");
     let stranger = ["--subject", "jane_doe", "--client-secret", secret];
-    let _ = get("by-secret", &stranger).fails(3).says("Invalid 'sub'");
+    get("by-secret", &stranger).fails(3).says("Invalid 'sub'");
     let elsewhere = [&by_secret[..], &["--audience", "https://other.example"]].concat();
-    let _ = get("by-secret", &elsewhere).fails(3).says("invalid_grant");
+    get("by-secret", &elsewhere).fails(3).says("invalid_grant");
 }

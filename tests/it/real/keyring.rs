@@ -42,7 +42,7 @@ fn assert_no_file_holds(site: &Site, texts: &[&str]) {
 #[track_caller]
 fn move_to(site: &Site, place: &str) {
     let set = ["profile", "set", "site", "--store", place];
-    let _ = site.medplum.run(set).ok();
+    site.medplum.run(set).ok();
 }
 
 /// What the profile holds, secrets and all.
@@ -65,11 +65,11 @@ fn described(site: &Site) -> Value {
 fn no_file_holds_a_secret_or_a_token_and_one_token_serves_many_commands() {
     let (site, keyring) = open();
     for _ in 0..3 {
-        let _ = site.get().ok();
+        site.get().ok();
     }
     assert_eq!(site.tokens.count(), 1, "the token is kept");
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
-    let _ = site.get().ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
+    site.get().ok();
     assert_no_file_holds(&site, &[CLIENT_SECRET, "token-1", "token-2"]);
     let keys = site.medplum.profile_keys("site");
     for key in ["tokens", "activeLogin", "logins"] {
@@ -88,7 +88,7 @@ fn no_file_holds_a_secret_or_a_token_and_one_token_serves_many_commands() {
 #[test]
 fn there_and_back_again_loses_nothing() {
     let (site, keyring) = open();
-    let _ = site.get().ok();
+    site.get().ok();
     let before = described(&site);
     for _ in 0..2 {
         move_to(&site, "file");
@@ -96,12 +96,12 @@ fn there_and_back_again_loses_nothing() {
         assert_eq!(site.medplum.options("site")["clientSecret"], CLIENT_SECRET);
         assert!(site.medplum.profile_text("site").contains("token-1"));
         assert_eq!(described(&site), before);
-        let _ = site.get().ok();
+        site.get().ok();
         move_to(&site, "keyring");
         assert_no_file_holds(&site, &[CLIENT_SECRET, "token-1"]);
         assert_eq!(keyring.entries(), 1);
         assert_eq!(described(&site), before);
-        let _ = site.get().ok();
+        site.get().ok();
     }
     assert_eq!(site.tokens.count(), 1, "the token moved along");
 }
@@ -111,7 +111,7 @@ fn settings_changed_later_stay_in_the_keyring() {
     let (site, keyring) = open();
     let set = ["profile", "set", "site", "--update"];
     let change = set.into_iter().chain(["--client-secret", "another-secret"]);
-    let _ = site.medplum.run(change).ok();
+    site.medplum.run(change).ok();
     assert_no_file_holds(&site, &[CLIENT_SECRET, "another-secret"]);
     let shown = described(&site);
     assert_eq!(shown["clientSecret"], "another-secret");
@@ -122,14 +122,14 @@ fn settings_changed_later_stay_in_the_keyring() {
 #[test]
 fn logout_and_remove_leave_nothing_in_the_keyring() {
     let (site, keyring) = open();
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
-    let _ = site.medplum.run(["logout", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["logout", "-p", "site"]).ok();
     let shown = described(&site);
     assert_eq!(shown["clientSecret"], CLIENT_SECRET, "settings stay");
     move_to(&site, "file");
     assert!(!site.medplum.profile_text("site").contains("token-1"));
     move_to(&site, "keyring");
-    let _ = site.medplum.run(["profile", "remove", "site"]).ok();
+    site.medplum.run(["profile", "remove", "site"]).ok();
     assert_eq!(keyring.entries(), 0);
     assert!(!site.medplum.profile_path("site").exists());
 }
@@ -143,14 +143,14 @@ fn a_login_by_browser_is_kept_and_taken_out_again() {
         .medplum
         .set_env("DBUS_SESSION_BUS_ADDRESS", keyring.address());
     let (run, _) = clinic.log_in(&["--store", "keyring"]);
-    let _ = run.ok();
+    run.ok();
     let keys = clinic.medplum.profile_keys("clinic");
     assert!(!keys.contains_key("activeLogin") && !keys.contains_key("tokens"));
     assert_eq!(keyring.entries(), 1);
-    let _ = clinic.get().ok();
-    let _ = clinic.medplum.run(["logout", "-p", "clinic"]).ok();
+    clinic.get().ok();
+    clinic.medplum.run(["logout", "-p", "clinic"]).ok();
     assert_eq!(keyring.entries(), 0);
-    let _ = clinic.get().fails(3).says("medplum login");
+    clinic.get().fails(3).says("medplum login");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn fifty_commands_at_once_share_one_token_of_the_keyring() {
         .map(|_| site.medplum.spawn(["get", "-p", "site", "Patient"]))
         .collect();
     for run in running {
-        let _ = run.finish().ok();
+        run.finish().ok();
     }
     assert_eq!(site.tokens.count(), 1, "token requests");
     assert_eq!(described(&site), before);
@@ -177,7 +177,7 @@ fn fifty_commands_at_once_share_one_token_of_the_keyring() {
 #[test]
 fn commands_find_the_secrets_while_settings_change() {
     let (site, keyring) = open();
-    let _ = site.get().ok();
+    site.get().ok();
     let mut running: Vec<Running> = Vec::new();
     for at in 0..24 {
         let value = format!("https://v.example/{at}");
@@ -189,7 +189,7 @@ fn commands_find_the_secrets_while_settings_change() {
         });
     }
     for run in running {
-        let _ = run.finish().ok();
+        run.finish().ok();
     }
     assert_eq!(described(&site)["clientSecret"], CLIENT_SECRET);
     assert_eq!(keyring.entries(), 1);
@@ -200,7 +200,7 @@ fn commands_find_the_secrets_while_settings_change() {
 #[test]
 fn a_kill_between_keyring_and_file_leaves_the_old_profile() {
     let (site, keyring) = open();
-    let _ = site.get().ok();
+    site.get().ok();
     let changes: [&[&str]; 2] = [
         &[
             "--update",
@@ -224,15 +224,15 @@ fn a_kill_between_keyring_and_file_leaves_the_old_profile() {
             let set = ["profile", "set", "site"].iter().chain(change);
             let set = site.medplum.command(set);
             // SIGXFSZ is 25.
-            let _ = set.killed_when_a_file_grows_to(0).run().fails(128 + 25);
+            set.killed_when_a_file_grows_to(0).run().fails(128 + 25);
             let after = (described(&site), site.medplum.profile_text("site"));
             assert_eq!(after, before, "{place} {change:?}");
         }
-        let _ = site.get().ok();
+        site.get().ok();
     }
     assert_eq!(site.tokens.count(), 1);
     move_to(&site, "keyring");
-    let _ = site.medplum.run(["profile", "remove", "site"]).ok();
+    site.medplum.run(["profile", "remove", "site"]).ok();
     assert!(keyring.entries() <= 1, "what the killed switch left");
 }
 
@@ -249,27 +249,27 @@ fn a_copied_profile_parts_with_the_first_and_a_renamed_one_keeps_its_entry() {
         "--client-secret",
         "copys-own",
     ];
-    let _ = site.medplum.run(set).ok();
+    site.medplum.run(set).ok();
     assert_eq!(described(&site)["clientSecret"], CLIENT_SECRET);
     assert_eq!(keyring.entries(), 2);
-    let _ = site.medplum.run(["profile", "remove", "copy"]).ok();
+    site.medplum.run(["profile", "remove", "copy"]).ok();
     assert_eq!(described(&site)["clientSecret"], CLIENT_SECRET);
     // Only its token changes: that of the first one stays.
-    let _ = site.get().ok();
+    site.get().ok();
     fs::copy(path("site"), path("copy")).unwrap();
-    let _ = site.medplum.run(["login", "-p", "copy"]).ok();
+    site.medplum.run(["login", "-p", "copy"]).ok();
     assert_eq!((keyring.entries(), site.tokens.count()), (2, 2));
-    let _ = site.medplum.run(["logout", "-p", "copy"]).ok();
-    let _ = site.medplum.run(["profile", "remove", "copy"]).ok();
-    let _ = site.get().ok();
+    site.medplum.run(["logout", "-p", "copy"]).ok();
+    site.medplum.run(["profile", "remove", "copy"]).ok();
+    site.get().ok();
     assert_eq!((keyring.entries(), site.tokens.count()), (1, 2));
     // A copy that was never changed takes nothing along when it goes.
     fs::copy(path("site"), path("copy")).unwrap();
-    let _ = site.medplum.run(["profile", "remove", "copy"]).ok();
+    site.medplum.run(["profile", "remove", "copy"]).ok();
     assert_eq!(described(&site)["clientSecret"], CLIENT_SECRET);
     fs::rename(path("site"), path("renamed")).unwrap();
-    let _ = site.medplum.run(["get", "-p", "renamed", "Patient/1"]).ok();
-    let _ = site.medplum.run(["profile", "remove", "renamed"]).ok();
+    site.medplum.run(["get", "-p", "renamed", "Patient/1"]).ok();
+    site.medplum.run(["profile", "remove", "renamed"]).ok();
     assert_eq!(keyring.entries(), 0);
 }
 
@@ -288,15 +288,14 @@ fn a_copy_whose_entry_went_is_told_and_mended() {
             "https://other.example",
         ];
         let set = set.into_iter().chain(["--client-secret", secret]);
-        let _ = site.medplum.run(set).ok();
+        site.medplum.run(set).ok();
         let run = site
             .medplum
             .run(["get", "-p", "copy", "Patient/1"])
             .fails(2);
-        let _ = run.says("does not have the secrets").says("--store");
+        run.says("does not have the secrets").says("--store");
     }
-    let _ = site
-        .medplum
+    site.medplum
         .run(["profile", "set", "copy", "--store", "file"])
         .ok();
     let set = [
@@ -307,8 +306,8 @@ fn a_copy_whose_entry_went_is_told_and_mended() {
         "--client-secret",
         CLIENT_SECRET,
     ];
-    let _ = site.medplum.run(set).ok();
-    let _ = site.medplum.run(["get", "-p", "copy", "Patient/1"]).ok();
+    site.medplum.run(set).ok();
+    site.medplum.run(["get", "-p", "copy", "Patient/1"]).ok();
 }
 
 /// What the Medplum CLI writes into the file counts, and goes to the keyring with the next change.
@@ -348,7 +347,7 @@ fn without_a_keyring_nothing_is_written_and_nothing_is_asked() {
         }
         let run = command.run().fails(2).prints("");
         let run = run.says("keyring").says("Secret Service");
-        let _ = run.says("--store file").says("--client-secret-command");
+        run.says("--store file").says("--client-secret-command");
         assert_eq!(tree(&site.medplum.home()), before);
     }
     let set = [
@@ -362,7 +361,7 @@ fn without_a_keyring_nothing_is_written_and_nothing_is_asked() {
     ];
     let set = site.medplum.command(set);
     let set = set.env("XDG_RUNTIME_DIR", site.medplum.home());
-    let _ = set.run().fails(2);
+    set.run().fails(2);
     assert!(!site.medplum.profile_path("new").exists());
     assert_eq!(site.tokens.count(), 0);
 }
@@ -380,7 +379,7 @@ fn a_profile_of_the_keyring_fails_loudly_without_it() {
         &["profile", "remove", "site"],
     ] {
         let run = site.medplum.run(args).fails(2);
-        let _ = run.says("keyring").says("--client-secret-command");
+        run.says("keyring").says("--client-secret-command");
         assert_eq!(site.medplum.profile_text("site"), before);
     }
     // To see what is set, no secret is needed.
@@ -393,6 +392,6 @@ fn a_profile_of_the_keyring_fails_loudly_without_it() {
 fn a_locked_keyring_that_nobody_unlocks_is_an_error() {
     let (site, keyring) = open();
     keyring.lock();
-    let _ = site.get().fails(2).says("keyring");
+    site.get().fails(2).says("keyring");
     assert_eq!(site.gets(), 0);
 }

@@ -51,7 +51,7 @@ fn a1_a_lasting_401() {
     });
     let theirs = sides.theirs.medplum_cli(GET).spawn();
     let ours = sides.ours.run(GET).fails(3);
-    let _ = ours.prints("").says("401");
+    ours.prints("").says("401");
     assert_eq!(
         sides.our_lines(),
         [
@@ -65,7 +65,7 @@ fn a1_a_lasting_401() {
         .recv_timeout(Duration::from_secs(50))
         .expect("the loop of the Medplum CLI");
     theirs.kill();
-    let _ = theirs.finish().fails(128 + 9);
+    theirs.finish().fails(128 + 9);
 }
 
 /// Erases the profile. Here: exit 3, and the file is what it was.
@@ -81,9 +81,9 @@ fn a2_a_401_to_a_login_that_cannot_be_renewed() {
     }
     let before = sides.ours.profile_text("site");
     let both = sides.run(&GET);
-    let _ = both.theirs.fails(1);
+    both.theirs.fails(1);
     assert_eq!(sides.theirs.profile_text("site"), "{}");
-    let _ = both.ours.fails(3).says("medplum login");
+    both.ours.fails(3).says("medplum login");
     assert_eq!(sides.ours.profile_text("site"), before);
 }
 
@@ -119,12 +119,12 @@ fn a5_a_login_without_flags() {
     }
     let before = sides.ours.options("site");
     let both = sides.run(&["login", "-p", "site"]);
-    let _ = both.theirs.fails(1).says("https://api.medplum.com/");
+    both.theirs.fails(1).says("https://api.medplum.com/");
     assert_eq!(
         sides.theirs.options("site"),
         json!({"name": "site", "profile": "site"})
     );
-    let _ = both.ours.ok();
+    both.ours.ok();
     assert_eq!(sides.ours.options("site"), before);
     assert_eq!(
         (sides.our_lines(), sides.their_lines()),
@@ -161,7 +161,7 @@ fn a7_a_base_url_in_a_dot_env() {
         );
     }
     let both = sides.run(&GET);
-    let _ = both.theirs.ok();
+    both.theirs.ok();
     let [theirs, ours] = sides.requests();
     assert_eq!(
         theirs[0].header("Authorization"),
@@ -186,8 +186,7 @@ fn a11_a_token_that_names_the_client_in_azp() {
     let answer = Answer::new(200, "application/json", answer.to_string());
     sides.server.on("POST", "/oauth2/token", answer);
     let both = sides.run(&GET);
-    let _ = both
-        .theirs
+    both.theirs
         .fails(1)
         .says("Token not issued for this audience");
     assert_eq!(both.ours.ok().json()["id"], "1");
@@ -199,8 +198,8 @@ fn a12_a_server_that_wants_the_secret_in_one_place() {
     let sides = Sides::with_profile("client-credentials");
     let tokens = strict_tokens(&sides);
     let both = sides.run(&GET);
-    let _ = both.theirs.fails(1).says("Failed to fetch tokens");
-    let _ = both.ours.ok();
+    both.theirs.fails(1).says("Failed to fetch tokens");
+    both.ours.ok();
     let scopes: Vec<bool> = tokens
         .requests()
         .iter()
@@ -245,13 +244,13 @@ fn a19_a20_a_token_of_five_minutes() {
 fn a23_profiles_in_odd_places() {
     let sides = Sides::new();
     let both = sides.run(&["profile", "list"]);
-    let _ = both.theirs.fails(1).says("ENOENT");
-    let _ = both.ours.ok().prints("[]\n");
+    both.theirs.fails(1).says("ENOENT");
+    both.ours.ok().prints("[]\n");
 
     let both = sides.run(&["profile", "set", "a.b", "--base-url", "https://x.example"]);
     let (_, _) = (both.theirs.ok(), both.ours.ok());
     let both = sides.run(&["profile", "list"]);
-    let _ = both.theirs.ok().prints("[]\n");
+    both.theirs.ok().prints("[]\n");
     assert_eq!(both.ours.ok().json()[0]["name"], "a.b");
 
     let both = sides.run(&[
@@ -261,8 +260,8 @@ fn a23_profiles_in_odd_places() {
         "--base-url",
         "https://x.example",
     ]);
-    let _ = both.theirs.ok();
-    let _ = both.ours.fails(2);
+    both.theirs.ok();
+    both.ours.fails(2);
     let outside = |medplum: &Medplum| medplum.root().join("outside.json").exists();
     assert_eq!(
         (outside(&sides.theirs), outside(&sides.ours)),
@@ -310,7 +309,7 @@ fn c6_pages_and_asynchronous_answers() {
         Answer::json(200, r#"{"resourceType":"Parameters"}"#),
     );
     let both = sides.run(&["post", "-p", "site", "$reindex", "{}", "--prefer-async"]);
-    let _ = both.theirs.ok().prints("undefined\n");
+    both.theirs.ok().prints("undefined\n");
     assert_eq!(both.ours.ok().json()["resourceType"], "Parameters");
 }
 
@@ -376,8 +375,7 @@ fn d3_what_a_failure_tells() {
             "{theirs}"
         );
         let ours = both.ours.fails(ours_code).says("the server's own words");
-        let _ = ours
-            .says(&format!("answered {status}"))
+        ours.says(&format!("answered {status}"))
             .says(&sides.server.url("/fhir/R4/Patient/1"));
     }
 }

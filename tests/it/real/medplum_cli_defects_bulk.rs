@@ -93,15 +93,14 @@ fn b1_b2_a_strict_kick_off() {
         }
     });
     let both = export(&sides);
-    let _ = both
-        .theirs
+    both.theirs
         .fails(1)
         .says("The Accept header must be application/fhir+json");
-    let _ = both.ours.ok();
+    both.ours.ok();
     let post = [
         "bulk", "export", "-p", "site", "-d", "post", "--method", "post",
     ];
-    let _ = sides.ours.run(post).ok();
+    sides.ours.run(post).ok();
     assert_eq!(
         files(&sides.ours),
         [("Patient_files_1.ndjson".to_owned(), PATIENT.to_owned())]
@@ -123,12 +122,11 @@ fn b3_a_file_that_is_refused() {
         Answer::outcome(403, "forbidden", "not this one"),
     );
     let both = export(&sides);
-    let _ = both.theirs.ok();
+    both.theirs.ok();
     let theirs = files(&sides.theirs);
     assert_eq!(theirs.len(), 2);
     assert!(theirs[1].1.contains("OperationOutcome"), "{theirs:?}");
-    let _ = both
-        .ours
+    both.ours
         .fails(5)
         .says("/files/2")
         .says("403")
@@ -160,7 +158,7 @@ fn b4_urls_that_differ_in_the_query() {
         2
     );
     assert_eq!(files(&sides.theirs).len(), 1);
-    let _ = both.ours.ok();
+    both.ours.ok();
     let texts: Vec<String> = files(&sides.ours)
         .into_iter()
         .map(|(_, text)| text)
@@ -190,8 +188,8 @@ fn b8_a_status_that_is_throttled() {
         });
     }
     let both = export(&sides);
-    let _ = both.theirs.fails(1).says("Unknown error");
-    let _ = both.ours.ok();
+    both.theirs.fails(1).says("Unknown error");
+    both.ours.ok();
     assert_eq!(files(&sides.ours).len(), 1);
 }
 
@@ -216,7 +214,7 @@ fn b10_errors_deletions_and_pages() {
     let failed = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"exception","diagnostics":"half is lost"}]}"#;
     sides.server.on("GET", "/files/e", ndjson(failed));
     let both = export(&sides);
-    let _ = both.theirs.ok();
+    both.theirs.ok();
     assert_eq!(files(&sides.theirs).len(), 1);
     let ours = both.ours.fails(5).says("half is lost");
     assert_eq!(ours.stdout.lines().count(), 4, "{ours}");
@@ -241,9 +239,9 @@ fn b11_a_manifest_that_says_it_is_text() {
     );
     sides.server.on("GET", "/files/1", ndjson(PATIENT));
     let both = export(&sides);
-    let _ = both.theirs.ok().prints("");
+    both.theirs.ok().prints("");
     assert_eq!(files(&sides.theirs), []);
-    let _ = both.ours.ok();
+    both.ours.ok();
     assert_eq!(files(&sides.ours).len(), 1);
 }
 

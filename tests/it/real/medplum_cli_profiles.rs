@@ -42,8 +42,8 @@ fn assert_has_all(options: &Value) {
 #[test]
 fn all_settings_of_either_are_read_by_the_other() {
     let medplum = Medplum::new();
-    let _ = medplum.medplum_cli(set("theirs")).run().ok().prints("");
-    let _ = medplum.run(set("ours")).ok().prints("");
+    medplum.medplum_cli(set("theirs")).run().ok().prints("");
+    medplum.run(set("ours")).ok().prints("");
     let [mut theirs, mut ours] = ["theirs", "ours"].map(|name| medplum.options(name));
     assert_eq!(
         [theirs["name"].take(), ours["name"].take()],
@@ -101,17 +101,15 @@ fn a_login_of_the_medplum_cli_serves_here() {
     let mut login = vec!["login", "-p", "site", "--auth-type", "client-credentials"];
     login.extend(["--base-url", &base, "--token-url", &token_url]);
     login.extend(super::sides::CLIENT);
-    let _ = user.medplum_cli(login).run().ok();
-    let _ = user
-        .medplum_cli(["profile", "set", "site", "--base-url", &base])
+    user.medplum_cli(login).run().ok();
+    user.medplum_cli(["profile", "set", "site", "--base-url", &base])
         .run()
         .ok();
     let before = user.profile_keys("site");
-    let _ = user
-        .run(["token", "-p", "site"])
+    user.run(["token", "-p", "site"])
         .ok()
         .prints("opaque-token\n");
-    let _ = user.run(["get", "-p", "site", "Patient/1"]).ok();
+    user.run(["get", "-p", "site", "Patient/1"]).ok();
     assert_eq!(sides.their_lines(), ["POST /oauth2/token"]);
     let [_, ours] = sides.requests();
     assert_eq!(ours.len(), 1);
@@ -136,7 +134,7 @@ fn a_login_of_ours_serves_the_medplum_cli() {
         "oauth2/token",
     ];
     login.extend(["--client-id", "cid", "--client-secret-file", "secret.txt"]);
-    let _ = user.run(login).ok();
+    user.run(login).ok();
     let active = user.stored("site", "activeLogin");
     assert_eq!(active, json!({"accessToken": "opaque-token"}));
     assert_eq!(user.stored("site", "logins"), json!([active]));
@@ -147,7 +145,7 @@ fn a_login_of_ours_serves_the_medplum_cli() {
         .ok();
     assert_eq!(got.json()["id"], "1");
     let token = user.medplum_cli(["token", "-p", "site"]).run();
-    let _ = token.ok().prints("opaque-token\n");
+    token.ok().prints("opaque-token\n");
     let [theirs, _] = sides.requests();
     assert_eq!(sides.their_lines(), ["GET /fhir/R4/Patient/1"]);
     assert_eq!(
@@ -167,14 +165,13 @@ fn keys_that_nobody_knows_survive_rewrites_by_both() {
         "site",
         &json!({"options": options, "future": {"any": ["thing"]}}),
     );
-    let _ = user.run(["login", "-p", "site"]).ok();
+    user.run(["login", "-p", "site"]).ok();
     let update = ["profile", "set", "site", "--update", "--issuer", "x"];
-    let _ = user.run(update).ok();
+    user.run(update).ok();
     assert_eq!(user.options("site")["fromTheFuture"], "a setting");
     let our_tokens = user.stored("site", "tokens");
     assert!(our_tokens.is_array(), "{our_tokens}");
-    let _ = user
-        .medplum_cli(["get", "-p", "site", "Patient/1"])
+    user.medplum_cli(["get", "-p", "site", "Patient/1"])
         .run()
         .ok();
     assert_eq!(user.stored("site", "future"), json!({"any": ["thing"]}));
@@ -182,7 +179,7 @@ fn keys_that_nobody_knows_survive_rewrites_by_both() {
     // They keep our cache of tokens, so that no new one is needed here.
     assert_eq!(user.stored("site", "tokens"), our_tokens);
     sides.server.forget();
-    let _ = user.run(["get", "-p", "site", "Patient/1"]).ok();
+    user.run(["get", "-p", "site", "Patient/1"]).ok();
     assert_eq!(sides.our_lines(), ["GET /fhir/R4/Patient/1"]);
 }
 
@@ -190,9 +187,9 @@ fn keys_that_nobody_knows_survive_rewrites_by_both() {
 fn a_profile_removed_by_either_is_gone_for_the_other() {
     let sides = Sides::with_profile("client-credentials");
     let user = &sides.ours;
-    let _ = user.run(["login", "-p", "site"]).ok();
+    user.run(["login", "-p", "site"]).ok();
     sides.server.forget();
-    let _ = user.medplum_cli(["profile", "remove", "site"]).run().ok();
+    user.medplum_cli(["profile", "remove", "site"]).run().ok();
     // They leave the tokens in the file, which without a server of their own must go nowhere.
     assert!(user.profile_text("site").contains("opaque-token"));
     for command in [
@@ -200,13 +197,13 @@ fn a_profile_removed_by_either_is_gone_for_the_other() {
         &["profile", "describe", "site"],
     ] {
         let run = user.run(command).fails(2);
-        let _ = run.says("Profile \"site\" does not exist");
+        run.says("Profile \"site\" does not exist");
     }
-    let _ = user.run(["profile", "list"]).ok().prints("[]\n");
+    user.run(["profile", "list"]).ok().prints("[]\n");
     sides.write_profile(user, "basic");
-    let _ = user.run(["profile", "remove", "site"]).ok();
+    user.run(["profile", "remove", "site"]).ok();
     assert!(!user.profile_path("site").exists());
     let theirs = user.medplum_cli(["get", "-p", "site", "Patient/1"]).run();
-    let _ = theirs.fails(1).says("Profile \"site\" does not exist");
+    theirs.fails(1).says("Profile \"site\" does not exist");
     assert_eq!(sides.server.lines(), [""; 0]);
 }

@@ -44,7 +44,7 @@ fn user(doors: &Doors, authority: &Authority, name: &str) -> Medplum {
     ];
     let more = ["--client-id", "box", "--scope", SCOPE, "--ca-cert", &ca];
     let files = ["--client-cert", &cert, "--client-key", &key];
-    let _ = medplum.run([&args[..], &more, &files].concat()).ok();
+    medplum.run([&args[..], &more, &files].concat()).ok();
     medplum
 }
 
@@ -58,7 +58,7 @@ fn the_certificate_gets_the_token_and_opens_the_fhir_server_and_nobody_else_sees
     assert!(!run.everything().contains("PRIVATE KEY"), "{run}");
     assert_eq!(provider.grants("client_credentials").len(), 1);
     let other = doors.file_url("/file");
-    let _ = medplum.run(["get", "-p", "site", &other]).ok();
+    medplum.run(["get", "-p", "site", &other]).ok();
     assert_eq!(
         doors.log(),
         [
@@ -72,10 +72,10 @@ fn the_certificate_gets_the_token_and_opens_the_fhir_server_and_nobody_else_sees
     let both = std::fs::read_to_string(cert).unwrap() + &std::fs::read_to_string(key).unwrap();
     let both = medplum.file("both.pem", both).display().to_string();
     let update = ["profile", "set", "site", "--update", "--client-cert", &both];
-    let _ = medplum
+    medplum
         .run([&update[..], &["--client-key", &both]].concat())
         .ok();
-    let _ = medplum.run(["login", "-p", "site"]).ok();
+    medplum.run(["login", "-p", "site"]).ok();
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_certificate_of_another_name_or_another_authority_is_refused_in_the_servers_
     let doors = Doors::start(&provider.origin, &authority);
     let other_name = user(&doors, &authority, "somebody.example");
     let get = ["get", "-p", "site", "Patient/1"];
-    let _ = other_name.run(get).fails(3).says("invalid_client");
+    other_name.run(get).fails(3).says("invalid_client");
     let own = user(&doors, &authority, "box.example");
     // A secret instead: the server knows the client by its certificate alone.
     let flags = [
@@ -93,15 +93,14 @@ fn a_certificate_of_another_name_or_another_authority_is_refused_in_the_servers_
         "--client-secret",
         "a-secret-of-no-use",
     ];
-    let _ = own
-        .run([&get[..], &flags].concat())
+    own.run([&get[..], &flags].concat())
         .fails(3)
         .says("invalid_client");
     let [cert, key] = pair(&own, &Authority::new(), "box.example");
     let files = ["--client-cert", &cert, "--client-key", &key];
     let run = own.run([&get[..], &files].concat());
     // nginx answers that by itself, with a page.
-    let _ = run.fails(3).says("The SSL certificate error");
+    run.fails(3).says("The SSL certificate error");
     let log = doors.log();
     assert!(
         log.iter().all(|line| !line.starts_with("GET /fhir"))
@@ -119,7 +118,7 @@ fn files_that_hold_no_certificate_or_no_key_are_named_before_anything_is_sent() 
     for files in [["nowhere.pem", "nowhere.pem"], [&nothing, &nothing]] {
         let flags = ["get", "-p", "site", "Patient/1", "--client-cert", files[0]];
         let run = medplum.run([&flags[..], &["--client-key", files[1]]].concat());
-        let _ = run.fails(2).says(files[0]);
+        run.fails(2).says(files[0]);
     }
     assert!(doors.log().is_empty());
 }

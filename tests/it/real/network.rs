@@ -180,7 +180,7 @@ fn the_proxy_may_be_spoken_to_with_tls_by_the_same_authority() {
         .url("")
         .replace("https://", &format!("https://{USER}:{PASSWORD}@"));
     let get = ["get", "-p", "site", "Patient/1"];
-    let _ = hospital.run("HTTPS_PROXY", &value, &get).ok();
+    hospital.run("HTTPS_PROXY", &value, &get).ok();
     let _ = hospital.gateway.saw_only_the_proxy();
 }
 
@@ -198,7 +198,7 @@ fn a_proxy_that_cannot_be_reached_is_named_instead_of_the_server() {
         ),
     ] {
         let get = ["get", "-p", "site", "Patient/1", "--retries", "0"];
-        let _ = hospital
+        hospital
             .run("HTTPS_PROXY", &value, &get)
             .fails(6)
             .says(&format!(
@@ -213,7 +213,7 @@ fn a_proxy_that_cannot_be_reached_is_named_instead_of_the_server() {
 fn a_server_that_the_proxy_cannot_reach_is_told_apart_from_a_proxy_that_cannot_be_reached() {
     let hospital = hospital(true);
     let medplum = Medplum::new();
-    let _ = medplum
+    medplum
         .command(["get", "--base-url", "https://fhir.invalid/", "Patient/1"])
         .env("HTTPS_PROXY", hospital.variable())
         .run()
@@ -236,8 +236,7 @@ fn what_no_proxy_names_goes_past_the_proxy() {
         &ca.to_string_lossy(),
     ]);
     let value = format!("http://{USER}:{PASSWORD}@{}", proxy.address());
-    let _ = site
-        .medplum
+    site.medplum
         .command(["get", "-p", "site", "Patient/1"])
         .env("HTTPS_PROXY", &value)
         .env("no_proxy", "other.example,localhost")
@@ -277,8 +276,7 @@ fn names_that_only_the_proxy_knows_are_left_to_it() {
         &["get", "-p", "site", "Patient/1"][..],
         &["doctor", "-p", "site"],
     ] {
-        let _ = site
-            .medplum
+        site.medplum
             .command(command)
             .env("HTTPS_PROXY", names.url())
             .run()
@@ -303,7 +301,7 @@ fn a_server_whose_authority_is_unknown_gets_nothing_and_the_error_says_so() {
     for flags in [&[][..], &["--ca-cert", &wrong]] {
         let medplum = Medplum::new();
         let get = ["get", "--base-url", &base, "Patient/1"];
-        let _ = medplum
+        medplum
             .command(get.iter().chain(flags))
             .env("HTTPS_PROXY", hospital.variable())
             .run()
@@ -339,7 +337,7 @@ fn an_import_into_a_store_goes_through_the_proxy() {
         &ca,
         "in.ndjson",
     ];
-    let _ = medplum
+    medplum
         .command(import)
         .env(
             "HTTPS_PROXY",

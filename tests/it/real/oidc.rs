@@ -53,7 +53,7 @@ fn user(client: (&str, &str), flags: &[&str]) -> Medplum {
     let mut args = vec!["profile", "set", "smart", "--base-url", &base];
     args.extend(["--client-id", client.0, "--client-secret-file", &secret]);
     args.extend(flags);
-    let _ = medplum.run(args).ok();
+    medplum.run(args).ok();
     medplum
 }
 
@@ -114,8 +114,8 @@ fn client_secret_jwt_is_taken_with_each_algorithm_and_refused_with_another() {
             "HS256"
         };
         let run = medplum.run(["login", "--algorithm", other]).fails(3);
-        let _ = run.says("invalid_client");
-        let _ = medplum.run(["login", "--client-auth", "header"]).fails(3);
+        run.says("invalid_client");
+        medplum.run(["login", "--client-auth", "header"]).fails(3);
     }
 }
 
@@ -134,14 +134,14 @@ fn a_wrong_secret_is_exit_3_with_the_servers_words() {
         }
     }
     let medplum = user(("nobody", "x"), &[]);
-    let _ = get(&medplum).fails(3).says("invalid_client");
+    get(&medplum).fails(3).says("invalid_client");
 }
 
 /// Only `smart-configuration` names the token endpoint: `/token`, where no default would look. It is asked for once.
 #[test]
 fn the_token_endpoint_is_found_by_smart_discovery_and_remembered() {
     let medplum = counted("discovering", &[]);
-    let _ = medplum.run(["token"]).ok();
+    medplum.run(["token"]).ok();
     let trace = medplum
         .run(["get", "-v", "Patient/1", "--scope", "system/*.read"])
         .ok();
@@ -186,7 +186,7 @@ fn a_token_that_was_revoked_is_asked_for_anew_once() {
     plain_http::ask("POST", &oidc().url("/token/revocation"), &headers, &form).is(200);
     assert_eq!(get(&medplum).ok().json()["id"], "1");
     assert_eq!(token_requests("revoked").len(), 2);
-    let _ = get(&medplum).ok();
+    get(&medplum).ok();
     assert_eq!(token_requests("revoked").len(), 2);
     assert_ne!(medplum.run(["token"]).ok().stdout, first);
 }
@@ -195,9 +195,9 @@ fn a_token_that_was_revoked_is_asked_for_anew_once() {
 #[test]
 fn a_token_near_its_end_is_renewed_first() {
     let medplum = counted("aged", &[]);
-    let _ = get(&medplum).ok();
+    get(&medplum).ok();
     medplum.age_tokens("smart", 200);
-    let _ = get(&medplum).ok();
+    get(&medplum).ok();
     assert_eq!(token_requests("aged").len(), 1);
     medplum.age_tokens("smart", 99);
     let run = medplum.run(["get", "-v", "Patient/1"]).ok();

@@ -84,7 +84,7 @@ fn set_profile(medplum: &Medplum, provider: &Provider, flags: &[&str]) {
         "--base-url",
         &provider.origin,
     ];
-    let _ = medplum
+    medplum
         .run(args.iter().chain(&["--scope", SCOPE]).chain(flags))
         .ok();
 }
@@ -124,7 +124,7 @@ fn chromium_signs_in_and_the_login_is_renewed() {
     let started = Instant::now();
     let running: Vec<Running> = (0..50).map(|_| medplum.spawn(patient)).collect();
     for run in running {
-        let _ = run.finish().ok();
+        run.finish().ok();
     }
     let renewals = provider.grants("refresh_token");
     assert!(
@@ -136,7 +136,7 @@ fn chromium_signs_in_and_the_login_is_renewed() {
     let count = (renewals.len() - before) as u64;
     assert!((1..=most).contains(&count), "{renewals:#?}");
 
-    let _ = medplum
+    medplum
         .run(["logout", "-p", "clinic"])
         .ok()
         .says("Logged out");
@@ -174,12 +174,12 @@ fn a_confidential_client_signs_in_at_its_registered_callback() {
         "--client-secret-file",
         "-",
     ];
-    let _ = medplum.command(flags).stdin("a secret/of+it%\n").run().ok();
+    medplum.command(flags).stdin("a secret/of+it%\n").run().ok();
     let run = medplum.run(["login", "-p", "clinic"]);
     let page = page(&medplum);
     assert_eq!(run.code, 0, "{page:#}\n{run}");
     assert_eq!(page["url"], callback.split('?').next().unwrap());
-    let _ = medplum.run(["get", "-p", "clinic", "Patient/1"]).ok();
+    medplum.run(["get", "-p", "clinic", "Patient/1"]).ok();
     let issued = provider.grants("authorization_code");
     assert_eq!(
         (&issued[0]["client"], &issued[0]["secret_in"]),
@@ -202,7 +202,7 @@ fn a_person_who_cancels_is_told_so() {
     let run = medplum.run(["login", "-p", "clinic"]);
     let page = page(&medplum);
     assert_eq!(run.code, 3, "{page:#}\n{run}");
-    let _ = run.says("access_denied");
+    run.says("access_denied");
     assert_eq!(page["heading"], "You are not signed in", "{page:#}");
     assert!(
         page["text"].as_str().unwrap().contains("access_denied"),

@@ -15,7 +15,7 @@ fn router() -> &'static Peer {
 /// A user whose profile is the router's.
 fn user_of(router: &Peer) -> Medplum {
     let medplum = Medplum::new().env("MEDPLUM_PROFILE", "router");
-    let _ = medplum
+    medplum
         .run(["profile", "set", "router", "--base-url", &router.url("/")])
         .ok();
     medplum
@@ -95,8 +95,8 @@ fn a_resource_is_created_read_found_changed_and_deleted() {
 
     let deleted = medplum.run(["delete", &path]).ok().json();
     assert_eq!(deleted["resourceType"], "OperationOutcome");
-    let _ = medplum.run(["get", &path]).fails(4).says("404");
-    let _ = medplum.run(["delete", &path]).fails(4).says("Not found");
+    medplum.run(["get", &path]).fails(4).says("404");
+    medplum.run(["delete", &path]).fails(4).says("Not found");
 }
 
 #[test]
@@ -106,12 +106,12 @@ fn an_update_of_an_old_version_is_refused_and_changes_nothing() {
     let path = path(&first);
     let mut second = first.clone();
     second["gender"] = json!("female");
-    let _ = medplum.run(["put", &path, &second.to_string()]).ok();
+    medplum.run(["put", &path, &second.to_string()]).ok();
     let now = medplum.run(["get", &path]).ok().json();
     let mut late = first.clone();
     late["gender"] = json!("male");
     let run = medplum.run(["put", &path, &late.to_string(), "--if-match", &etag(&first)]);
-    let _ = run.fails(1).says("412").prints("");
+    run.fails(1).says("412").prints("");
     assert_eq!(medplum.run(["get", &path]).ok().json(), now);
 }
 
@@ -138,7 +138,7 @@ fn all_pages_of_a_search_are_followed() {
     let medplum = user_of(router());
     let names: Vec<String> = (0..7).map(|at| format!("Paged{at}")).collect();
     for name in &names {
-        let _ = create(&medplum, &patient(name));
+        create(&medplum, &patient(name));
     }
     let search = "Patient?name=paged&_count=3&_sort=family";
     let page = medplum.run(["get", search]).ok().json();
@@ -185,7 +185,7 @@ fn a_transaction_from_stdin_links_what_it_creates() {
 #[test]
 fn a_search_as_transaction_can_be_posted_again() {
     let medplum = user_of(router());
-    let _ = create(&medplum, &patient("Copied"));
+    create(&medplum, &patient("Copied"));
     let run = medplum.run(["get", "Patient?name=Copied", "--as-transaction"]);
     let bundle = medplum.file("bundle.json", run.ok().stdout);
     let posted = medplum.run(["post", "/fhir/R4", &format!("@{}", bundle.display())]);
@@ -202,11 +202,11 @@ fn refusals_come_with_the_routers_own_words() {
     let bad = r#"{"resourceType":"Patient","active":"yes","color":"blue"}"#;
     let run = medplum.run(["post", "Patient", bad]);
     let run = run.fails(1).says("400").says("Patient.active");
-    let _ = run.says("Patient.color").prints("");
-    let _ = medplum.run(["post", "Patient", "{}"]).fails(1).says("400");
+    run.says("Patient.color").prints("");
+    medplum.run(["post", "Patient", "{}"]).fails(1).says("400");
     let missing = medplum.run(["get", "Patient/00000000-0000-4000-8000-000000000000"]);
-    let _ = missing.fails(4).says("Not found");
-    let _ = medplum.run(["get", "Patient?name=x"]).ok();
+    missing.fails(4).says("Not found");
+    medplum.run(["get", "Patient?name=x"]).ok();
     let refused = medplum.run(["get", "Patient", "--access-token", "bad-token"]);
     let refused = refused.fails(3).says("401").says("Unauthorized");
     assert!(!refused.everything().contains("bad-token"), "{refused}");

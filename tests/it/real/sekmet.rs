@@ -31,7 +31,7 @@ fn user_of(server: &Peer) -> Medplum {
     let medplum = Medplum::new().env("MEDPLUM_PROFILE", "sekmet");
     let set = ["profile", "set", "sekmet", "--fhir-url-path", "fhir"];
     let base = server.url("/");
-    let _ = medplum
+    medplum
         .run([&set[..], &["--base-url", &base]].concat())
         .ok();
     medplum
@@ -216,7 +216,7 @@ fn a_warning_of_the_server_is_shown_and_kept() {
     let outcome: Value = serde_json::from_str(&synthea::lines(&path).next().unwrap()).unwrap();
     assert_eq!(outcome["issue"][0]["severity"], "warning");
     let strict = [&args[..], &["--fail-on", "warning"]].concat();
-    let _ = export(&medplum, "strict", &strict).fails(5);
+    export(&medplum, "strict", &strict).fails(5);
 }
 
 /// SMART on: a token for the kick-off, the status and the files. The server lets no token of this scope delete the job:
@@ -250,7 +250,7 @@ fn an_export_with_a_token_that_may_not_delete_the_job_is_complete() {
         "--scope",
         "system/*.read",
     ];
-    let _ = medplum.run([&set[..], &client].concat()).ok();
+    medplum.run([&set[..], &client].concat()).ok();
     let run = export(&medplum, "allowed", &["-v"]).ok();
     let run = run
         .says("the job could not be deleted at the server")

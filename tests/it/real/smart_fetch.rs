@@ -39,7 +39,7 @@ fn assert_same_export(medplum: &Medplum, sandbox: &Sandbox, sign_in: &[&str], gr
     }
     let run = medplum.smart_fetch(words).run().ok();
     assert!(!run.everything().to_lowercase().contains("warn"), "{run}");
-    let _ = medplum.run(ours).ok();
+    medplum.run(ours).ok();
     let [theirs, ours] = ["theirs", "ours"].map(|folder| ids_in(&medplum.path(folder)));
     assert_eq!(theirs, ours);
     let types: Vec<&str> = theirs.keys().map(String::as_str).collect();

@@ -31,7 +31,7 @@ fn user(peer: &Peer, subject: &str, flags: &[&str]) -> Medplum {
         "box"
     };
     let client = ["--client-id", id, "--scope", "openid profile"];
-    let _ = medplum.run([&args[..], &way, &client, flags].concat()).ok();
+    medplum.run([&args[..], &way, &client, flags].concat()).ok();
     medplum
 }
 
@@ -65,7 +65,7 @@ fn another_clients_token_becomes_one_of_ours_by_each_way_to_prove_the_client() {
         assert_eq!(run.code, 0, "{way}\n{run}");
         // Kept, and used again.
         let before = peer.requests().len();
-        let _ = medplum.run(get).ok();
+        medplum.run(get).ok();
         assert_eq!(peer.requests().len(), before, "{way}");
         let last = peer.requests().pop().unwrap();
         assert_eq!(
@@ -118,5 +118,5 @@ fn what_the_server_refuses_is_exit_3_with_its_words() {
     ];
     let medplum = user(&peer, &good, &key);
     let get = ["get", "-p", "cloud", "Patient/1"];
-    let _ = medplum.run(get).fails(3).says("invalid_client");
+    medplum.run(get).fails(3).says("invalid_client");
 }

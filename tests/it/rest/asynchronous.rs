@@ -50,11 +50,10 @@ fn a_result_of_which_a_part_failed_is_partial() {
     let body = r#"{"resourceType":"Bundle","type":"batch-response","entry":[
         {"response":{"status":"201"}},{"response":{"status":"422"}}]}"#;
     let site = done_with(Answer::json(200, body));
-    let _ = site.medplum.run(POST).fails(5).says("entry 2: 422");
+    site.medplum.run(POST).fails(5).says("entry 2: 422");
     let body = r#"{"output":[],"error":[{"type":"OperationOutcome","url":"https://h.example/e","count":3}]}"#;
     let site = done_with(Answer::json(200, body));
-    let _ = site
-        .medplum
+    site.medplum
         .run(POST)
         .fails(5)
         .says("3 errors in https://h.example/e");
@@ -82,10 +81,10 @@ fn a_result_that_says_nothing_bad_is_good() {
         r#"{"resourceType":"AsyncJob","status":"completed"}"#,
     ] {
         let site = done_with(Answer::json(200, body));
-        let _ = site.medplum.run(POST).ok();
+        site.medplum.run(POST).ok();
     }
     let site = done_with(Answer::empty(204));
-    let _ = site.medplum.run(POST).ok();
+    site.medplum.run(POST).ok();
     let site = done_with(Answer::new(200, "text/csv", "a,b\n1,2\n"));
-    let _ = site.medplum.run(POST).ok().prints("a,b\n1,2\n");
+    site.medplum.run(POST).ok().prints("a,b\n1,2\n");
 }

@@ -25,7 +25,7 @@ fn echo() -> Server {
 fn sent(server: &Server, args: &[&str]) -> Request {
     server.forget();
     let base = server.url("");
-    let _ = Medplum::new()
+    Medplum::new()
         .run(args.iter().copied().chain(["--base-url", &base]))
         .ok();
     let mut requests = server.requests();
@@ -95,7 +95,7 @@ fn a_patch_names_the_kind_of_patch() {
 #[test]
 fn medplums_own_header_goes_to_medplum_only() {
     let site = Site::open();
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(
         site.server
             .request_to("/fhir/R4/Patient/1")
@@ -107,8 +107,8 @@ fn medplums_own_header_goes_to_medplum_only() {
     medplum.tokens = medplum
         .tokens
         .field("project", json!({"reference": "Project/1"}));
-    let _ = medplum.medplum.run(["login", "-p", "site"]).ok();
-    let _ = medplum.get().ok();
+    medplum.medplum.run(["login", "-p", "site"]).ok();
+    medplum.get().ok();
     assert_eq!(
         medplum
             .server
@@ -160,7 +160,7 @@ fn a_path_is_relative_to_the_fhir_base_unless_it_says_otherwise() {
     ] {
         server.forget();
         let base = server.url(base);
-        let _ = Medplum::new()
+        Medplum::new()
             .run([
                 "get",
                 path,
@@ -178,7 +178,7 @@ fn a_path_is_relative_to_the_fhir_base_unless_it_says_otherwise() {
     }
     server.forget();
     let fhir = server.url("/other/base");
-    let _ = Medplum::new()
+    Medplum::new()
         .run([
             "get",
             "fhir/R4/Patient/1",
@@ -188,7 +188,7 @@ fn a_path_is_relative_to_the_fhir_base_unless_it_says_otherwise() {
             &fhir,
         ])
         .ok();
-    let _ = Medplum::new()
+    Medplum::new()
         .run([
             "get",
             &server.url("/other/base/Patient/2"),
@@ -212,16 +212,16 @@ fn a_body_is_given_inline_in_a_file_or_on_stdin() {
     let medplum = Medplum::new().env("MEDPLUM_BASE_URL", server.url(""));
     let body = r#"{"resourceType":"Patient","name":[{"family":"Jörg"}]}"#;
     medplum.file("body.json", body);
-    let _ = medplum.run(["post", "Patient", body]).ok();
-    let _ = medplum.run(["post", "Patient", "@body.json"]).ok();
-    let _ = medplum
+    medplum.run(["post", "Patient", body]).ok();
+    medplum.run(["post", "Patient", "@body.json"]).ok();
+    medplum
         .command(["post", "Patient", "-"])
         .stdin(body)
         .run()
         .ok();
     let bodies: Vec<String> = server.requests().iter().map(Request::text).collect();
     assert_eq!(bodies, [body; 3]);
-    let _ = medplum
+    medplum
         .run(["post", "Patient", "@missing.json"])
         .fails(2)
         .prints("")
@@ -246,7 +246,7 @@ fn a_body_that_is_no_json_is_refused_before_anything_is_sent() {
             let command = site
                 .medplum
                 .command([method, "-p", "site", "Patient/1", body]);
-            let _ = command
+            command
                 .stdin("[1,")
                 .run()
                 .fails(2)
@@ -297,7 +297,7 @@ fn digits_and_key_order_are_kept_both_ways() {
 }
 "#;
     for method in ["post", "put"] {
-        let _ = medplum
+        medplum
             .run([method, "Observation/1", body])
             .ok()
             .prints(shown);
@@ -306,7 +306,7 @@ fn digits_and_key_order_are_kept_both_ways() {
         assert_eq!(request.text(), body);
     }
     server.on("GET", "/fhir/R4/Observation/1", Answer::json(200, body));
-    let _ = medplum.run(["get", "Observation/1"]).ok().prints(shown);
+    medplum.run(["get", "Observation/1"]).ok().prints(shown);
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn headers_and_conditions_are_sent() {
     );
     assert_eq!(accept.header("Accept"), Some("application/pdf"));
     for bad in ["no colon", "bad name: x", "X-A: a\nB: c"] {
-        let _ = Medplum::new()
+        Medplum::new()
             .run(["get", "--base-url", &server.url(""), "Patient/1", "-H", bad])
             .fails(2)
             .prints("");
@@ -402,12 +402,12 @@ fn an_empty_answer_prints_nothing() {
     );
     server.on("PUT", "/fhir/R4/Patient/1", Answer::empty(200));
     let medplum = Medplum::new().env("MEDPLUM_BASE_URL", server.url(""));
-    let _ = medplum.run(["delete", "Patient/1"]).ok().prints("");
-    let _ = medplum
+    medplum.run(["delete", "Patient/1"]).ok().prints("");
+    medplum
         .run(["delete", "Patient/2"])
         .ok()
         .prints("{\n  \"resourceType\": \"OperationOutcome\"\n}\n");
-    let _ = medplum.run(["put", "Patient/1", "{}"]).ok().prints("");
+    medplum.run(["put", "Patient/1", "{}"]).ok().prints("");
 }
 
 #[test]
@@ -430,22 +430,22 @@ fn what_is_no_json_is_printed_or_written_as_it_came() {
         medplum.run(["get", "Binary/2"]).ok().stdout_bytes,
         b"no newline"
     );
-    let _ = medplum
+    medplum
         .run(["get", "Binary/1", "--output", "out.pdf"])
         .ok()
         .prints("");
     assert_eq!(fs::read(medplum.path("out.pdf")).unwrap(), bytes);
-    let _ = medplum
+    medplum
         .run(["get", "Binary/2", "--output", "out.txt"])
         .ok()
         .prints("");
     assert_eq!(medplum.read("out.txt"), "no newline");
-    let _ = medplum
+    medplum
         .run(["get", "Binary/1", "--output", "no/such/folder/x"])
         .fails(1)
         .prints("")
         .says("no/such/folder");
-    let _ = medplum
+    medplum
         .run(["get", "Binary/9", "--output", "none.pdf"])
         .fails(4);
     assert!(!medplum.path("none.pdf").exists());
@@ -566,13 +566,13 @@ fn all_as_ndjson_prints_a_page_before_the_next_one_comes() {
     server.wait_for("/fhir/R4");
     assert!(running.stdout_line("Observation").contains(r#""id":"a""#));
     running.interrupt();
-    let _ = running.finish().fails(130);
+    running.finish().fails(130);
 }
 
 #[test]
 fn all_ends_when_a_server_links_in_a_circle() {
     let (server, medplum) = paged();
-    let _ = medplum
+    medplum
         .run(["get", "Loop", "--all"])
         .fails(1)
         .says("Error: ")
@@ -644,14 +644,12 @@ fn prefer_async_waits_for_the_result_and_no_wait_prints_the_status_url() {
         ],
     );
     let post = ["post", "-p", "site", "$reindex", "{}"];
-    let _ = site
-        .medplum
+    site.medplum
         .run(post.iter().chain(&["--prefer-async", "--no-wait"]))
         .ok()
         .prints(&format!("{status}\n"));
     assert!(site.server.requests_to("/fhir/R4/job/1").is_empty());
-    let _ = site
-        .medplum
+    site.medplum
         .run(post.iter().chain(&["--prefer-async"]))
         .ok()
         .prints("{\n  \"done\": 1.0\n}\n");
@@ -673,19 +671,16 @@ fn global_flags_work_before_and_after_the_subcommand() {
         ["get", "Patient/1", "-p", "site"],
         ["get", "Patient/1", "--profile", "site"],
     ] {
-        let _ = site.medplum.run(args).ok();
+        site.medplum.run(args).ok();
     }
     let base = site.server.url("/other");
-    let _ = site
-        .medplum
+    site.medplum
         .run(["--base-url", &base, "profile", "set", "a"])
         .ok();
-    let _ = site
-        .medplum
+    site.medplum
         .run(["profile", "--base-url", &base, "set", "b"])
         .ok();
-    let _ = site
-        .medplum
+    site.medplum
         .run(["profile", "set", "c", "--base-url", &base])
         .ok();
     for name in ["a", "b", "c"] {

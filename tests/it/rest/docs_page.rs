@@ -48,7 +48,7 @@ const ENCOUNTER: &str = r#"{"resourceType": "Encounter", "status": "finished", "
 /// A site whose user pasted the client credentials block.
 fn site() -> Site {
     let site = Site::without_profile();
-    let _ = paste(&site.medplum, CLIENT_CREDENTIALS, &site.server).prints("");
+    paste(&site.medplum, CLIENT_CREDENTIALS, &site.server).prints("");
     site
 }
 
@@ -73,7 +73,7 @@ medplum profile set <profileName> \
         .replace("<token-url>", "oauth2/token")
         .replace("<client-id>", "MY_CLIENT_ID")
         .replace("<client-secret>", "MY_CLIENT_SECRET");
-    let _ = paste(&medplum, &filled, &server).prints("");
+    paste(&medplum, &filled, &server).prints("");
     assert_eq!(medplum.options("mine")["authType"], "client-credentials");
     assert_eq!(server.lines(), [""; 0]);
 }
@@ -87,8 +87,8 @@ fn profile_basic_auth() {
         Answer::json(200, r#"{"resourceType":"Bundle"}"#),
     );
     let medplum = Medplum::new();
-    let _ = paste(&medplum, BASIC, &server).prints("");
-    let _ = paste(&medplum, SEARCH, &server).prints("{\n  \"resourceType\": \"Bundle\"\n}\n");
+    paste(&medplum, BASIC, &server).prints("");
+    paste(&medplum, SEARCH, &server).prints("{\n  \"resourceType\": \"Bundle\"\n}\n");
     let request = server.request_to("/fhir/R4/Patient");
     let client = basic(request.header("Authorization").unwrap());
     assert_eq!(
@@ -104,7 +104,7 @@ fn profile_basic_auth() {
 #[test]
 fn profile_client_credentials() {
     let site = site();
-    let _ = paste(
+    paste(
         &site.medplum,
         "medplum login --profile example",
         &site.server,
@@ -129,7 +129,7 @@ fn profile_describe_remove_and_list() {
     assert_eq!(described["clientSecret"], "********");
     let listed = paste(&site.medplum, "medplum profile list", &site.server).json();
     assert_eq!(listed[0]["name"], "example");
-    let _ = paste(
+    paste(
         &site.medplum,
         "medplum profile remove example",
         &site.server,
@@ -142,7 +142,7 @@ fn profile_describe_remove_and_list() {
 fn login_with_all_flags_and_a_profile() {
     let site = Site::without_profile();
     let block = CLIENT_CREDENTIALS.replace("profile set example", "login --profile \"example\"");
-    let _ = paste(&site.medplum, &block, &site.server);
+    paste(&site.medplum, &block, &site.server);
     assert_eq!(
         (
             site.tokens.count(),
@@ -160,7 +160,7 @@ fn basic_search() {
         .on("GET", "/fhir/R4/Patient", Answer::json(200, bundle));
     let shown =
         "{\n  \"resourceType\": \"Bundle\",\n  \"type\": \"searchset\",\n  \"total\": 0\n}\n";
-    let _ = paste(&site.medplum, SEARCH, &site.server).prints(shown);
+    paste(&site.medplum, SEARCH, &site.server).prints(shown);
     let lines = [
         "POST /oauth2/token",
         "GET /fhir/R4/Patient?identifier:contains=3SH0A00AA00",
@@ -208,7 +208,7 @@ fn create_encounter() {
 fn profile_bcda() {
     let server = Server::start();
     let medplum = Medplum::new();
-    let _ = paste(&medplum, BCDA, &server).prints("");
+    paste(&medplum, BCDA, &server).prints("");
     let host = server.url("");
     assert_eq!(
         medplum.options("bcda-sandbox"),

@@ -39,8 +39,7 @@ fn the_exit_code_and_the_words_tell_the_status() {
         ))
         .fails(code)
         .prints("");
-        let _ = run
-            .says("Error: ")
+        run.says("Error: ")
             .says("the server's own words")
             .says(&status.to_string())
             .says(PATIENT);
@@ -145,7 +144,7 @@ fn a_passing_failure_of_an_idempotent_request_is_tried_again() {
         ] {
             let server = Server::start();
             server.on_sequence(method, PATIENT, [not_now(status), Answer::json(200, "{}")]);
-            let _ = machine(&server).run(args).ok().prints("{}\n");
+            machine(&server).run(args).ok().prints("{}\n");
             assert_eq!(
                 server.lines(),
                 [format!("{method} {PATIENT}"), format!("{method} {PATIENT}")]
@@ -196,7 +195,7 @@ fn tries_end_and_their_number_can_be_set() {
             Answer::new(503, "text/plain", "closed").header("Retry-After", "0"),
         );
         let run = machine(&server).run(["get", "Patient/1"].iter().chain(flags));
-        let _ = run.fails(1).prints("").says("503").says("closed");
+        run.fails(1).prints("").says("503").says("closed");
         assert_eq!(server.lines().len(), tries);
     }
 }
@@ -210,7 +209,7 @@ fn a_broken_connection_is_tried_again_and_then_a_network_failure() {
         Answer::json(200, "{}"),
     ];
     server.on_sequence("GET", PATIENT, faults);
-    let _ = machine(&server)
+    machine(&server)
         .run(["get", "Patient/1"])
         .ok()
         .prints("{}\n");
@@ -225,7 +224,7 @@ fn a_broken_connection_is_tried_again_and_then_a_network_failure() {
         server.on("GET", PATIENT, fault);
         let run = machine(&server).run(["get", "Patient/1", "--retries", "0"]);
         assert!(run.stdout.is_empty() || run.stdout == "half", "{run}");
-        let _ = run.fails(6).says("Error: ").says(PATIENT);
+        run.fails(6).says("Error: ").says(PATIENT);
     }
 }
 
@@ -239,7 +238,7 @@ fn after_a_repeated_request_a_refusal_may_mean_that_it_was_done() {
         PATIENT,
         [lost.clone(), Answer::outcome(404, "not-found", "unknown")],
     );
-    let _ = machine(&server)
+    machine(&server)
         .run(["delete", "Patient/1"])
         .fails(4)
         .says("may have been done");
@@ -249,7 +248,7 @@ fn after_a_repeated_request_a_refusal_may_mean_that_it_was_done() {
         [lost, Answer::outcome(412, "conflict", "version 4 now")],
     );
     let run = machine(&server).run(["put", "Patient/1", "{}", "--if-match", "W/\"3\""]);
-    let _ = run.fails(1).says("may have been done");
+    run.fails(1).says("may have been done");
     let plain = machine(&server).run(["delete", "Patient/9"]).fails(4);
     assert!(!plain.stderr.contains("may have been done"), "{plain}");
 }
@@ -264,8 +263,7 @@ fn an_unknown_host_is_a_network_failure_that_names_it() {
         "0",
         "Patient/1",
     ]);
-    let _ = run
-        .fails(6)
+    run.fails(6)
         .prints("")
         .says("Error: ")
         .says("no-such-host.invalid");
@@ -274,7 +272,7 @@ fn an_unknown_host_is_a_network_failure_that_names_it() {
 #[test]
 fn a_refused_connection_is_a_network_failure() {
     let gone = Server::start().url("");
-    let _ = Medplum::new()
+    Medplum::new()
         .run(["get", "--base-url", &gone, "--retries", "0", "Patient/1"])
         .fails(6)
         .prints("")
@@ -293,7 +291,7 @@ fn a_silent_server_runs_into_the_time_limit() {
     );
     for id in ["Patient/1", "Patient/2"] {
         let run = machine(&server).run(["get", id, "--timeout", "1", "--retries", "0"]);
-        let _ = run.fails(6).prints("").says("Error: ").says(id);
+        run.fails(6).prints("").says("Error: ").says(id);
     }
 }
 
@@ -305,7 +303,7 @@ fn ctrl_c_is_130() {
     server.wait_for(PATIENT);
     assert!(running.stderr_line("GET").contains(PATIENT));
     running.interrupt();
-    let _ = running.finish().fails(130).prints("");
+    running.finish().fails(130).prints("");
 }
 
 /// D2: `HTTP_PROXY` and `HTTPS_PROXY` were ignored.
@@ -322,11 +320,11 @@ fn a_proxy_of_the_environment_is_used() {
     let medplum = Medplum::new()
         .env("HTTP_PROXY", proxy.url(""))
         .env("HTTPS_PROXY", proxy.url(""));
-    let _ = medplum
+    medplum
         .run(["get", "--base-url", "http://fhir.example", "Patient/1"])
         .ok()
         .prints("{}\n");
-    let _ = medplum
+    medplum
         .run([
             "get",
             "--base-url",
@@ -347,7 +345,7 @@ fn a_proxy_of_the_environment_is_used() {
     let direct = Server::start();
     direct.on("GET", PATIENT, Answer::json(200, "{}"));
     let get = medplum.command(["get", "--base-url", &direct.url(""), "Patient/1"]);
-    let _ = get.env("NO_PROXY", "127.0.0.1").run().ok();
+    get.env("NO_PROXY", "127.0.0.1").run().ok();
     assert_eq!((direct.lines().len(), proxy.lines().len()), (1, 2));
 }
 
@@ -358,7 +356,7 @@ fn a_certificate_file_that_cannot_be_used_is_named() {
     let medplum = machine(&server);
     medplum.file("empty.pem", "no certificate here");
     for file in ["missing.pem", "empty.pem"] {
-        let _ = medplum
+        medplum
             .run(["get", "Patient/1", "--ca-cert", file])
             .fails(2)
             .prints("")

@@ -53,7 +53,7 @@ fn headers_of_a_profile_go_with_every_request_to_its_origins_and_nowhere_else() 
         "-H",
         "X-Tenant: ward-7",
     ]);
-    let _ = bulk.export(&[]).ok();
+    bulk.export(&[]).ok();
     let own = bulk.server.requests();
     for method in ["GET", "DELETE"] {
         assert!(
@@ -89,8 +89,8 @@ fn a_token_endpoint_at_another_origin_gets_no_headers() {
     ];
     let client = ["--client-id", "some-id", "--client-secret", "some-secret"];
     let headers = ["-H", KEY, "-H", "X-Tenant: ward-7"];
-    let _ = medplum.run([&set[..], &client, &headers].concat()).ok();
-    let _ = medplum.run(["get", "-p", "site", "Patient/1"]).ok();
+    medplum.run([&set[..], &client, &headers].concat()).ok();
+    medplum.run(["get", "-p", "site", "Patient/1"]).ok();
     let request = server.request_to("/fhir/R4/Patient/1");
     assert_eq!(request.header("Ocp-Apim-Subscription-Key"), Some(VALUE));
     assert_eq!(request.header("X-Tenant"), Some("ward-7"));
@@ -109,8 +109,7 @@ fn a_header_given_as_a_flag_replaces_the_stored_one_or_takes_it_away() {
         "X-Tenant: ward-7",
     ]);
     let get = ["get", "-p", "site", "Patient/1", "-H", "x-tenant: ward-8"];
-    let _ = site
-        .medplum
+    site.medplum
         .run([&get[..], &["-H", "ocp-apim-subscription-key:"]].concat())
         .ok();
     let request = site.server.request_to("/fhir/R4/Patient/1");
@@ -118,14 +117,14 @@ fn a_header_given_as_a_flag_replaces_the_stored_one_or_takes_it_away() {
     assert_eq!(request.header("Ocp-Apim-Subscription-Key"), None);
     // What is stored was not changed by that.
     site.server.forget();
-    let _ = site.get().ok();
+    site.get().ok();
     assert!(has_header(&site.server.request_to("/fhir/R4/Patient/1")));
 
     let update = |header| {
         let args = ["profile", "set", "site", "--update", "-H", header];
-        let _ = site.medplum.run(args).ok();
+        site.medplum.run(args).ok();
         site.server.forget();
-        let _ = site.get().ok();
+        site.get().ok();
         site.server.request_to("/fhir/R4/Patient/1")
     };
     let request = update("X-Tenant: ward-9");
@@ -185,7 +184,7 @@ fn headers_of_a_profile_do_not_follow_a_server_named_elsewhere() {
         "abcdef",
         "Patient/1",
     ];
-    let _ = site.medplum.run(get).ok();
+    site.medplum.run(get).ok();
     assert!(!has_header(&other.request_to("/fhir/R4/Patient/1")));
     // Nor does a file of the working folder add any.
     let _ = site
@@ -200,12 +199,12 @@ fn headers_of_a_profile_do_not_follow_a_server_named_elsewhere() {
         "Patient/1",
     ];
     other.forget();
-    let _ = site.medplum.run(get).ok().says("MEDPLUM_HEADERS");
+    site.medplum.run(get).ok().says("MEDPLUM_HEADERS");
     assert!(!has_header(&other.request_to("/fhir/R4/Patient/1")));
     // The environment may.
     other.forget();
     let command = site.medplum.command(get);
-    let _ = command
+    command
         .env("MEDPLUM_HEADERS", "X-Tenant: ward-7\nX-More: 1")
         .run()
         .ok();
@@ -251,7 +250,7 @@ fn discovery_at_the_fhir_base_has_the_headers_too() {
         })
     });
     site.set_profile(&["-H", KEY]);
-    let _ = site.get().ok();
+    site.get().ok();
 }
 
 #[test]
@@ -264,8 +263,8 @@ fn an_issuer_at_another_origin_gets_no_headers() {
     let answer = Answer::new(200, "application/json", document.to_string());
     site.server.on("GET", smart, answer);
     site.set_profile(&["-H", KEY]);
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
-    let _ = site.medplum.run(["logout", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["logout", "-p", "site"]).ok();
     assert!(has_header(&site.server.request_to(smart)));
     let path = "/.well-known/openid-configuration";
     assert!(!has_header(&issuer.request_to(path)));
@@ -277,7 +276,7 @@ fn requests_begin_no_faster_than_the_profile_says() {
     let rate = ["--max-requests-per-second", "10"];
     bulk.set_profile(&[&["--token-url", "oauth2/token"], &rate[..]].concat());
     let started = Instant::now();
-    let _ = bulk.export(&["--parallel", "8"]).ok();
+    bulk.export(&["--parallel", "8"]).ok();
     let requests = bulk.server.requests().len();
     // Token, kick-off, status, three files, delete.
     assert!(requests >= 7, "{requests}");
@@ -288,8 +287,7 @@ fn requests_begin_no_faster_than_the_profile_says() {
         started.elapsed()
     );
     for bad in ["0", "-1", "fast"] {
-        let _ = bulk
-            .export(&[&format!("--max-requests-per-second={bad}")])
+        bulk.export(&[&format!("--max-requests-per-second={bad}")])
             .fails(2);
     }
 }
@@ -301,28 +299,28 @@ fn unchecked_certificates_are_warned_of_at_every_command_and_can_be_checked_agai
     let front = authority.front(&server, &["localhost"], 2100);
     let base = front.url("/");
     let set = ["profile", "set", "site", "--base-url", &base, "--insecure"];
-    let _ = medplum
+    medplum
         .run([&set[..], &["--access-token", "any-token"]].concat())
         .ok()
         .says("Certificates will not be checked");
     let read = || medplum.run(["get", "-p", "site", "Patient/1"]);
     for _ in 0..2 {
-        let _ = read()
+        read()
             .ok()
             .says("Certificates are not checked (profile site says --insecure)");
     }
     let get = ["get", "-p", "site", "Patient/1", "-q"];
-    let _ = medplum.run(get).ok().says("Certificates are not checked");
-    let _ = medplum
+    medplum.run(get).ok().says("Certificates are not checked");
+    medplum
         .run([&get[..], &["--insecure=false"]].concat())
         .fails(6);
     let update = ["profile", "set", "site", "--update", "--insecure=false"];
-    let _ = medplum.run(update).ok();
-    let _ = read().fails(6);
+    medplum.run(update).ok();
+    read().fails(6);
     // A flag for one command is not stored, and a file of the working folder cannot ask for it.
-    let _ = medplum.run([&get[..], &["--insecure"]].concat()).ok();
+    medplum.run([&get[..], &["--insecure"]].concat()).ok();
     let _ = medplum.file(".env", "MEDPLUM_INSECURE=true\n");
-    let _ = read().fails(6).says("MEDPLUM_INSECURE");
+    read().fails(6).says("MEDPLUM_INSECURE");
 }
 
 #[test]
@@ -346,12 +344,11 @@ fn a_login_that_stores_that_certificates_are_not_checked_says_so() {
         "--client-secret",
         "MY_CLIENT_SECRET",
     ];
-    let _ = site
-        .medplum
+    site.medplum
         .run([&login[..], &client, &["--insecure"]].concat())
         .ok()
         .says("Certificates will not be checked by any command with profile site");
-    let _ = site.get().ok().says("profile site says --insecure");
+    site.get().ok().says("profile site says --insecure");
 }
 
 #[test]
@@ -367,10 +364,10 @@ fn a_profile_that_does_not_check_one_server_checks_another() {
         "https://other.example",
         "--insecure",
     ];
-    let _ = site.medplum.run(set).ok();
+    site.medplum.run(set).ok();
     let base = front.url("/");
     let get = ["get", "-p", "site", "--base-url", &base, "Patient/1"];
-    let _ = site.medplum.run(get).fails(6);
+    site.medplum.run(get).fails(6);
     assert_eq!(site.server.requests().len(), 0);
 }
 
@@ -382,8 +379,8 @@ fn certificates_and_times_come_from_profile_flag_or_environment() {
     let ca = authority.file(&medplum);
     let base = front.url("/");
     let get = ["get", "--base-url", &base, "Patient/1"];
-    let _ = medplum.run(get).fails(6);
-    let _ = medplum.command(get).env("MEDPLUM_CA_CERT", &ca).run().ok();
+    medplum.run(get).fails(6);
+    medplum.command(get).env("MEDPLUM_CA_CERT", &ca).run().ok();
     // A relative path is stored whole, so that the profile works in every folder.
     let set = [
         "profile",
@@ -394,22 +391,22 @@ fn certificates_and_times_come_from_profile_flag_or_environment() {
         "--ca-cert",
         "ca.pem",
     ];
-    let _ = medplum
+    medplum
         .run([&set[..], &["--connect-timeout", "7s"]].concat())
         .ok();
-    let _ = medplum.run(["get", "Patient/1"]).ok();
+    medplum.run(["get", "Patient/1"]).ok();
     let described = medplum
         .run(["profile", "describe", "default", "-o", "json"])
         .ok()
         .json();
     assert_eq!(described["caCert"], ca.display().to_string());
     assert_eq!(described["connectTimeout"], "7s");
-    let _ = medplum
+    medplum
         .run(["get", "Patient/1", "--ca-cert", "missing.pem"])
         .fails(2)
         .says("missing.pem");
     for bad in ["0", "soon", "-1"] {
-        let _ = medplum
+        medplum
             .run(["get", "Patient/1", &format!("--connect-timeout={bad}")])
             .fails(2);
     }

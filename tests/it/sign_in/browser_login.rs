@@ -31,7 +31,7 @@ fn a_login_uses_the_profile_and_stores_what_the_server_granted() {
     let stored = clinic.medplum.stored("clinic", "activeLogin");
     assert_eq!(stored["accessToken"], "access-1");
     assert_eq!(stored["refreshToken"], "r3fresh/2+of=this");
-    let _ = clinic.get().ok();
+    clinic.get().ok();
     assert_eq!(clinic.auth.token_requests().len(), 1);
 }
 
@@ -53,7 +53,7 @@ fn a_person_who_says_no_is_told_so_in_browser_and_terminal() {
             .contains("access_denied - The &lt;b&gt;user&lt;/b&gt; said no"),
         "{page:?}"
     );
-    let _ = login
+    login
         .finish()
         .fails(3)
         .prints("")
@@ -66,7 +66,7 @@ fn a_person_who_says_no_is_told_so_in_browser_and_terminal() {
 fn a_token_endpoint_that_refuses_is_exit_3_and_changes_nothing() {
     let clinic = Clinic::open();
     let (run, _) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     let before = clinic.medplum.profile_text("clinic");
     clinic.auth.fail(Some(Answer::new(
         400,
@@ -74,7 +74,7 @@ fn a_token_endpoint_that_refuses_is_exit_3_and_changes_nothing() {
         r#"{"error":"invalid_client","error_description":"who are you"}"#,
     )));
     let (run, page) = clinic.log_in(&["--scope", "openid"]);
-    let _ = run.fails(3).prints("").says("invalid_client - who are you");
+    run.fails(3).prints("").says("invalid_client - who are you");
     assert_eq!(page.status, 400);
     assert!(page.body.contains("invalid_client"), "{page:?}");
     assert_eq!(clinic.medplum.profile_text("clinic"), before);
@@ -99,8 +99,8 @@ fn a_new_profile_is_made_only_by_a_login_that_works() {
     };
     let refused = login();
     let url = clinic.medplum.opened(&refused);
-    let _ = visit(&clinic.auth.refuse(&url, "access_denied", "no"));
-    let _ = refused.finish().fails(3);
+    visit(&clinic.auth.refuse(&url, "access_denied", "no"));
+    refused.finish().fails(3);
     assert!(!clinic.medplum.profile_path("new").exists());
 
     let good = login();
@@ -117,13 +117,13 @@ fn a_new_profile_is_made_only_by_a_login_that_works() {
         "{asked:?}"
     );
     assert_eq!(asked["scope"], "openid");
-    let _ = visit(&clinic.auth.authorize(&url));
-    let _ = good.finish().ok();
+    visit(&clinic.auth.authorize(&url));
+    good.finish().ok();
     assert_eq!(
         clinic.medplum.options("new"),
         json!({"name": "new", "baseUrl": base, "callbackUrl": "http://127.0.0.1:0", "clientId": PUBLIC_CLIENT})
     );
-    let _ = clinic.medplum.run(["get", "-p", "new", "Patient/1"]).ok();
+    clinic.medplum.run(["get", "-p", "new", "Patient/1"]).ok();
 }
 
 /// A5: `login -p X` without flags emptied the profile and went to api.medplum.com.
@@ -132,10 +132,10 @@ fn login_without_flags_keeps_the_settings_and_with_flags_updates_them() {
     let clinic = Clinic::open();
     let mut settings = clinic.medplum.options("clinic");
     let (run, _) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     assert_eq!(clinic.medplum.options("clinic"), settings);
     let (run, _) = clinic.log_in(&["--scope", "openid profile"]);
-    let _ = run.ok();
+    run.ok();
     settings["scope"] = json!("openid profile");
     assert_eq!(clinic.medplum.options("clinic"), settings);
     let tokens = clinic.medplum.stored("clinic", "tokens");
@@ -156,8 +156,7 @@ fn a_port_in_use_is_named_with_the_way_out() {
         .login(&["--callback-url", &callback])
         .finish()
         .fails(2);
-    let _ = run
-        .prints("")
+    run.prints("")
         .says(&format!("port {port} is in use"))
         .says("--callback-url");
     // Somebody on ::1 alone would get what the browser sends to `localhost`.
@@ -167,7 +166,7 @@ fn a_port_in_use_is_named_with_the_way_out() {
             .login(&["--callback-url", &callback])
             .finish()
             .fails(2);
-        let _ = run.says("is in use");
+        run.says("is in use");
     }
     assert!(
         !clinic.medplum.home().join("opened").exists(),
@@ -184,7 +183,7 @@ fn the_registered_callback_is_sent_to_the_letter() {
         let login = clinic.login(&["--callback-url", &callback]);
         let back = auth.authorize(&clinic.medplum.opened(&login));
         assert_eq!(visit(&back).status, 200, "{callback}");
-        let _ = login.finish().ok();
+        login.finish().ok();
     }
 }
 
@@ -200,7 +199,7 @@ fn a_callback_that_is_no_url_is_refused_at_once() {
             .login(&["--callback-url", callback])
             .finish()
             .fails(2);
-        let _ = run.says("callbackUrl");
+        run.says("callbackUrl");
     }
 }
 
@@ -212,8 +211,7 @@ fn nobody_who_signs_in_is_exit_6() {
         .login(&["--login-timeout", "300ms"])
         .finish()
         .fails(6);
-    let _ = run
-        .prints("")
+    run.prints("")
         .says("nobody signed in")
         .says("--login-timeout");
     assert_eq!(clinic.medplum.profile_text("clinic"), before);
@@ -239,16 +237,16 @@ fn a_pasted_address_signs_in() {
     login.types(&format!("  {back}#_=_ "));
     let run = login.finish().ok();
     assert!(!run.stderr.contains("theirs"), "{run}");
-    let _ = clinic.get().ok();
+    clinic.get().ok();
     // The listener is there too.
     let (login, back) = start();
     assert_eq!(visit(&back).status, 200);
-    let _ = login.finish().ok();
+    login.finish().ok();
     // What a person pastes may be a refusal.
     let (login, back) = start();
     let state = parameters(&back)["state"].clone();
     login.types(&format!("?error=access_denied&state={state}"));
-    let _ = login.finish().fails(3).says("access_denied");
+    login.finish().fails(3).says("access_denied");
 }
 
 /// A callback on another machine can only be pasted.
@@ -262,10 +260,10 @@ fn a_callback_elsewhere_is_pasted() {
     let back = auth.authorize(&clinic.medplum.opened(&login));
     let _ = login.stderr_line("paste");
     login.types(back.as_str());
-    let _ = login.finish().ok();
+    login.finish().ok();
     // With nobody at the keyboard no answer can come.
     let run = clinic.login(&["--no-browser"]).finish();
-    let _ = run.fails(2).says("app.example");
+    run.fails(2).says("app.example");
 }
 
 /// A10: without xdg-open the command failed.
@@ -281,7 +279,7 @@ fn a_browser_that_cannot_be_opened_is_no_end() {
         let _ = login.stderr_line("No browser could be opened");
         let url = login.stderr_line("/oauth2/authorize").trim().to_owned();
         assert_eq!(visit(&clinic.auth.authorize(&url)).status, 200, "{program}");
-        let _ = login.finish().ok();
+        login.finish().ok();
     }
 }
 
@@ -303,11 +301,11 @@ fn a_confidential_client_signs_in_with_header_or_body() {
         ];
         clinic.set_profile(&flags);
         let (run, _) = clinic.log_in(&[]);
-        let _ = run.ok();
-        let _ = clinic.get().ok();
+        run.ok();
+        clinic.get().ok();
         // The refresh proves the client the same way.
         clinic.auth.revoke_access_tokens();
-        let _ = clinic.get().ok();
+        clinic.get().ok();
         assert_eq!(clinic.auth.token_requests().len(), 2, "{place}");
     }
 }
@@ -356,16 +354,16 @@ fn a_server_that_is_not_medplums_needs_a_client_id() {
     let clinic = Clinic::without_profile();
     clinic.set_profile(&[]);
     let run = clinic.login(&[]).finish().fails(2);
-    let _ = run.prints("").says("a client id").says("--client-id");
+    run.prints("").says("a client id").says("--client-id");
     assert_eq!(clinic.server.lines(), [""; 0]);
 }
 
 #[test]
 fn without_a_login_a_command_says_so_and_sends_nothing() {
     let clinic = Clinic::open();
-    let _ = clinic.get().fails(3).prints("").says("medplum login");
+    clinic.get().fails(3).prints("").says("medplum login");
     for command in ["token", "whoami"] {
-        let _ = clinic.medplum.run([command, "-p", "clinic"]).fails(3);
+        clinic.medplum.run([command, "-p", "clinic"]).fails(3);
     }
     assert_eq!(clinic.server.lines(), [""; 0]);
 }
@@ -386,7 +384,7 @@ fn set_urls_need_no_discovery() {
         "/oauth2/token",
     ];
     let (run, _) = clinic.log_in(&urls);
-    let _ = run.ok();
+    run.ok();
     assert_eq!(
         clinic.medplum.options("clinic")["tokenUrl"],
         "/oauth2/token"
@@ -401,7 +399,7 @@ fn an_interrupted_login_changes_nothing() {
     let login = clinic.login(&["--scope", "openid"]);
     let _ = clinic.medplum.opened(&login);
     login.interrupt();
-    let _ = login.finish().fails(130);
+    login.finish().fails(130);
     assert_eq!(clinic.medplum.profile_text("clinic"), before);
 }
 
@@ -411,10 +409,10 @@ fn a_login_of_unknown_length_serves_until_a_401() {
     let mut clinic = Clinic::open();
     clinic.auth = clinic.auth.lifetime(Value::Null).without_refresh_tokens();
     let (run, _) = clinic.log_in(&["--scope", "patient/*.rs"]);
-    let _ = run.ok();
-    let _ = clinic.get().ok();
+    run.ok();
+    clinic.get().ok();
     clinic.auth.revoke_access_tokens();
-    let _ = clinic.get().fails(3).says("log in again");
+    clinic.get().fails(3).says("log in again");
     assert_eq!(clinic.auth.token_requests().len(), 1);
 }
 
@@ -425,16 +423,16 @@ fn the_second_login_at_once_is_told_of_the_port() {
     let callback = format!("http://localhost:{}", free_port());
     let first = clinic.login(&["--callback-url", &callback]);
     let url = clinic.medplum.opened(&first);
-    let _ = clinic
+    clinic
         .login(&["--callback-url", &callback])
         .finish()
         .fails(2)
         .says("in use");
     assert_eq!(visit(&clinic.auth.authorize(&url)).status, 200);
-    let _ = first.finish().ok();
+    first.finish().ok();
     // The port is free again at once.
     let again = clinic.login(&["--callback-url", &callback, "--login-timeout", "100ms"]);
-    let _ = again.finish().fails(6);
+    again.finish().fails(6);
 }
 
 /// A discovery document that names a plain HTTP endpoint for an HTTPS server is refused; so is a server without one.
@@ -448,5 +446,5 @@ fn a_server_without_an_authorize_url_is_named() {
         Answer::new(200, "application/json", smart.to_string()),
     );
     let run = clinic.login(&[]).finish().fails(2);
-    let _ = run.says("authorize URL").says("--authorize-url");
+    run.says("authorize URL").says("--authorize-url");
 }

@@ -15,7 +15,7 @@ use crate::support::{Clinic, Server};
 fn the_page_is_plain_and_loads_nothing() {
     let clinic = Clinic::open();
     let (run, page) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     let head = page.head.to_ascii_lowercase();
     for header in [
         "content-security-policy: default-src 'none'; style-src 'nonce-",
@@ -69,7 +69,7 @@ fn forged_callbacks_are_refused_and_the_wait_goes_on() {
     assert_eq!(clinic.auth.token_requests().len(), 0);
     assert_eq!(tree(&clinic.medplum.home().join(".medplum")), before);
     assert_eq!(visit(&good).status, 200);
-    let _ = login.finish().ok().says("refused");
+    login.finish().ok().says("refused");
 }
 
 /// Someone else's code in our own answer: the verifier does not fit, and nothing is stored.
@@ -98,7 +98,7 @@ fn somebody_elses_code_is_of_no_use() {
         .append_pair("state", &parameters(&good)["state"]);
     let page = visit(&forged);
     assert_eq!(page.status, 400, "{page:?}");
-    let _ = login.finish().fails(3).says("invalid_grant");
+    login.finish().fails(3).says("invalid_grant");
     assert_eq!(tree(&clinic.medplum.home().join(".medplum")), before);
 }
 
@@ -143,7 +143,7 @@ fn only_a_get_of_the_callback_on_this_machine_is_an_answer() {
     // Browsers open connections on suspicion; one that says nothing holds up none that does.
     let _idle: Vec<_> = (0..4).map(|_| connect(&good)).collect();
     assert_eq!(visit(&good).status, 200);
-    let _ = login.finish().ok();
+    login.finish().ok();
 }
 
 /// A8: it listened on all interfaces.
@@ -207,7 +207,7 @@ fn an_id_token_that_is_not_for_this_login_is_refused() {
         clinic.auth = clinic.auth.claim(claim, value.clone());
         let before = clinic.medplum.profile_text("clinic");
         let (run, page) = clinic.log_in(&[]);
-        let _ = run.fails(3).says("id_token");
+        run.fails(3).says("id_token");
         assert_eq!(page.status, 400, "{claim} {value}");
         assert_eq!(clinic.medplum.profile_text("clinic"), before);
     }
@@ -215,7 +215,7 @@ fn an_id_token_that_is_not_for_this_login_is_refused() {
     let mut clinic = Clinic::open();
     clinic.auth = clinic.auth.claim("nonce", json!("another"));
     let (run, _) = clinic.log_in(&["--scope", "patient/*.rs"]);
-    let _ = run.ok();
+    run.ok();
 }
 
 /// RFC 9207: an answer of another issuer is a mix-up.
@@ -233,7 +233,7 @@ fn an_answer_of_another_issuer_is_refused() {
         .append_pair("state", &given["state"])
         .append_pair("iss", "https://another.example");
     assert_eq!(visit(&mixed).status, 400);
-    let _ = login.finish().fails(3).says("another.example");
+    login.finish().fails(3).says("another.example");
     assert_eq!(clinic.auth.token_requests().len(), 0);
 }
 
@@ -242,14 +242,14 @@ fn an_answer_of_another_issuer_is_refused() {
 fn codes_and_refresh_tokens_go_to_no_url_of_an_env_file() {
     let (clinic, foreign) = (Clinic::open(), Server::start());
     let lines = format!(
-        "MEDPLUM_TOKEN_URL={0}\nMEDPLUM_AUTHORIZE_URL={0}\nMEDPLUM_CLIENT_SECRET=theirs\n",
+        "MEDPLUM_TOKEN_URL={0}\nMEDPLUM_AUTHORIZE_URL={0}\n",
         foreign.url("/theirs")
     );
     clinic.medplum.file(".env", &lines);
     let (run, _) = clinic.log_in(&[]);
-    let _ = run;
+    run.ok();
     clinic.auth.revoke_access_tokens();
-    let _ = clinic.get();
+    clinic.get().ok();
     assert_eq!(foreign.lines(), [""; 0]);
 }
 

@@ -150,7 +150,7 @@ fn each_grant_sends_the_one_way_it_was_told_or_refuses_it() {
                 .collect();
             let at = format!("{grant} {way}\n{run}\n{requests:#?}");
             if grant == "jwt-assertion" && way != "private_key_jwt" {
-                let _ = run.fails(2).says(way).says("a request carries one proof");
+                run.fails(2).says(way).says("a request carries one proof");
                 assert!(requests.is_empty(), "{at}");
                 continue;
             }
@@ -195,10 +195,10 @@ fn a_browser_login_its_renewal_and_logout_carry_an_assertion() {
         let client = ["--client-id", PUBLIC_CLIENT, "--scope", "openid"];
         clinic.set_profile(&[&client, flags].concat());
         let (run, _) = clinic.log_in(&[]);
-        let _ = run.ok();
+        run.ok();
         clinic.auth.revoke_access_tokens();
         clinic.medplum.age_tokens("clinic", 3600);
-        let _ = clinic.get().ok();
+        clinic.get().ok();
         assert_eq!(clinic.auth.token_requests().len(), 2);
         let refresh = clinic.medplum.stored("clinic", "activeLogin")["refreshToken"].clone();
         let run = clinic.medplum.run(["logout", "-p", "clinic"]).ok();
@@ -214,10 +214,10 @@ fn a_browser_login_its_renewal_and_logout_carry_an_assertion() {
 fn a_way_without_its_key_or_with_a_wrong_algorithm_is_exit_2_before_anything_is_sent() {
     let clinic = Clinic::open();
     let login = |flags: &[&str]| clinic.login(flags).finish();
-    let _ = login(&["--client-auth", "private_key_jwt"])
+    login(&["--client-auth", "private_key_jwt"])
         .fails(2)
         .says("private key");
-    let _ = login(&["--client-auth", "client_secret_jwt"])
+    login(&["--client-auth", "client_secret_jwt"])
         .fails(2)
         .says("client secret");
     let signed = [
@@ -226,10 +226,10 @@ fn a_way_without_its_key_or_with_a_wrong_algorithm_is_exit_2_before_anything_is_
         "--client-secret",
         SECRET,
     ];
-    let _ = login(&[&signed[..], &["--algorithm", "RS384"]].concat())
+    login(&[&signed[..], &["--algorithm", "RS384"]].concat())
         .fails(2)
         .says("HS256, HS384 or HS512");
-    let _ = login(&["--client-auth", "both"])
+    login(&["--client-auth", "both"])
         .fails(2)
         .says("known are header");
     assert!(clinic.auth.token_requests().is_empty());

@@ -37,7 +37,7 @@ fn site(code: &Value, answers: Vec<Answer>) -> Site {
         "box",
     ];
     let more = ["--auth-type", "device-code", "--scope", "openid fhirUser"];
-    let _ = medplum.run([&args[..], &more].concat()).ok();
+    medplum.run([&args[..], &more].concat()).ok();
     Site { server, medplum }
 }
 
@@ -96,7 +96,7 @@ fn the_code_is_shown_the_token_is_asked_for_until_the_person_is_done_and_stored(
             ("client_id".to_owned(), "box".to_owned())
         ]
     );
-    let _ = site.medplum.run(["get", "-p", "tv", "Patient/1"]).ok();
+    site.medplum.run(["get", "-p", "tv", "Patient/1"]).ok();
     let get = site.server.request_to("/fhir/R4/Patient/1");
     assert_eq!(
         get.header("Authorization"),
@@ -109,7 +109,7 @@ fn the_code_is_shown_the_token_is_asked_for_until_the_person_is_done_and_stored(
 fn slow_down_makes_it_slower() {
     let site = site(&code(), vec![error("slow_down"), token()]);
     let started = Instant::now();
-    let _ = site.login().finish().ok();
+    site.login().finish().ok();
     // No promise about the longest time: machines are busy.
     assert!(
         started.elapsed() >= Duration::from_secs(7),
@@ -134,8 +134,7 @@ fn what_ends_the_waiting_is_named_and_nothing_is_stored() {
     let mut short = code();
     short["expires_in"] = 1.into();
     let site = site(&short, vec![error("authorization_pending"); 9]);
-    let _ = site
-        .login()
+    site.login()
         .finish()
         .fails(6)
         .says("run the same command again");
@@ -152,7 +151,7 @@ fn an_answer_without_a_usable_code_is_refused() {
         let mut code = code();
         code[key] = value;
         let site = site(&code, vec![token()]);
-        let _ = site.login().finish().fails(1).says(key);
+        site.login().finish().fails(1).says(key);
         assert_eq!(site.server.requests_to("/token").len(), 0);
     }
 }
@@ -165,10 +164,10 @@ fn a_server_without_the_endpoint_is_named_as_such() {
     site.server
         .on("GET", path, Answer::json(200, configuration));
     let run = site.login().finish().fails(2);
-    let _ = run.says("--device-authorization-url");
+    run.says("--device-authorization-url");
     let url = site.server.url("/device");
     let flag = ["login", "-p", "tv", "--device-authorization-url", &url];
-    let _ = site.medplum.run(flag).ok();
+    site.medplum.run(flag).ok();
 }
 
 #[test]
@@ -178,6 +177,6 @@ fn ctrl_c_ends_the_waiting_with_130() {
     let _ = running.stderr_line("enter this code");
     site.server.wait_for("/token");
     running.interrupt();
-    let _ = running.finish().fails(130);
+    running.finish().fails(130);
     assert!(!site.medplum.profile_keys("tv").contains_key("activeLogin"));
 }

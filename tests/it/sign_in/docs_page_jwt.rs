@@ -79,12 +79,12 @@ fn reads_a_patient(site: &Backend) {
 #[test]
 fn profile_jwt_bearer() {
     let site = bearer();
-    let _ = paste(&site, JWT_BEARER).prints("");
+    paste(&site, JWT_BEARER).prints("");
     assert_eq!(site.server.lines(), [""; 0]);
     let options = site.medplum.options("example");
     assert_eq!(options["audience"], "/oauth2/token");
     assert_eq!(options["issuer"], "api.example.com");
-    let _ = paste(&site, "medplum login --profile example").prints("");
+    paste(&site, "medplum login --profile example").prints("");
     reads_a_patient(&site);
     assert_eq!(site.tokens.assertions().len(), 1);
 }
@@ -92,7 +92,7 @@ fn profile_jwt_bearer() {
 #[test]
 fn login_jwt_bearer() {
     let site = bearer();
-    let _ = paste(&site, LOGIN_JWT_BEARER).prints("");
+    paste(&site, LOGIN_JWT_BEARER).prints("");
     assert_eq!(site.tokens.assertions().len(), 1);
     assert_eq!(site.medplum.options("example")["subject"], "john_doe");
     assert_eq!(
@@ -116,12 +116,12 @@ fn profile_jwt_assertion() {
         keys: json!({"keys": [registered]}),
         ..Client::default()
     });
-    let _ = paste(&site, JWT_ASSERTION).prints("");
+    paste(&site, JWT_ASSERTION).prints("");
     assert_eq!(
         site.medplum.options("example")["privateKeyPath"],
         key("rsa-pkcs1.pem")
     );
-    let _ = paste(&site, "medplum login --profile example")
+    paste(&site, "medplum login --profile example")
         .prints("")
         .says("john_doe is not sent");
     reads_a_patient(&site);

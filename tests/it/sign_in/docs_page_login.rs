@@ -20,14 +20,14 @@ fn profile_user_login_authorization_code() {
     let clinic = Clinic::without_profile();
     let host = clinic.server.url("");
     let block = USER_LOGIN.replace("https://api.example.com", &host);
-    let _ = clinic.medplum.shell(&block).ok().prints("");
+    clinic.medplum.shell(&block).ok().prints("");
     let mut settings = json!({"name": "example", "baseUrl": host, "fhirUrlPath": "fhir/R4", "tokenUrl": "oauth2/token",
         "authorizeUrl": "oauth2/authorize"});
     assert_eq!(clinic.medplum.options("example"), settings);
 
     // The page names no client; only Medplum's own servers know one that all users share.
     let login = "medplum login --profile example";
-    let _ = clinic.medplum.shell(login).fails(2).says("--client-id");
+    clinic.medplum.shell(login).fails(2).says("--client-id");
     assert_eq!(clinic.medplum.options("example"), settings);
 
     let callback = format!("http://localhost:{}", free_port());
@@ -37,11 +37,11 @@ fn profile_user_login_authorization_code() {
         .spawn(["login", "--profile", "example"].iter().chain(&flags));
     let back = clinic.auth.authorize(&clinic.medplum.opened(&running));
     assert_eq!(visit(&back).status, 200);
-    let _ = running.finish().ok();
+    running.finish().ok();
     settings["clientId"] = json!(PUBLIC_CLIENT);
     settings["callbackUrl"] = json!(callback);
     assert_eq!(clinic.medplum.options("example"), settings);
-    let _ = clinic
+    clinic
         .medplum
         .shell("medplum get -p example Patient/1")
         .ok();

@@ -24,7 +24,7 @@ fn epic_refusal() -> Answer {
 fn a_private_key_signs_in_as_smart_backend_services_asks() {
     let site = Backend::smart();
     site.set_key(&key("rsa-pkcs1.pem"), &["--scope", "system/*.rs"]);
-    let _ = site.get().ok();
+    site.get().ok();
     let request = site.server.request_to("/oauth2/token");
     let names: Vec<String> = request.form().into_iter().map(|(name, _)| name).collect();
     let expected = [
@@ -51,7 +51,7 @@ fn every_try_brings_a_new_assertion() {
     let site = Backend::smart();
     site.set_key(&key("rsa-pkcs8.pem"), &[]);
     site.tokens.fail_next([busy(503), busy(429)]);
-    let _ = site.get().ok();
+    site.get().ok();
     let assertions = site.tokens.assertions();
     let ids: HashSet<String> = assertions
         .iter()
@@ -65,7 +65,7 @@ fn a_refusal_in_epics_words_is_doubted_once_with_a_new_assertion() {
     let site = Backend::smart();
     site.set_key(&key("rsa-pkcs1.pem"), &[]);
     site.tokens.fail_next([epic_refusal()]);
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.assertions().len(), 2);
 
     site.tokens.revoke();
@@ -82,7 +82,7 @@ fn a_refusal_of_another_kind_is_final() {
     let body = r#"{"error":"unauthorized_client"}"#;
     site.tokens
         .fail_next([Answer::new(400, "application/json", body)]);
-    let _ = site.get().fails(3).says("unauthorized_client");
+    site.get().fails(3).says("unauthorized_client");
     assert_eq!(site.tokens.assertions().len(), 1);
 }
 
@@ -113,7 +113,7 @@ fn the_audience_follows_the_rules() {
         site.set_key(&key("rsa.jwk"), &flags);
         let run = site.get();
         assert_eq!(site.tokens.reasons(), [""; 0], "{audience:?}");
-        let _ = run.ok();
+        run.ok();
     }
 }
 
@@ -153,7 +153,7 @@ fn the_algorithm_and_the_jku_are_those_asked_for() {
         "https://client.example/jwks.json",
     ];
     site.set_key(&key("rsa-pkcs8.pem"), &flags);
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(
         site.tokens.assertion().header["jku"],
         "https://client.example/jwks.json"
@@ -173,7 +173,7 @@ fn an_unknown_algorithm_is_refused_before_it_is_stored() {
         "--algorithm",
         "none",
     ];
-    let _ = site.medplum.run(args).fails(2).says("RS384");
+    site.medplum.run(args).fails(2).says("RS384");
     assert!(!site.medplum.profile_path("x").exists());
 }
 
@@ -181,15 +181,15 @@ fn an_unknown_algorithm_is_refused_before_it_is_stored() {
 fn a_token_is_renewed_with_a_new_assertion_when_it_expires_or_is_refused() {
     let site = Backend::smart();
     site.set_key(&key("p384-sec1.pem"), &["--key-id", "p384"]);
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     let options = site.medplum.options("site");
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.assertions().len(), 1);
     site.medplum.age_tokens("site", 300);
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.assertions().len(), 2);
     site.tokens.revoke();
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.assertions().len(), 3);
     assert_eq!(site.medplum.options("site"), options);
 }
@@ -202,9 +202,9 @@ fn the_key_is_not_read_while_a_token_is_good() {
     site.set_key("mine.pem", &[]);
     let stored = site.medplum.options("site")["privateKeyPath"].clone();
     assert_eq!(stored, path.to_string_lossy().into_owned());
-    let _ = site.get().ok();
+    site.get().ok();
     fs::remove_file(&path).unwrap();
-    let _ = site.get().ok();
+    site.get().ok();
     site.medplum.age_tokens("site", 300);
     let run = site.get().fails(2).says(&path.to_string_lossy());
     assert_eq!(site.tokens.assertions().len(), 1, "{run}");
@@ -214,7 +214,7 @@ fn the_key_is_not_read_while_a_token_is_good() {
 fn the_subject_is_stored_and_left_out_with_a_notice() {
     let site = Backend::smart();
     site.set_key(&key("rsa-pkcs1.pem"), &["--subject", "john_doe"]);
-    let _ = site.get().ok().says("subject john_doe is not sent");
+    site.get().ok().says("subject john_doe is not sent");
     assert_eq!(site.tokens.assertion().claims["sub"], "backend-client");
     assert_eq!(site.medplum.options("site")["subject"], "john_doe");
     assert!(!site.get().ok().stderr.contains("john_doe"));
@@ -284,12 +284,12 @@ fn an_encrypted_key_opens_with_the_passphrase_of_a_file_or_of_the_environment() 
                 .command(get)
                 .env("MEDPLUM_KEY_PASSPHRASE", value)
         };
-        let _ = with("wrong")
+        with("wrong")
             .run()
             .fails(2)
             .says("does not open")
             .says(file);
-        let _ = with(PASSPHRASE).run().ok();
+        with(PASSPHRASE).run().ok();
         site.medplum.age_tokens("site", 300);
         site.set_key(
             &key(file),
@@ -297,11 +297,11 @@ fn an_encrypted_key_opens_with_the_passphrase_of_a_file_or_of_the_environment() 
         );
         let stored = site.medplum.options("site")["keyPassphraseFile"].clone();
         assert_eq!(stored, passphrase.to_string_lossy().into_owned());
-        let _ = site.get().ok();
+        site.get().ok();
         assert_eq!(site.tokens.assertions().len(), 2);
         fs::remove_file(passphrase).unwrap();
         site.medplum.age_tokens("site", 300);
-        let _ = site.get().fails(2).says("pass.txt");
+        site.get().fails(2).says("pass.txt");
     }
 }
 
@@ -309,7 +309,7 @@ fn an_encrypted_key_opens_with_the_passphrase_of_a_file_or_of_the_environment() 
 fn jwt_bearer_sends_an_assertion_signed_with_the_secret() {
     let site = Backend::bearer();
     site.set_bearer(&["--scope", "openid profile"]);
-    let _ = site.get().ok();
+    site.get().ok();
     let form = site.server.request_to("/oauth2/token").form();
     let field = |name: &str| {
         form.iter()
@@ -348,14 +348,14 @@ fn jwt_bearer_signs_with_a_private_key_when_there_is_one() {
         "--subject",
         "john_doe",
     ];
-    let _ = site.set_profile(
+    site.set_profile(
         &[
             &flags[..],
             &["--private-key-path", &path, "--key-id", "p256"],
         ]
         .concat(),
     );
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.assertion().header["alg"], "ES256");
 }
 
@@ -364,11 +364,11 @@ fn jwt_bearer_signs_with_a_private_key_when_there_is_one() {
 fn jwt_bearer_tokens_are_renewed_by_later_commands() {
     let site = Backend::bearer();
     site.set_bearer(&[]);
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
-    let _ = site.get().ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
+    site.get().ok();
     assert_eq!(site.tokens.assertions().len(), 1);
     site.medplum.age_tokens("site", 300);
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.assertions().len(), 2);
     assert_eq!(site.tokens.reasons(), [""; 0]);
 }
@@ -377,11 +377,11 @@ fn jwt_bearer_tokens_are_renewed_by_later_commands() {
 fn a_token_of_one_user_is_not_used_for_another() {
     let site = Backend::bearer();
     site.set_bearer(&[]);
-    let _ = site.get().ok();
+    site.get().ok();
     let args = ["get", "-p", "site", "Patient/1", "--subject", "jane_doe"];
-    let _ = site.medplum.run(args).fails(3).says("invalid_grant");
+    site.medplum.run(args).fails(3).says("invalid_grant");
     assert_eq!(site.tokens.assertions().len(), 2);
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.assertions().len(), 2);
 }
 
@@ -416,8 +416,8 @@ fn settings_that_are_missing_are_named() {
             "--subject",
         ),
     ] {
-        let _ = site.set_profile(flags);
-        let _ = site.get().fails(2).says(missing);
+        site.set_profile(flags);
+        site.get().fails(2).says(missing);
     }
     assert_eq!(site.server.lines(), [""; 0]);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::keys::key;
+use crate::support::run::KILLED;
 use crate::support::{Answer, Backend};
 
 /// A site for each of the two auth types, with an expired token.
@@ -15,7 +16,7 @@ fn expired() -> [Backend; 2] {
     let bearer = Backend::bearer();
     bearer.set_bearer(&[]);
     for site in [&smart, &bearer] {
-        let _ = site.get().ok();
+        site.get().ok();
         site.medplum.age_tokens("site", 300);
     }
     [smart, bearer]
@@ -28,7 +29,7 @@ fn fifty_commands_with_an_expired_token_make_one_token_request() {
             .map(|_| site.medplum.spawn(["get", "-p", "site", "Patient/1"]))
             .collect();
         for command in running {
-            let _ = command.finish().ok();
+            command.finish().ok();
         }
         assert_eq!(site.tokens.assertions().len(), 2);
         assert_eq!(site.tokens.reasons(), [""; 0]);
@@ -43,11 +44,12 @@ fn a_kill_at_any_moment_of_a_renewal_leaves_the_profile_whole() {
             let command = site.medplum.spawn(["get", "-p", "site", "Patient/1"]);
             thread::sleep(Duration::from_millis(moment));
             command.kill();
-            let _ = command.finish();
+            let run = command.finish();
+            assert!([0, KILLED].contains(&run.code), "{run}");
             assert_eq!(site.medplum.options("site"), options);
             site.medplum.age_tokens("site", 300);
         }
-        let _ = site.get().ok();
+        site.get().ok();
         assert_eq!(site.tokens.reasons(), [""; 0]);
     }
 }

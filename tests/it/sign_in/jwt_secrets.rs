@@ -156,6 +156,6 @@ fn the_passphrase_is_never_stored() {
         .medplum
         .command(args)
         .env("MEDPLUM_KEY_PASSPHRASE", PASSPHRASE);
-    let _ = login.run().ok();
+    login.run().ok();
     assert!(!site.medplum.profile_text("new").contains(PASSPHRASE));
 }

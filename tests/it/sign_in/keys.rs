@@ -108,7 +108,7 @@ fn a_set_holds_the_keys_of_all_files_and_nothing_private() {
 fn the_same_key_or_the_same_id_twice_is_refused() {
     let files = [key("rsa-pkcs1.pem"), key("rsa.jwk")];
     let run = keys(&["jwks", &files[0], &files[1]]).fails(2);
-    let _ = run.says("the same key").says("rsa.jwk").prints("");
+    run.says("the same key").says("rsa.jwk").prints("");
     let medplum = Medplum::new();
     for name in ["p256.jwk", "p384.jwk"] {
         let mut named = jwk(name);
@@ -116,7 +116,7 @@ fn the_same_key_or_the_same_id_twice_is_refused() {
         medplum.file(name, named.to_string());
     }
     let run = medplum.run(["keys", "jwks", "p256.jwk", "p384.jwk"]);
-    let _ = run.fails(2).says("same key id: one");
+    run.fails(2).says("same key id: one");
 }
 
 #[test]
@@ -127,11 +127,11 @@ fn the_key_id_and_the_algorithm_can_be_given() {
         .json();
     assert_eq!(set["keys"][0]["kid"], "mine");
     assert_eq!(set["keys"][0]["alg"], "RS256");
-    let _ = keys(&["jwks", &rsa, "--algorithm", "ES384"])
+    keys(&["jwks", &rsa, "--algorithm", "ES384"])
         .fails(2)
         .says("RS384");
     let run = keys(&["jwks", &rsa, &key("p256.jwk"), "--key-id", "mine"]);
-    let _ = run.fails(2).says("several");
+    run.fails(2).says("several");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_made_key_is_private_is_never_overwritten_and_signs_in() {
         assert_eq!(rights & 0o777, 0o600, "{file}");
 
         let again = medplum.run([&["keys", "generate", "--out", file], flags].concat());
-        let _ = again.fails(2).says("never overwritten").says(file);
+        again.fails(2).says("never overwritten").says(file);
         assert_eq!(medplum.read(file), text);
 
         let shown = medplum.run(["keys", "show", file]).ok().json();
@@ -206,7 +206,7 @@ fn signs_in(medplum: &Medplum, file: &str, registered: &Value) {
     args.extend(["--client-id", "new-client", "--private-key-path", file]);
     let run = medplum.run(args);
     assert_eq!(site.tokens.reasons(), [""; 0], "{run}");
-    let _ = run.ok();
+    run.ok();
 }
 
 #[test]
@@ -220,12 +220,12 @@ fn a_key_is_not_made_where_it_cannot_be_kept() {
         "--out",
         "no/such/folder/k.pem",
     ]);
-    let _ = run.fails(2).says("no/such/folder/k.pem");
+    run.fails(2).says("no/such/folder/k.pem");
     let run = medplum.run(["keys", "generate", "--algorithm", "ES256", "--out", "k.pem"]);
-    let _ = run.fails(2).says("RS384 or ES384");
+    run.fails(2).says("RS384 or ES384");
     std::os::unix::fs::symlink("nowhere", medplum.path("link.pem")).unwrap();
     let run = medplum.run(["keys", "generate", "--alg", "ES384", "--out", "link.pem"]);
-    let _ = run.fails(2).says("never overwritten");
+    run.fails(2).says("never overwritten");
 }
 
 #[test]

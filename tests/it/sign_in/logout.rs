@@ -9,7 +9,7 @@ fn logout_gives_the_tokens_back_and_keeps_the_settings() {
     let clinic = Clinic::open();
     let settings = clinic.medplum.options("clinic");
     let (run, _) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     let login = clinic.medplum.stored("clinic", "activeLogin");
     let run = clinic.medplum.run(["logout", "-p", "clinic", "-vv"]).ok();
     let run = run.prints("").says("Logged out");
@@ -33,7 +33,7 @@ fn logout_gives_the_tokens_back_and_keeps_the_settings() {
     for key in ["activeLogin", "logins", "tokens"] {
         assert!(!keys.contains_key(key), "{keys:?}");
     }
-    let _ = clinic.get().fails(3).says("medplum login");
+    clinic.get().fails(3).says("medplum login");
 }
 
 #[test]
@@ -41,10 +41,10 @@ fn tokens_go_even_if_the_server_does_not_take_them_back() {
     for answer in [Answer::empty(503), Answer::reset(), Answer::empty(404)] {
         let clinic = Clinic::open();
         let (run, _) = clinic.log_in(&[]);
-        let _ = run.ok();
+        run.ok();
         clinic.server.on("POST", "/oauth2/revoke", answer);
         let run = clinic.medplum.run(["logout", "-p", "clinic"]).ok();
-        let _ = run.says("Warning").says("Logged out");
+        run.says("Warning").says("Logged out");
         assert!(
             !clinic
                 .medplum
@@ -87,7 +87,7 @@ fn a_medplum_login_is_ended_where_medplum_ends_logins() {
     let login = json!({"accessToken": "their-login", "refreshToken": "r", "project": {"reference": "Project/1"},
         "profile": {"reference": "Practitioner/2"}});
     let medplum = with_their_login(&server, &login);
-    let _ = medplum.run(["logout", "-p", "x"]).ok().says("Logged out");
+    medplum.run(["logout", "-p", "x"]).ok().says("Logged out");
     let request = server.request_to("/oauth2/logout");
     assert_eq!(request.header("Authorization"), Some("Bearer their-login"));
 }
@@ -97,13 +97,13 @@ fn without_a_way_to_give_tokens_back_they_are_forgotten() {
     let server = Server::start();
     let medplum = with_their_login(&server, &json!({"accessToken": "their-login"}));
     let run = medplum.run(["logout", "-p", "x"]).ok();
-    let _ = run.says("takes no tokens back").says("Logged out");
+    run.says("takes no tokens back").says("Logged out");
     assert_eq!(
         medplum.profile_keys("x").keys().collect::<Vec<_>>(),
         ["options"]
     );
-    let _ = medplum.run(["logout", "-p", "x"]).ok().says("no login");
-    let _ = medplum.run(["logout", "-p", "nobody"]).fails(2);
+    medplum.run(["logout", "-p", "x"]).ok().says("no login");
+    medplum.run(["logout", "-p", "nobody"]).fails(2);
 }
 
 /// A token of another server is forgotten, not sent.
@@ -111,12 +111,18 @@ fn without_a_way_to_give_tokens_back_they_are_forgotten() {
 fn tokens_are_given_back_to_their_own_server_only() {
     let clinic = Clinic::open();
     let (run, _) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     let foreign = Server::start();
     let there = foreign.url("/");
-    let _ = clinic
-        .medplum
-        .run(["logout", "-p", "clinic", "--base-url", &there]);
+    let moved = ["logout", "-p", "clinic", "--base-url", &there];
+    clinic.medplum.run(moved).ok();
+    assert!(
+        clinic
+            .medplum
+            .profile_keys("clinic")
+            .get("activeLogin")
+            .is_none()
+    );
     for request in foreign.requests() {
         assert_eq!(
             (request.header("Authorization"), request.text()),

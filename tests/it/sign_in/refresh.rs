@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::medplum::ReadOnly;
+use crate::support::run::KILLED;
 use crate::support::run::Running;
 use crate::support::{Answer, Clinic, Medplum, Server};
 
@@ -16,7 +17,7 @@ const PROCESSES: usize = 50;
 fn expired() -> Clinic {
     let clinic = Clinic::open();
     let (run, _) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     expire(&clinic);
     clinic
 }
@@ -39,7 +40,7 @@ fn each_renewal_stores_the_new_refresh_token_everywhere() {
     let clinic = expired();
     let mut seen = vec![login_of(&clinic)];
     for round in 0..3 {
-        let _ = clinic.get().ok();
+        clinic.get().ok();
         assert_eq!(
             clinic.server.lines(),
             ["POST /oauth2/token", "GET /fhir/R4/Patient/1"],
@@ -77,7 +78,7 @@ fn what_a_renewal_leaves_out_is_kept() {
     let mut clinic = Clinic::open();
     clinic.auth = clinic.auth.field("patient", json!("pat-1"));
     let (run, _) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     let (_, refresh_token) = login_of(&clinic);
     expire(&clinic);
     let answer = json!({"access_token": "renewed", "expires_in": 60, "token_type": "Bearer"});
@@ -86,7 +87,7 @@ fn what_a_renewal_leaves_out_is_kept() {
         "application/json",
         answer.to_string(),
     )));
-    let _ = clinic
+    clinic
         .medplum
         .run(["token", "-p", "clinic"])
         .ok()
@@ -107,7 +108,7 @@ fn fifty_commands_at_once_renew_a_login_once() {
         .map(|_| clinic.medplum.spawn(["get", "-p", "clinic", "Patient/1"]))
         .collect();
     for run in running {
-        let _ = run.finish().ok();
+        run.finish().ok();
     }
     assert_eq!(
         clinic.server.requests_to("/oauth2/token").len(),
@@ -126,14 +127,14 @@ fn fifty_commands_at_once_renew_a_login_once() {
 fn fifty_commands_that_are_told_401_renew_a_login_once() {
     let clinic = Clinic::open();
     let (run, _) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     clinic.auth.revoke_access_tokens();
     clinic.server.forget();
     let running: Vec<Running> = (0..PROCESSES)
         .map(|_| clinic.medplum.spawn(["get", "-p", "clinic", "Patient/1"]))
         .collect();
     for run in running {
-        let _ = run.finish().ok();
+        run.finish().ok();
     }
     assert_eq!(
         clinic.server.requests_to("/oauth2/token").len(),
@@ -200,7 +201,7 @@ fn a_renewal_that_fails_for_another_reason_is_not_the_end_of_the_login() {
         assert!(!run.stderr.contains("is over"), "{run}");
         assert_eq!(clinic.medplum.profile_text("clinic"), before);
         clinic.auth.fail(None);
-        let _ = clinic.get().ok();
+        clinic.get().ok();
     }
 }
 
@@ -214,7 +215,7 @@ fn a_new_refresh_token_that_cannot_be_stored_is_an_error() {
     medplum.write_profile("x", &json!({"options": options, "activeLogin": login}));
     let _folder = ReadOnly::folder(medplum.home().join(".medplum"));
     let run = medplum.run(["get", "-p", "x", "Patient/1"]).fails(1);
-    let _ = run.prints("").says("could not be stored");
+    run.prints("").says("could not be stored");
 }
 
 /// The Medplum CLI's login has no lifetime: the server's 401 tells.
@@ -228,7 +229,7 @@ fn a_login_that_the_medplum_cli_stored_is_renewed_for_both() {
         "theirs",
         &json!({"options": options, "activeLogin": login, "logins": [login], "other": 1}),
     );
-    let _ = clinic
+    clinic
         .medplum
         .run(["get", "-p", "theirs", "Patient/1"])
         .ok();
@@ -236,7 +237,7 @@ fn a_login_that_the_medplum_cli_stored_is_renewed_for_both() {
     assert_ne!(stored["accessToken"], "over");
     assert_eq!(stored["project"], login["project"]);
     assert_eq!(clinic.medplum.stored("theirs", "other"), json!(1));
-    let _ = clinic
+    clinic
         .medplum
         .run(["get", "-p", "theirs", "Patient/1"])
         .ok();
@@ -248,9 +249,9 @@ fn a_login_that_the_medplum_cli_stored_is_renewed_for_both() {
 fn a_login_is_not_used_for_another_client() {
     let clinic = Clinic::open();
     let (run, _) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     clinic.server.forget();
-    let _ = clinic
+    clinic
         .medplum
         .run(["get", "-p", "clinic", "--client-id", "other", "Patient/1"])
         .fails(3)
@@ -276,8 +277,8 @@ fn a_renewal_that_ends_after_the_profile_moved_is_not_stored() {
         "--base-url",
         "https://b.example",
     ];
-    let _ = clinic.medplum.run(moved).ok();
-    let _ = late.finish();
+    clinic.medplum.run(moved).ok();
+    late.finish().fails(3);
     let keys = clinic.medplum.profile_keys("clinic");
     assert!(
         !keys.contains_key("activeLogin") && !keys.contains_key("tokens"),
@@ -291,7 +292,7 @@ fn a_long_export_outlives_many_tokens_of_a_login() {
     let mut clinic = Clinic::open();
     clinic.auth = clinic.auth.lifetime(json!(1));
     let (run, _) = clinic.log_in(&[]);
-    let _ = run.ok();
+    run.ok();
     export(&clinic.server, &clinic);
     let started = Instant::now();
     let out = clinic.medplum.path("out");
@@ -369,7 +370,7 @@ fn a_kill_at_any_moment_of_a_renewal_leaves_a_whole_file() {
     let settings = clinic.medplum.options("clinic");
     let whole = {
         let started = Instant::now();
-        let _ = clinic.get().ok();
+        clinic.get().ok();
         started.elapsed()
     };
     let (mut over, mut renewed) = (0, 0);
@@ -379,7 +380,8 @@ fn a_kill_at_any_moment_of_a_renewal_leaves_a_whole_file() {
         let running = clinic.medplum.spawn(["get", "-p", "clinic", "Patient/1"]);
         thread::sleep(whole.mul_f64(random.f64() * 1.2));
         running.kill();
-        let _ = running.finish();
+        let run = running.finish();
+        assert!([0, KILLED].contains(&run.code), "{run}");
         // Readable, with the settings, and with one of the two logins, whole.
         assert_eq!(clinic.medplum.options("clinic"), settings, "round {round}");
         let after = login_of(&clinic);
@@ -395,12 +397,12 @@ fn a_kill_at_any_moment_of_a_renewal_leaves_a_whole_file() {
         let run = clinic.get();
         if run.code == 3 {
             // The server had given out a new token that never arrived here.
-            let _ = run.says("log in again");
+            run.says("log in again");
             over += 1;
             let (login, _) = clinic.log_in(&[]);
-            let _ = login.ok();
+            login.ok();
         } else {
-            let _ = run.ok();
+            run.ok();
         }
     }
     assert!(

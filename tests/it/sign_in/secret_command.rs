@@ -29,7 +29,7 @@ fn set(site: &Site, command: &str) {
     let args = ["profile", "set", "site", "--base-url", &base];
     let args = args.into_iter().chain(["--client-id", CLIENT_ID]);
     let args = args.chain(["--token-url", "oauth2/token", "--client-secret-command"]);
-    let _ = site.medplum.run(args.chain([command])).ok();
+    site.medplum.run(args.chain([command])).ok();
 }
 
 /// A site whose command does this.
@@ -58,7 +58,7 @@ fn the_secret_is_asked_for_once_for_a_token_and_never_written() {
     assert!(!text.contains(CLIENT_SECRET), "{text}");
     // Another token needs the secret again.
     let get = ["get", "-p", "site", "--scope", "other", "Patient/1"];
-    let _ = site.medplum.run(get).ok();
+    site.medplum.run(get).ok();
     assert_eq!(runs(&site.medplum), 2);
 }
 
@@ -66,7 +66,7 @@ fn the_secret_is_asked_for_once_for_a_token_and_never_written() {
 fn a_process_that_needs_it_twice_runs_it_once() {
     let site = site_with(&format!("echo '{CLIENT_SECRET}'"));
     site.tokens.refuse_all_tokens();
-    let _ = get(&site).fails(3);
+    get(&site).fails(3);
     assert_eq!((runs(&site.medplum), site.tokens.count()), (1, 2));
     let before = runs(&site.medplum);
     // Basic asks for it with every request.
@@ -81,12 +81,10 @@ fn a_process_that_needs_it_twice_runs_it_once() {
         &base,
     ];
     let args = args.into_iter().chain(["--client-id", CLIENT_ID]);
-    let _ = site
-        .medplum
+    site.medplum
         .run(args.chain(["--client-secret-command", "./pw"]))
         .ok();
-    let _ = site
-        .medplum
+    site.medplum
         .run(["get", "-p", "basic", "Patient/1"])
         .fails(3);
     assert_eq!(runs(&site.medplum), before + 1);
@@ -114,7 +112,7 @@ fn arguments_keep_their_spaces_and_no_shell_reads_them() {
     let json = r#"["my tools/pw", "a  b", "$(touch owned)|;>x", "it's"]"#;
     for command in [word, json] {
         set(&site, command);
-        let _ = site.medplum.run(["login", "-p", "site"]).ok();
+        site.medplum.run(["login", "-p", "site"]).ok();
         assert!(!site.medplum.path("owned").exists());
     }
     assert_eq!(site.tokens.count(), 2);
@@ -129,7 +127,7 @@ fn a_command_that_cannot_be_read_is_refused_when_it_is_given() {
     let medplum = Medplum::new();
     for command in ["", "pass 'show", "[1]"] {
         let set = ["profile", "set", "x", "--client-secret-command", command];
-        let _ = medplum.run(set).fails(2);
+        medplum.run(set).fails(2);
     }
     assert!(!medplum.profile_path("x").exists());
 }
@@ -144,13 +142,13 @@ fn a_program_that_fails_is_quoted_and_nothing_is_sent() {
         ("head -c 100000 /dev/zero", 3, "more than 64 kB"),
     ] {
         let site = site_with(body);
-        let _ = get(&site).fails(code).says(words).prints("");
+        get(&site).fails(code).says(words).prints("");
         assert_eq!(site.server.requests().len(), 0, "{body}");
     }
     let site = Site::without_profile();
     set(&site, "no-such-program --read");
     let run = get(&site).fails(2).says("no-such-program");
-    let _ = run.says("no shell");
+    run.says("no shell");
     assert_eq!(site.server.requests().len(), 0);
 }
 
@@ -158,7 +156,7 @@ fn a_program_that_fails_is_quoted_and_nothing_is_sent() {
 #[test]
 fn a_program_that_hangs_is_killed() {
     let site = site_with("exec sleep 600");
-    let _ = get(&site).fails(6).says("30 s");
+    get(&site).fails(6).says("30 s");
     let process: u32 = site.medplum.read("ran").trim().parse().unwrap();
     let process = process.to_string();
     let alive = process::Command::new("kill")
@@ -178,7 +176,7 @@ fn its_stdin_is_not_the_data_of_the_command() {
     );
     let post = ["post", "-p", "site", "Patient", "-"];
     let post = site.medplum.command(post);
-    let _ = post.stdin(r#"{"resourceType":"Patient"}"#).run().ok();
+    post.stdin(r#"{"resourceType":"Patient"}"#).run().ok();
 }
 
 /// Whoever fills a folder must not say which program runs there.
@@ -192,7 +190,7 @@ fn a_env_file_names_no_program() {
         format!("{server}MEDPLUM_CLIENT_ID={CLIENT_ID}\nMEDPLUM_CLIENT_SECRET_COMMAND={pw}\n");
     site.medplum.file(".env", text);
     let run = site.medplum.run(["get", "Patient/1"]).fails(3);
-    let _ = run.says("MEDPLUM_CLIENT_SECRET_COMMAND");
+    run.says("MEDPLUM_CLIENT_SECRET_COMMAND");
     assert_eq!(runs(&site.medplum), 0);
     // Of the environment it is taken, for the server that the environment names.
     let get = || {
@@ -202,7 +200,7 @@ fn a_env_file_names_no_program() {
             .env("MEDPLUM_CLIENT_ID", CLIENT_ID)
             .env("MEDPLUM_TOKEN_URL", "oauth2/token")
     };
-    let _ = get().env("MEDPLUM_BASE_URL", &base).run().ok();
+    get().env("MEDPLUM_BASE_URL", &base).run().ok();
     assert_eq!(runs(&site.medplum), 1);
 }
 
@@ -212,13 +210,13 @@ fn the_command_of_one_server_does_not_run_for_another() {
     let other = Site::without_profile();
     let base = other.server.url("/");
     let get = ["get", "-p", "site", "--base-url", &base, "Patient/1"];
-    let _ = site.medplum.run(get).fails(3);
+    site.medplum.run(get).fails(3);
     // Nor for a server that only a .env file names.
     let env = format!("MEDPLUM_BASE_URL={base}\n");
     site.medplum.file(".env", env);
     let command = site.medplum.command(["get", "Patient/1"]);
     let command = command.env("MEDPLUM_CLIENT_SECRET_COMMAND", site.medplum.path("pw"));
-    let _ = command.env("MEDPLUM_CLIENT_ID", CLIENT_ID).run().fails(3);
+    command.env("MEDPLUM_CLIENT_ID", CLIENT_ID).run().fails(3);
     assert_eq!(runs(&site.medplum), 0);
     assert_eq!(other.tokens.count(), 0);
 }
@@ -230,16 +228,15 @@ fn a_command_takes_the_place_of_a_stored_secret_and_the_other_way_round() {
     program(&site.medplum, "pw", &format!("echo '{CLIENT_SECRET}'"));
     let update = ["profile", "set", "site", "--update"];
     let to_command = update.iter().chain(&["--client-secret-command", "./pw"]);
-    let _ = site.medplum.run(to_command).ok();
+    site.medplum.run(to_command).ok();
     assert!(!site.medplum.profile_text("site").contains(CLIENT_SECRET));
-    let _ = get(&site).ok();
+    get(&site).ok();
     assert_eq!(runs(&site.medplum), 1);
-    let _ = site
-        .medplum
+    site.medplum
         .run(update.iter().chain(&["--client-secret", CLIENT_SECRET]))
         .ok();
     assert!(site.medplum.options("site")["clientSecretCommand"].is_null());
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     assert_eq!(runs(&site.medplum), 1);
 }
 
@@ -252,6 +249,6 @@ fn with_a_private_key_it_does_not_run() {
         .display()
         .to_string();
     backend.set_key(&key, &["--client-secret-command", "./pw"]);
-    let _ = backend.get().ok();
+    backend.get().ok();
     assert_eq!(runs(&backend.medplum), 0);
 }

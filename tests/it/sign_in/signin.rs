@@ -35,7 +35,7 @@ fn authorizations(requests: &[Request]) -> Vec<Option<&str>> {
 fn without_any_credential_a_request_is_unauthenticated() {
     let server = Server::start();
     server.on("GET", PATIENT, Answer::json(200, "{}"));
-    let _ = Medplum::new()
+    Medplum::new()
         .run(["get", "--base-url", &server.url(""), "Patient/1"])
         .ok()
         .prints("{}\n");
@@ -48,7 +48,7 @@ fn an_access_token_is_sent_as_it_is_and_not_stored() {
     let server = Server::start();
     server.on("GET", PATIENT, Answer::json(200, "{}"));
     let medplum = Medplum::new();
-    let _ = medplum
+    medplum
         .run([
             "get",
             "Patient/1",
@@ -76,8 +76,7 @@ fn basic_is_on_every_request_and_asks_for_no_token() {
             .then(|| Answer::json(200, "{}"))
     });
     for id in ["1", "2"] {
-        let _ = site
-            .medplum
+        site.medplum
             .run(["get", "-p", "site", &format!("Patient/{id}")])
             .ok();
     }
@@ -96,7 +95,7 @@ fn basic_is_on_every_request_and_asks_for_no_token() {
 #[test]
 fn client_credentials_sends_the_secret_in_the_header_only() {
     let site = Site::open();
-    let _ = site.get().ok();
+    site.get().ok();
     let request = site.server.request_to("/oauth2/token");
     assert_eq!(
         request.header("Authorization"),
@@ -127,7 +126,7 @@ fn client_credentials_sends_the_secret_in_the_header_only() {
 fn client_auth_post_sends_the_secret_in_the_body_only() {
     let site = Site::without_profile();
     site.set_profile(&["--client-auth", "post", "--token-url", "oauth2/token"]);
-    let _ = site.get().ok();
+    site.get().ok();
     let request = site.server.request_to("/oauth2/token");
     assert_eq!(request.header("Authorization"), None);
     let mut fields = request.form();
@@ -150,7 +149,7 @@ fn scope_is_sent_when_it_is_set() {
         "--token-url",
         "oauth2/token",
     ]);
-    let _ = site.get().ok();
+    site.get().ok();
     let expected = form(&[
         ("grant_type", "client_credentials"),
         ("scope", "system/Patient.rs system/Group.rs"),
@@ -176,7 +175,7 @@ fn an_id_and_secret_with_odd_characters_arrive() {
         let args = ["get", "Patient/1", "--client-secret", "p@ss/w+rd&=%"]
             .into_iter()
             .chain(client);
-        let _ = Medplum::new().run(args.chain(flags.iter().copied())).ok();
+        Medplum::new().run(args.chain(flags.iter().copied())).ok();
         assert_eq!(tokens.count(), 1);
     }
 }
@@ -191,8 +190,7 @@ fn the_token_url_joins_with_and_without_slashes_and_absolute() {
     ] {
         let site = Site::without_profile();
         site.set_profile(&["--token-url", token_url]);
-        let _ = site
-            .medplum
+        site.medplum
             .run([
                 "profile",
                 "set",
@@ -202,7 +200,7 @@ fn the_token_url_joins_with_and_without_slashes_and_absolute() {
                 &site.server.url(base),
             ])
             .ok();
-        let _ = site.get().ok();
+        site.get().ok();
         assert_eq!(
             site.server.lines()[0],
             "POST /oauth2/token",
@@ -213,7 +211,7 @@ fn the_token_url_joins_with_and_without_slashes_and_absolute() {
     let elsewhere = Server::start();
     let tokens = TokenEndpoint::on(&elsewhere, "/auth/token");
     site.set_profile(&["--token-url", &elsewhere.url("/auth/token")]);
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     assert_eq!((tokens.count(), site.tokens.count()), (1, 0));
 }
 
@@ -233,9 +231,9 @@ fn the_token_url_comes_from_smart_discovery_and_is_remembered() {
         Answer::new(200, "application/json", configuration.to_string()),
     );
     site.set_profile(&[]);
-    let _ = site.get().ok();
+    site.get().ok();
     site.tokens.revoke();
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.count(), 2);
     assert_eq!(
         site.server.request_to(well_known).header("Authorization"),
@@ -267,7 +265,7 @@ fn the_token_url_comes_from_the_capability_statement_when_smart_says_nothing() {
             Answer::json(200, statement.to_string()),
         );
         site.set_profile(&[]);
-        let _ = site.medplum.run(["login", "-p", "site"]).ok();
+        site.medplum.run(["login", "-p", "site"]).ok();
         assert_eq!((tokens.count(), site.tokens.count()), (1, 0));
         assert_eq!(
             site.server.request_to("/fhir/R4/metadata").header("Accept"),
@@ -280,14 +278,14 @@ fn the_token_url_comes_from_the_capability_statement_when_smart_says_nothing() {
 fn the_token_url_is_medplums_when_nobody_names_one() {
     let site = Site::without_profile();
     site.set_profile(&[]);
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.count(), 1);
 }
 
 #[test]
 fn a_token_url_that_is_set_is_used_without_discovery() {
     let site = Site::open();
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(
         site.server.lines(),
         ["POST /oauth2/token".to_owned(), format!("GET {PATIENT}")]
@@ -317,14 +315,14 @@ fn the_bcda_profile_signs_in_by_itself_and_shows_bcdas_words() {
         "--token-url",
         &token,
     ];
-    let _ = medplum
+    medplum
         .run(
             set.iter()
                 .chain(&["--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET]),
         )
         .ok();
     for _ in 0..2 {
-        let _ = medplum.run(["get", "-p", "bcda-sandbox", "Patient/1"]).ok();
+        medplum.run(["get", "-p", "bcda-sandbox", "Patient/1"]).ok();
     }
     assert_eq!(tokens.count(), 1, "the token of 20 minutes is used again");
     assert_eq!(
@@ -332,7 +330,7 @@ fn the_bcda_profile_signs_in_by_itself_and_shows_bcdas_words() {
         Some("Bearer token-1")
     );
 
-    let _ = medplum
+    medplum
         .run([
             "profile",
             "set",
@@ -347,7 +345,7 @@ fn the_bcda_profile_signs_in_by_itself_and_shows_bcdas_words() {
         "text/plain",
         "Unauthorized client; rotate your credentials",
     ));
-    let _ = medplum
+    medplum
         .run(["login", "-p", "bcda-sandbox"])
         .fails(3)
         .says("401")
@@ -432,7 +430,7 @@ fn an_answer_without_a_token_is_a_refusal() {
     ] {
         let site = Site::open();
         site.tokens.fail(Answer::new(200, "application/json", body));
-        let _ = site.get().fails(3).prints("").says("/oauth2/token");
+        site.get().fails(3).prints("").says("/oauth2/token");
         assert_eq!(site.gets(), 0);
     }
 }
@@ -445,8 +443,7 @@ fn a_token_endpoint_that_cannot_be_reached_is_a_network_failure() {
     let run = site
         .medplum
         .run(["get", "-p", "site", "--retries", "0", "Patient/1"]);
-    let _ = run
-        .fails(6)
+    run.fails(6)
         .prints("")
         .says(gone.trim_end_matches("/oauth2/token"));
 }
@@ -464,11 +461,11 @@ fn client_credentials_without_a_secret_say_what_is_missing() {
         "--client-id",
         "me",
     ];
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x"].iter().chain(&flags))
         .ok();
     let run = medplum.run(["get", "-p", "x", "Patient/1"]);
     assert!([2, 3].contains(&run.code), "{run}");
-    let _ = run.says("secret");
+    run.says("secret");
     assert!(server.requests_to(PATIENT).is_empty());
 }

@@ -31,7 +31,7 @@ fn set(medplum: &Medplum, base: &str, flags: &[&str]) {
         "token",
     ];
     let way = ["--auth-type", "token-exchange"];
-    let _ = medplum.run([&args[..], &way, flags].concat()).ok();
+    medplum.run([&args[..], &way, flags].concat()).ok();
 }
 
 #[test]
@@ -122,9 +122,9 @@ fn the_file_is_read_anew_for_each_exchange() {
         &base,
         &["--subject-token-file", &subject.display().to_string()],
     );
-    let _ = medplum.run(["login", "-p", "cloud"]).ok();
+    medplum.run(["login", "-p", "cloud"]).ok();
     std::fs::write(&subject, "second-subject-token").unwrap();
-    let _ = medplum.run(["login", "-p", "cloud"]).ok();
+    medplum.run(["login", "-p", "cloud"]).ok();
     let requests = server.requests_to("/token");
     let subjects = requests.iter().map(|request| request.form()[1].1.clone());
     assert_eq!(
@@ -146,7 +146,7 @@ fn a_cached_token_belongs_to_its_subject() {
     set(&medplum, &base, &["--scope", "a"]);
     for (subject, requests) in [("subject-one", 1), ("subject-one", 1), ("subject-two", 2)] {
         let get = medplum.command(["get", "-p", "cloud", "Patient/1"]);
-        let _ = get.env("MEDPLUM_SUBJECT_TOKEN", subject).run().ok();
+        get.env("MEDPLUM_SUBJECT_TOKEN", subject).run().ok();
         assert_eq!(server.requests_to("/token").len(), requests, "{subject}");
     }
 }
@@ -158,13 +158,13 @@ fn what_is_missing_or_of_no_use_is_named() {
     let (server, medplum, base) = site(&not_for_requests);
     set(&medplum, &base, &[]);
     let get = ["get", "-p", "cloud", "Patient/1"];
-    let _ = medplum.run(get).fails(2).says("--subject-token-file");
-    let _ = medplum
+    medplum.run(get).fails(2).says("--subject-token-file");
+    medplum
         .run([&get[..], &["--subject-token-file", "nowhere"]].concat())
         .fails(2)
         .says("nowhere");
     let empty = medplum.file("empty", " \n").display().to_string();
-    let _ = medplum
+    medplum
         .run([&get[..], &["--subject-token-file", &empty]].concat())
         .fails(2)
         .says("it is empty");

@@ -20,7 +20,7 @@ fn a_token_serves_the_next_command_however_its_life_is_written() {
     for expires_in in [json!(1200), json!("1200"), json!(1200.0)] {
         let site = with_lifetime(expires_in.clone());
         for _ in 0..3 {
-            let _ = site.get().ok();
+            site.get().ok();
         }
         assert_eq!((site.tokens.count(), site.gets()), (1, 3), "{expires_in}");
     }
@@ -30,7 +30,7 @@ fn a_token_serves_the_next_command_however_its_life_is_written() {
 fn a_token_without_a_stated_life_is_used() {
     for expires_in in [Value::Null, json!("soon"), json!(0), json!(-5)] {
         let site = with_lifetime(expires_in.clone());
-        let _ = site.get().ok();
+        site.get().ok();
         assert_eq!((site.tokens.count(), site.gets()), (1, 1), "{expires_in}");
     }
 }
@@ -49,9 +49,9 @@ fn a_short_token_serves_until_shortly_before_its_end() {
         (3600, 3598, 2),
     ] {
         let site = with_lifetime(json!(lifetime));
-        let _ = site.get().ok();
+        site.get().ok();
         site.medplum.age_tokens("site", age);
-        let _ = site.get().ok();
+        site.get().ok();
         assert_eq!(
             site.tokens.count(),
             requests,
@@ -63,15 +63,13 @@ fn a_short_token_serves_until_shortly_before_its_end() {
 #[test]
 fn a_token_is_not_used_for_another_scope_or_client() {
     let site = Site::open();
-    let _ = site.get().ok();
-    let _ = site
-        .medplum
+    site.get().ok();
+    site.medplum
         .run(["get", "-p", "site", "--scope", "system/*.rs", "Patient/1"])
         .ok();
     assert_eq!(site.tokens.count(), 2);
     let other = ["--client-id", "other", "--client-secret", "wrong"];
-    let _ = site
-        .medplum
+    site.medplum
         .run(["get", "-p", "site", "Patient/1"].iter().chain(&other))
         .fails(3);
     assert_eq!(site.tokens.count(), 3);
@@ -80,7 +78,7 @@ fn a_token_is_not_used_for_another_scope_or_client() {
 #[test]
 fn a_revoked_token_is_asked_for_again_once() {
     let site = Site::open();
-    let _ = site.get().ok();
+    site.get().ok();
     site.tokens.revoke();
     site.server.forget();
     let run = site.get().ok();
@@ -94,7 +92,7 @@ fn a_revoked_token_is_asked_for_again_once() {
         ]
     );
     // The new one was kept.
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.count(), 2);
 }
 
@@ -103,14 +101,14 @@ fn a_revoked_token_is_asked_for_again_once() {
 fn a_403_to_an_old_token_is_answered_with_a_new_one_once() {
     for (age, tokens, code) in [(0, 1, 3), (120, 2, 0)] {
         let site = Site::open();
-        let _ = site.get().ok();
+        site.get().ok();
         site.medplum.age_tokens("site", age);
         site.server.handler(|request| {
             (request.path() == "/fhir/R4/Patient/1"
                 && request.header("Authorization") == Some("Bearer token-1"))
             .then(|| Answer::empty(403))
         });
-        let _ = site.get().fails(code);
+        site.get().fails(code);
         assert_eq!(site.tokens.count(), tokens, "a token of {age} s");
     }
 }
@@ -118,12 +116,12 @@ fn a_403_to_an_old_token_is_answered_with_a_new_one_once() {
 #[test]
 fn a_lasting_403_ends_after_one_renewal() {
     let site = Site::open();
-    let _ = site.get().ok();
+    site.get().ok();
     site.medplum.age_tokens("site", 120);
     site.server
         .on("GET", "/fhir/R4/Patient/1", Answer::empty(403));
     site.server.forget();
-    let _ = site.get().fails(3).says("403");
+    site.get().fails(3).says("403");
     assert_eq!((site.tokens.count(), site.gets()), (2, 2));
 }
 
@@ -131,12 +129,11 @@ fn a_lasting_403_ends_after_one_renewal() {
 #[test]
 fn a_revoked_token_does_not_lose_a_post() {
     let site = Site::open();
-    let _ = site.get().ok();
+    site.get().ok();
     site.tokens.revoke();
     site.server
         .on("POST", "/fhir/R4/Patient", Answer::json(201, "{}"));
-    let _ = site
-        .medplum
+    site.medplum
         .run(["post", "-p", "site", "Patient", r#"{"active":true}"#])
         .ok()
         .prints("{}\n");
@@ -152,8 +149,7 @@ fn a_lasting_401_ends_after_one_renewal_and_keeps_the_settings() {
     let settings = site.medplum.options("site");
     site.tokens.refuse_all_tokens();
     let run = site.get().fails(3).prints("");
-    let _ = run
-        .says("401")
+    run.says("401")
         .says("a good token is needed")
         .says(&site.server.url("/fhir/R4/Patient/1"));
     assert!(
@@ -168,7 +164,7 @@ fn a_lasting_401_ends_after_one_renewal_and_keeps_the_settings() {
 #[test]
 fn a_401_without_a_way_to_renew_is_one_request_and_keeps_everything() {
     let site = Site::open();
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     let before = site.medplum.profile_text("site");
     site.tokens.refuse_all_tokens();
     let given = site.medplum.run([
@@ -179,11 +175,11 @@ fn a_401_without_a_way_to_renew_is_one_request_and_keeps_everything() {
         "revoked",
         "Patient/1",
     ]);
-    let _ = given.fails(3).prints("").says("401");
+    given.fails(3).prints("").says("401");
     let basic = site
         .medplum
         .run(["get", "-p", "site", "--auth-type", "basic", "Patient/1"]);
-    let _ = basic.fails(3).prints("").says("401");
+    basic.fails(3).prints("").says("401");
     assert_eq!(site.gets(), 2);
     assert_eq!(site.medplum.profile_text("site"), before);
 }
@@ -204,7 +200,7 @@ fn a_stored_login_that_cannot_be_renewed_is_an_error_and_stays() {
         "x",
         &json!({"options": options, "activeLogin": login, "logins": [login]}),
     );
-    let _ = medplum
+    medplum
         .run(["get", "-p", "x", "Patient/1"])
         .fails(3)
         .prints("")
@@ -230,7 +226,7 @@ fn a_login_that_the_medplum_cli_stored_is_used() {
         "x",
         &json!({"options": options, "activeLogin": login, "logins": [login]}),
     );
-    let _ = medplum.run(["get", "-p", "x", "Patient/1"]).ok();
+    medplum.run(["get", "-p", "x", "Patient/1"]).ok();
     assert_eq!(
         server
             .request_to("/fhir/R4/Patient/1")
@@ -261,7 +257,7 @@ fn tokens_are_opaque() {
         let mut site = Site::open();
         site.tokens = site.tokens.pattern(&pattern);
         for _ in 0..2 {
-            let _ = site.get().ok();
+            site.get().ok();
         }
         assert_eq!(site.tokens.count(), 1, "{pattern}");
     }
@@ -270,17 +266,16 @@ fn tokens_are_opaque() {
 #[test]
 fn login_stores_the_login_where_the_medplum_cli_looks_for_it() {
     let site = Site::open();
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     assert_eq!(
         site.medplum.stored("site", "activeLogin")["accessToken"],
         "token-1"
     );
-    let _ = site
-        .medplum
+    site.medplum
         .run(["token", "-p", "site"])
         .ok()
         .prints("token-1\n");
-    let _ = site.get().ok();
+    site.get().ok();
     assert_eq!(site.tokens.count(), 1);
 }
 
@@ -288,7 +283,7 @@ fn login_stores_the_login_where_the_medplum_cli_looks_for_it() {
 fn login_renews_a_login_that_is_still_good() {
     let site = Site::open();
     for token in ["token-1", "token-2"] {
-        let _ = site.medplum.run(["login", "-p", "site"]).ok();
+        site.medplum.run(["login", "-p", "site"]).ok();
         assert_eq!(
             site.medplum.stored("site", "activeLogin")["accessToken"],
             token
@@ -301,7 +296,7 @@ fn login_renews_a_login_that_is_still_good() {
 fn login_without_flags_uses_what_is_stored_and_keeps_it() {
     let site = Site::open();
     let settings = site.medplum.options("site");
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     assert_eq!(site.medplum.options("site"), settings);
     assert_eq!(site.server.lines(), ["POST /oauth2/token"]);
 }
@@ -310,8 +305,7 @@ fn login_without_flags_uses_what_is_stored_and_keeps_it() {
 fn login_with_flags_updates_those_settings_only() {
     let site = Site::open();
     let mut settings = site.medplum.options("site");
-    let _ = site
-        .medplum
+    site.medplum
         .run(["login", "-p", "site", "--scope", "system/*.rs"])
         .ok();
     settings["scope"] = json!("system/*.rs");
@@ -340,24 +334,23 @@ fn login_with_all_flags_makes_the_profile() {
         "--token-url",
         "oauth2/token",
     ];
-    let _ = site.medplum.run(login.iter().chain(&flags)).ok();
+    site.medplum.run(login.iter().chain(&flags)).ok();
     assert_eq!(site.medplum.options("new")["baseUrl"], base);
-    let _ = site.medplum.run(["get", "-p", "new", "Patient/1"]).ok();
+    site.medplum.run(["get", "-p", "new", "Patient/1"]).ok();
     assert_eq!(site.tokens.count(), 1);
 }
 
 #[test]
 fn a_login_that_fails_keeps_settings_and_the_login_before_it() {
     let site = Site::open();
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     let before = site.medplum.profile_keys("site");
     site.tokens.fail(Answer::new(
         401,
         "application/json",
         r#"{"error":"invalid_client"}"#,
     ));
-    let _ = site
-        .medplum
+    site.medplum
         .run(["login", "-p", "site"])
         .fails(3)
         .prints("")
@@ -369,7 +362,7 @@ fn a_login_that_fails_keeps_settings_and_the_login_before_it() {
 #[test]
 fn whoami_names_the_server_after_a_login_to_a_foreign_server() {
     let site = Site::open();
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     let run = site.medplum.run(["whoami", "-p", "site"]).ok();
     let server = format!("Server:  {}", site.server.url(""));
     assert!(
@@ -393,7 +386,7 @@ fn whoami_names_profile_and_project_of_a_medplum_login() {
         .tokens
         .field("project", project)
         .field("profile", profile);
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     let run = site.medplum.run(["whoami", "-p", "site"]).ok();
     for line in [
         "Server:  http",
@@ -409,21 +402,20 @@ fn whoami_and_token_without_a_login_say_so() {
     let medplum = Medplum::new();
     let run = medplum.run(["whoami"]).fails(3);
     assert!(run.everything().contains("Not logged in"), "{run}");
-    let _ = medplum.run(["token"]).fails(3).prints("").says("Error: ");
-    let _ = medplum
+    medplum.run(["token"]).fails(3).prints("").says("Error: ");
+    medplum
         .run(["profile", "set", "x", "--base-url", "https://a.example"])
         .ok();
-    let _ = medplum.run(["whoami", "-p", "x"]).fails(3);
-    let _ = medplum.run(["token", "-p", "x"]).fails(3).prints("");
+    medplum.run(["whoami", "-p", "x"]).fails(3);
+    medplum.run(["token", "-p", "x"]).fails(3).prints("");
 }
 
 #[test]
 fn token_renews_what_has_run_out() {
     let site = with_lifetime(json!(60));
-    let _ = site.medplum.run(["login", "-p", "site"]).ok();
+    site.medplum.run(["login", "-p", "site"]).ok();
     site.medplum.age_tokens("site", 61);
-    let _ = site
-        .medplum
+    site.medplum
         .run(["token", "-p", "site"])
         .ok()
         .prints("token-2\n");
@@ -445,7 +437,7 @@ fn a_token_that_cannot_be_kept_is_a_notice() {
         "--client-secret",
         "MY_CLIENT_SECRET",
     ];
-    let _ = medplum
+    medplum
         .run(["profile", "set", "x"].iter().chain(&client))
         .ok();
     let folder = medplum.home().join(".medplum");
@@ -463,8 +455,7 @@ fn a_token_that_cannot_be_kept_is_a_notice() {
 
     let home = Medplum::of_an_ordinary_user();
     let _closed = ReadOnly::folder(home.home());
-    let _ = home
-        .run(["get", "Patient/1"].iter().chain(&client))
+    home.run(["get", "Patient/1"].iter().chain(&client))
         .ok()
         .prints("{}\n");
 }

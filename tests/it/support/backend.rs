@@ -76,7 +76,7 @@ impl Backend {
             all.extend(["--key-id", KID]);
         }
         all.extend(flags);
-        let _ = self.set_profile(&all);
+        self.set_profile(&all);
     }
 
     /// Sets the profile of the jwt-bearer client, and these flags besides.
@@ -91,7 +91,7 @@ impl Backend {
             "https://issuer.example",
         ]);
         all.extend(flags);
-        let _ = self.set_profile(&all);
+        self.set_profile(&all);
     }
 
     /// Reads the patient with the profile.

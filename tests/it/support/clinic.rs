@@ -57,7 +57,7 @@ impl Clinic {
             CALLBACK,
         ]);
         args.extend(flags);
-        let _ = self.medplum.run(args).ok();
+        self.medplum.run(args).ok();
     }
 
     /// Starts `login -p clinic` with these flags.
@@ -68,6 +68,7 @@ impl Clinic {
 
     /// A whole login: the browser opens, the person agrees, the browser goes back.
     #[track_caller]
+    #[must_use]
     pub fn log_in(&self, flags: &[&str]) -> (Run, Page) {
         let login = self.login(flags);
         let back = self.auth.authorize(&self.medplum.opened(&login));
@@ -77,6 +78,7 @@ impl Clinic {
 
     /// Reads the patient with the profile.
     #[track_caller]
+    #[must_use]
     pub fn get(&self) -> Run {
         self.medplum.run(["get", "-p", "clinic", "Patient/1"])
     }

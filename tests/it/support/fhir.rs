@@ -53,11 +53,12 @@ impl Site {
         let mut args = vec!["profile", "set", "site", "--base-url", &base];
         args.extend(["--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET]);
         args.extend(flags);
-        let _ = self.medplum.run(args).ok();
+        self.medplum.run(args).ok();
     }
 
     /// Reads the patient with the profile.
     #[track_caller]
+    #[must_use]
     pub fn get(&self) -> Run {
         self.medplum.run(["get", "-p", "site", "Patient/1"])
     }

@@ -95,7 +95,7 @@ impl Victim {
         let guarding = Arc::clone(&shared);
         bulk.server.guard(move |request| guarding.guard(request));
         // No token request comes between a kill and its step.
-        let _ = bulk.medplum.run(["token", "-p", "site"]).ok();
+        bulk.medplum.run(["token", "-p", "site"]).ok();
         Self {
             bulk,
             sprung,
@@ -106,7 +106,7 @@ impl Victim {
     /// What an export that nobody disturbs leaves.
     pub fn undisturbed(&self) -> Files {
         let args = ["bulk", "export", "-p", "site", "-d", "whole", "--keep"];
-        let _ = self.bulk.medplum.run(args).ok();
+        self.bulk.medplum.run(args).ok();
         self.shared.kick_offs.store(0, Ordering::SeqCst);
         self.bulk.files_in("whole")
     }
@@ -128,7 +128,7 @@ impl Victim {
                 (json!([]), json!([]), json!([]));
         });
         let args = ["bulk", "export", "-p", "site", "-d", "renewed", "--keep"];
-        let _ = self.bulk.medplum.run(args).ok();
+        self.bulk.medplum.run(args).ok();
         self.bulk.files_in("renewed")
     }
 

@@ -114,6 +114,7 @@ impl Medplum {
 
     /// Runs `medplum` with these arguments to its end.
     #[track_caller]
+    #[must_use]
     pub fn run<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(&self, args: I) -> Run {
         self.command(args).run()
     }
@@ -137,6 +138,7 @@ impl Medplum {
 
     /// Runs a line of shell as a user would paste it, with `medplum` on the path.
     #[track_caller]
+    #[must_use]
     pub fn shell(&self, line: &str) -> Run {
         self.program(["bash", "-c", line]).run()
     }
@@ -229,6 +231,7 @@ impl Invocation<'_> {
 
     /// Runs it to its end.
     #[track_caller]
+    #[must_use]
     pub fn run(self) -> Run {
         self.spawn().finish()
     }

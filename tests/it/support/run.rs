@@ -11,9 +11,11 @@ use serde_json::Value;
 /// No command of a test may take longer; it is then killed and the test fails.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
+/// The exit code of a command that was killed.
+pub const KILLED: i32 = 128 + 9;
+
 /// What a user saw of a command that has ended.
 #[derive(Debug)]
-#[must_use]
 pub struct Run {
     /// The exit code; 128 + signal when a signal ended it, as a shell says it.
     pub code: i32,
@@ -212,8 +214,9 @@ impl Running {
         let _ = Command::new("kill").args([signal, &id]).output().unwrap();
     }
 
-    /// Waits for the end.
+    /// Waits for the end. What came of it is to be looked at.
     #[track_caller]
+    #[must_use]
     pub fn finish(mut self) -> Run {
         let ended = self.stdout.ended(self.deadline) && self.stderr.ended(self.deadline);
         if !ended {

@@ -69,6 +69,6 @@ impl Sandbox {
             "--client-secret",
             self.fact("clientSecret"),
         ]);
-        let _ = medplum.run(args).ok();
+        medplum.run(args).ok();
     }
 }
