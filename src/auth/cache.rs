@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Token;
 use super::dpop::BoundKey;
 use crate::files::Lock;
+use crate::profile::login::StoredLogin;
 use crate::profile::store::{ACTIVE_LOGIN, LOGINS, ProfileFile, Store, TOKENS};
 use crate::profile::{AuthType, GivenToken, Profile, ProfileError};
 use crate::secret::Secret;
@@ -379,18 +380,18 @@ fn from_entry(entry: &Map<String, Value>) -> Option<Token> {
     })
 }
 
-/// Whether the stored login was got for the client that the profile names now. Of a login that the Medplum CLI stored,
-/// only the profile knows.
+/// Whether the stored login was got from the server in use, for the client that the profile names now. Of a login that
+/// the Medplum CLI stored, only the profile knows.
 fn login_is_of(file: &ProfileFile, profile: &Profile) -> bool {
-    let Some(login) = stored_login(file) else {
-        return false;
-    };
-    let entries = token_entries(file);
-    let client = entries
-        .iter()
-        .find(|entry| access_token_of(entry) == Some(login.access_token.expose()))
-        .and_then(|entry| entry.get("clientId")?.as_str());
-    client.is_none() || client == profile.login_client_id()
+    StoredLogin::of(file).is_some_and(|login| {
+        let client = login.client_id.as_deref();
+        (client.is_none() || client == profile.login_client_id())
+            && login.is_for(
+                &profile.base_url,
+                &profile.fhir_base,
+                profile.is_profiles_server,
+            )
+    })
 }
 
 /// The login as the Medplum CLI stores it. When this program stored it too, the better known one.

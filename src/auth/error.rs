@@ -10,7 +10,7 @@ use super::secret_command::SecretCommandError;
 use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
 use crate::foreign::Foreign;
 use crate::http::HttpError;
-use crate::profile::{AuthType, ProfileError};
+use crate::profile::{AuthType, ProfileError, Withheld};
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum AuthError {
     #[error(
         "no credentials were sent to {server}: those there are ({owner}) belong to another server"
     )]
-    Withheld { server: String, owner: String },
+    Withheld { server: String, owner: Withheld },
     #[error("the login of profile `{profile}` has expired and cannot be renewed")]
     Expired { profile: String },
     #[error("the login of profile `{profile}` is over: {refusal}")]
@@ -89,10 +89,7 @@ impl Verdict for AuthError {
                 Some("give the id that the server registered for you with --client-id; a Medplum server of your own may know `medplum-cli`".into()),
             ),
             Self::Incomplete { .. } => (USAGE, Some("add them with `medplum profile set NAME --update …`".into())),
-            Self::Withheld { .. } => (
-                NOT_ALLOWED,
-                Some("name server and credentials in one place: a profile (-p), flags, or the same environment".into()),
-            ),
+            Self::Withheld { owner, .. } => (NOT_ALLOWED, Some(owner.remedy.clone())),
             Self::Browser(error) => error.verdict(),
             Self::Expired { .. } | Self::LoginOver { .. } | Self::LoginNotBound { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
             Self::Refused(refusal) => match (refusal.status.as_u16(), &refusal.signed) {

@@ -25,7 +25,7 @@ pub struct DoctorArgs {
 pub async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<()> {
     let output = &context.output;
     let for_programs = output.format.is_some_and(|format| format != Format::Table);
-    let name = context.profile_name();
+    let name = context.profile_name()?;
     let mut steps: Vec<Step> = Vec::new();
     let mut broken = Ok(());
     let mut seen = |step: &Step| {

@@ -32,6 +32,10 @@ pub enum ProfileError {
     BadHeader(String),
     #[error("cannot read the client secret from {}: {reason}", path.display())]
     SecretFile { path: PathBuf, reason: String },
+    #[error("the .env file here cannot be used: {0}")]
+    EnvFile(String),
+    #[error("the variable {0} is set to something that is not UTF-8 text")]
+    BadVariable(&'static str),
     #[error("the keyring of this system cannot be used: {0}")]
     Keyring(String),
     #[error(
@@ -57,6 +61,14 @@ impl Verdict for ProfileError {
             | Self::BadSetting { .. }
             | Self::BadHeader(_)
             | Self::SecretFile { .. } => (USAGE, None),
+            Self::EnvFile(_) => (
+                USAGE,
+                Some("mend it or move it away, or leave it unread with --no-env-file".into()),
+            ),
+            Self::BadVariable(name) => (
+                USAGE,
+                Some(format!("set it anew, or take it away with `unset {name}`")),
+            ),
             Self::File { .. } => (FAILED, None),
             Self::Keyring(_) => (
                 USAGE,

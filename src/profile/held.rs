@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::store::{ACTIVE_LOGIN, LOGINS, OPTIONS, TOKENS};
+use super::parts::{ACTIVE_LOGIN, LOGINS, OPTIONS, TOKENS};
 use super::{Key, ProfileError, Settings, keyring};
 use crate::secret::Secret;
 
@@ -78,7 +78,7 @@ pub(super) fn split(keys: &Map<String, Value>) -> (Map<String, Value>, Held) {
         }
     }
     if let Some(mut options) = options_of(&public) {
-        for key in Key::ALL {
+        for &key in Key::ALL {
             let is_secret = options
                 .get(key.json())
                 .and_then(Value::as_str)
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn the_public_part_holds_no_secret_and_the_parts_make_the_whole() {
         let mut options = Map::new();
-        for key in Key::ALL {
+        for &key in Key::ALL {
             options.insert(key.json().into(), format!("value-{}", key.json()).into());
         }
         options.insert("foreign".into(), 7.into());

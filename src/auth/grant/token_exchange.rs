@@ -2,7 +2,7 @@
 
 use super::super::AuthError;
 use super::super::exchange::TokenRequest;
-use crate::profile::{ExchangeSettings, GivenToken, Key, Profile, ProfileError};
+use crate::profile::{ExchangeSettings, GivenToken, Key, Profile, ProfileError, secret_file};
 use crate::secret::Secret;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -15,9 +15,6 @@ const TYPES: [&str; 6] = [
     "saml1",
     "saml2",
 ];
-/// Tokens are some kilobytes; anything larger is another file.
-const LARGEST_TOKEN: u64 = 1 << 20;
-
 /// The token request without the client's proof. Files are read now.
 ///
 /// # Errors
@@ -74,12 +71,8 @@ fn text(key: Key, token: &GivenToken) -> Result<Secret, ProfileError> {
         value: path.display().to_string(),
         reason,
     };
-    let size = std::fs::metadata(path).map_err(|error| bad(error.to_string()))?;
-    if size.len() > LARGEST_TOKEN {
-        return Err(bad("it is too large for a token".into()));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    match text.trim() {
+    let text = secret_file::read(path).map_err(bad)?;
+    match text.expose().trim() {
         "" => Err(bad("it is empty".into())),
         token => Ok(Secret::new(token)),
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Key, KeyError, Passphrase, jwk, pem};
+use crate::profile::secret_file;
 
 /// The largest file that is read as keys; a set of a hundred RSA keys is smaller.
 const LARGEST: u64 = 1 << 20;
@@ -16,14 +17,7 @@ pub fn read(path: &Path, passphrase: &Passphrase) -> Result<Vec<Key>, KeyError> 
         path: path.to_owned(),
         reason,
     };
-    let about = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if about.is_dir() {
-        return Err(unreadable("it is a folder".into()));
-    }
-    if about.len() > LARGEST {
-        return Err(unreadable("it is too large for a key".into()));
-    }
-    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = secret_file::bytes(path, LARGEST).map_err(|error| unreadable(error.to_string()))?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.starts_with('{') {

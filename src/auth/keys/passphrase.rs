@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::KeyError;
+use crate::profile::secret_file;
 use crate::secret::Secret;
 
 /// Asks a person.
@@ -51,15 +52,10 @@ impl Passphrase {
     }
 }
 
-/// The newline at its end does not belong to it.
 fn from_file(path: &Path) -> Result<Secret, KeyError> {
     let failed = |reason: String| KeyError::PassphraseFile {
         path: path.to_owned(),
         reason,
     };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(failed("it is empty".into())),
-        passphrase => Ok(Secret::new(passphrase)),
-    }
+    secret_file::read(path).map_err(failed)
 }

@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
     let client = context.fhir()?;
     let mut kickoff = args.request.kickoff();
     let style = Style {
-        profile: Some(context.profile_name()),
+        profile: Some(context.profile_name()?),
         names: match args.file_names {
             NamesArg::Typed => NameStyle::Typed,
             NamesArg::Medplum => NameStyle::Medplum,

@@ -22,7 +22,7 @@ pub struct JwksArgs {
 pub(super) fn run(context: &Context, args: &JwksArgs) -> anyhow::Result<()> {
     let settings = &context.globals.settings;
     let algorithm = settings.get(Key::Algorithm).map(str::parse).transpose()?;
-    let passphrase = context.passphrase();
+    let passphrase = context.passphrase()?;
     let mut found: Vec<(&Path, keys::Key)> = Vec::new();
     for path in &args.files {
         for key in keys::file::read(path, &passphrase)? {

@@ -17,7 +17,7 @@ pub struct ShowArgs {
 }
 
 pub(super) fn run(context: &Context, args: &ShowArgs) -> anyhow::Result<()> {
-    let mut found = keys::file::read(&args.file, &context.passphrase())?;
+    let mut found = keys::file::read(&args.file, &context.passphrase()?)?;
     if let [key] = found.as_mut_slice() {
         *key = key
             .clone()

@@ -1,23 +1,23 @@
 //! What every command works with: output, the resolved profile, a FHIR client on demand.
 
-use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+mod sources;
+mod terminal;
+
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use crate::auth::TokenSource;
 use crate::auth::cache::Cache;
-use crate::auth::keys::{Passphrase, Prompt};
 use crate::exit::{self, Failure};
 use crate::fhir::Client;
 use crate::http::pace::Pace;
 use crate::http::{Http, Network, Trace};
 use crate::output::Output;
-use crate::profile::env::{self, EnvFile};
+use crate::profile::env_file::EnvFile;
 use crate::profile::network;
-use crate::profile::resolve::{self, Layers};
 use crate::profile::store::{ProfileFile, Store};
 use crate::profile::{DEFAULT_NAME, Key, Layer, Profile, ProfileError, Settings};
-use crate::secret::Secret;
+use terminal::{OutputTrace, Terminal};
 
 /// What was typed that concerns every command.
 #[derive(Clone, Debug, Default)]
@@ -35,124 +35,27 @@ pub struct Context {
     pub output: Output,
     pub globals: Globals,
     pub store: Store,
-    env_file: EnvFile,
+    /// The `.env` file, read when it is first asked for, or why it cannot be used.
+    env_file: OnceLock<Result<EnvFile, String>>,
+    /// Whether it was said what that file gave.
+    said: AtomicBool,
     pace: OnceLock<Option<Arc<Pace>>>,
 }
 
 impl Context {
-    /// Reads the surroundings; nothing is resolved yet.
+    /// The surroundings; nothing is read yet.
     ///
     /// # Errors
     /// There is no place for profiles.
     pub fn new(globals: Globals, output: Output) -> Result<Self, ProfileError> {
-        let env_file = if globals.no_env_file {
-            EnvFile::default()
-        } else {
-            env::from_file(Path::new(".env"))
-        };
-        if let Some(problem) = &env_file.problem {
-            output.warn(&format!(
-                "The .env file here was read only in part: {problem}."
-            ));
-        }
         Ok(Self {
             output,
             globals,
             store: Store::open()?,
-            env_file,
+            env_file: OnceLock::new(),
+            said: AtomicBool::new(false),
             pace: OnceLock::new(),
         })
-    }
-
-    /// The name of the profile: `-p`, then `MEDPLUM_PROFILE`, then `.env`, then `default`.
-    pub fn profile_name(&self) -> String {
-        self.named_profile()
-            .unwrap_or_else(|| DEFAULT_NAME.to_owned())
-    }
-
-    /// The name of the profile, if one was named at all.
-    fn named_profile(&self) -> Option<String> {
-        let variable = || {
-            std::env::var("MEDPLUM_PROFILE")
-                .ok()
-                .filter(|name| !name.is_empty())
-        };
-        self.globals
-            .profile
-            .clone()
-            .or_else(variable)
-            .or_else(|| self.env_file.profile.clone())
-    }
-
-    /// Resolves the profile. One that was named must exist, unless `may_be_new`.
-    ///
-    /// # Errors
-    /// The profile is unknown or broken, or a setting cannot be used.
-    pub fn resolve(
-        &self,
-        may_be_new: bool,
-    ) -> Result<(Profile, Option<ProfileFile>), ProfileError> {
-        self.resolve_named(&self.profile_name(), may_be_new)
-    }
-
-    fn resolve_named(
-        &self,
-        name: &str,
-        may_be_new: bool,
-    ) -> Result<(Profile, Option<ProfileFile>), ProfileError> {
-        let file = self.store.read(name)?;
-        self.say_mended();
-        let exists = file.as_ref().is_some_and(ProfileFile::has_options);
-        if !exists && name != DEFAULT_NAME && !may_be_new {
-            return Err(ProfileError::Unknown(name.to_owned()));
-        }
-        let layers = Layers {
-            flags: self.globals.settings.clone(),
-            profile: file.as_ref().map(ProfileFile::settings).unwrap_or_default(),
-            environment: env::from_process(),
-            env_file: self.env_file.settings.clone(),
-        };
-        Ok((resolve::resolve(name, &layers)?, file))
-    }
-
-    /// Tells of profiles that others could read, each once.
-    pub fn say_mended(&self) {
-        for mended in self.store.take_mended() {
-            let path = mended.path.display();
-            self.output.note(&match mended.problem {
-                None => format!(
-                    "Other users of this machine could read {path}; now only you can. Secrets in it may be known."
-                ),
-                Some(problem) => format!(
-                    "Other users of this machine can read {path}, and that cannot be changed: {problem}"
-                ),
-            });
-        }
-    }
-
-    /// Where passphrases come from for keys that no profile names.
-    pub fn passphrase(&self) -> Passphrase {
-        let environment = env::from_process();
-        let layers = [
-            &self.globals.settings,
-            &environment,
-            &self.env_file.settings,
-        ];
-        let value = |key| layers.iter().find_map(|settings| settings.get(key));
-        Passphrase {
-            file: value(Key::KeyPassphraseFile).map(PathBuf::from),
-            value: value(Key::KeyPassphrase).map(Secret::new),
-            prompt: Some(Arc::new(Terminal(self.output.clone()))),
-        }
-    }
-
-    /// Where the passphrase of a profile's key comes from.
-    pub fn passphrase_of(&self, profile: &Profile) -> Passphrase {
-        Passphrase {
-            file: profile.key_passphrase_file.clone(),
-            value: profile.key_passphrase.clone(),
-            prompt: Some(Arc::new(Terminal(self.output.clone()))),
-        }
     }
 
     /// The HTTP client with the network settings of a profile.
@@ -221,7 +124,7 @@ impl Context {
     /// # Errors
     /// As [`Context::fhir`].
     pub fn fhir_as_begun(&self, profile: Option<&str>) -> anyhow::Result<Client> {
-        let named = self.named_profile();
+        let named = self.named_profile()?.map(|(_, name)| name);
         let name = named.as_deref().or(profile).unwrap_or(DEFAULT_NAME);
         let (profile, file) = self.resolve_named(name, false)?;
         self.client_for(profile, file.as_ref())
@@ -270,37 +173,5 @@ impl Context {
             client.set_medplum();
         }
         Ok(client)
-    }
-}
-
-/// The person at the terminal, if there is one.
-#[derive(Debug)]
-struct Terminal(Output);
-
-impl Prompt for Terminal {
-    fn passphrase(&self, key: &Path) -> Option<io::Result<String>> {
-        if !io::stdin().is_terminal() || !self.0.stderr_is_terminal {
-            return None;
-        }
-        let question = format!("Passphrase of {}: ", key.display());
-        Some(
-            self.0
-                .progress
-                .suspend(|| rpassword::prompt_password(question)),
-        )
-    }
-}
-
-/// The request trace on stderr.
-#[derive(Debug)]
-struct OutputTrace(Output);
-
-impl Trace for OutputTrace {
-    fn line(&self, level: u8, text: &str) {
-        self.0.trace(level, text);
-    }
-
-    fn notice(&self, text: &str) {
-        self.0.note(text);
     }
 }

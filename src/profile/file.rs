@@ -1,0 +1,197 @@
+//! One profile file: settings, tokens and what other programs keep there.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::held::{Marker, Place};
+use super::parts::{ACTIVE_LOGIN, DISCOVERY, KEYRING, LOGINS, OPTIONS, TOKENS};
+use super::{Key, ProfileError, Settings, headers};
+use crate::secret::Secret;
+
+/// One profile file as it stands; keys of other programs are kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProfileFile {
+    /// All keys, those that the keyring holds among them.
+    pub(super) keys: Map<String, Value>,
+    pub(super) place: Place,
+    pub(super) marker: Option<Marker>,
+}
+
+/// Reads a file as it stands; the keyring is not asked.
+///
+/// # Errors
+/// It cannot be read or is broken.
+pub(super) fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(broken(path, "it is not UTF-8 text"));
+        }
+        Err(source) => {
+            return Err(ProfileError::File {
+                action: "read",
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    let mut keys: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
+        // serde_json's message quotes no values, only what it expected and where.
+        broken(
+            path,
+            &format!(
+                "not a JSON object: line {}, column {}",
+                error.line(),
+                error.column()
+            ),
+        )
+    })?;
+    let marker = match keys.shift_remove(KEYRING) {
+        None => None,
+        Some(value) => Some(
+            Marker::parse(&value)
+                .ok_or_else(|| broken(path, &format!("its `{KEYRING}` names no entry")))?,
+        ),
+    };
+    let place = match marker {
+        Some(_) => Place::Keyring,
+        None => Place::File,
+    };
+    let file = ProfileFile {
+        keys,
+        place,
+        marker,
+    };
+    file.options().map_err(|reason| broken(path, &reason))?;
+    Ok(Some(file))
+}
+
+fn broken(path: &Path, reason: &str) -> ProfileError {
+    ProfileError::Broken {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+impl ProfileFile {
+    /// Whether there is a profile in the file: `profile remove` of the Medplum CLI leaves the file with its tokens.
+    pub fn has_options(&self) -> bool {
+        self.keys.contains_key(OPTIONS)
+    }
+
+    /// The settings of this program and of the Medplum CLI in the file.
+    pub fn settings(&self) -> Settings {
+        let options = self.options().unwrap_or_default();
+        let mut settings = Settings::default();
+        for &key in Key::ALL {
+            let value = options
+                .get(key.json())
+                .and_then(Value::as_str)
+                .filter(|value| !value.is_empty());
+            settings.set(key, value.map(str::to_owned));
+        }
+        settings
+    }
+
+    /// Replaces the settings, or with `merge` adds to them; options of other programs are kept.
+    /// Tokens go when they are of another server or client than before.
+    pub fn set_settings(&mut self, name: &str, settings: &Settings, merge: bool) {
+        let before = self.settings();
+        let mut options = self.options().unwrap_or_default();
+        options.insert("name".into(), name.into());
+        if Key::SECRETS.iter().any(|key| settings.get(*key).is_some()) {
+            // A new secret stands in the place of the old one, whichever way each is given.
+            for key in Key::SECRETS {
+                options.shift_remove(key.json());
+            }
+        }
+        let headers = settings.get(Key::Headers).map(|given| {
+            let stored = before.get(Key::Headers).filter(|_| merge);
+            headers::merged(stored.unwrap_or_default(), given)
+        });
+        for &key in Key::ALL {
+            let value = match key {
+                Key::Headers => headers.as_deref(),
+                _ => settings.get(key),
+            };
+            match value {
+                Some("") => {
+                    options.shift_remove(key.json());
+                }
+                Some(value) => {
+                    options.insert(key.json().into(), value.into());
+                }
+                None if !merge => {
+                    options.shift_remove(key.json());
+                }
+                None => {}
+            }
+        }
+        let text = serde_json::to_string(&options).unwrap_or_default();
+        self.keys.insert(OPTIONS.into(), text.into());
+        let after = self.settings();
+        let server = [Key::BaseUrl, Key::FhirUrlPath, Key::TokenUrl, Key::ClientId];
+        if server.iter().any(|key| before.get(*key) != after.get(*key)) {
+            self.drop_tokens();
+            self.keys.shift_remove(DISCOVERY);
+        }
+    }
+
+    /// Where the secrets are.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The settings that the keyring holds, by their names in the file.
+    pub fn held(&self) -> &[String] {
+        self.marker.as_ref().map_or(&[], |marker| &marker.holds)
+    }
+
+    /// Takes every login and token out of the file; the settings stay.
+    pub fn drop_tokens(&mut self) {
+        for key in [TOKENS, ACTIVE_LOGIN, LOGINS] {
+            self.keys.shift_remove(key);
+        }
+    }
+
+    /// One of the file's JSON-in-a-string values; `None` when absent or not JSON.
+    pub fn json(&self, key: &str) -> Option<Value> {
+        let value = serde_json::from_str(self.keys.get(key)?.as_str()?).ok()?;
+        mask_tokens(&value);
+        Some(value)
+    }
+
+    /// Sets one of the JSON-in-a-string values.
+    pub fn set_json(&mut self, key: &str, value: &Value) {
+        self.keys.insert(key.into(), value.to_string().into());
+    }
+
+    fn options(&self) -> Result<Map<String, Value>, String> {
+        match self.keys.get(OPTIONS) {
+            None => Ok(Map::new()),
+            Some(Value::String(text)) => serde_json::from_str(text)
+                .map_err(|_| format!("its `{OPTIONS}` is not a JSON object in a string")),
+            Some(_) => Err(format!("its `{OPTIONS}` is not a string")),
+        }
+    }
+}
+
+/// Has every token in a stored value masked from now on.
+fn mask_tokens(value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match field.as_str() {
+                    Some(text) if key.ends_with("Token") => drop(Secret::new(text)),
+                    _ => mask_tokens(field),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(mask_tokens),
+        _ => {}
+    }
+}

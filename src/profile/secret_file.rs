@@ -1,0 +1,84 @@
+//! Secrets kept in files of their own: read up to a size that no secret has, and looked at for who else can read them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::secret::Secret;
+
+/// Secrets, passphrases and tokens are some kilobytes; anything larger is another file.
+pub const LARGEST: u64 = 64 << 10;
+
+/// The bytes of a file or a pipe, no more than `largest`; a device that never ends is not read further.
+///
+/// # Errors
+/// It cannot be read, is a folder, or holds more.
+pub fn bytes(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::other("it is a folder"));
+    }
+    let mut bytes = Vec::new();
+    file.take(largest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > largest {
+        let limit = largest >> 10;
+        return Err(io::Error::other(format!("it holds more than {limit} kB")));
+    }
+    Ok(bytes)
+}
+
+/// The secret in a file; line ends behind it do not belong to it.
+///
+/// # Errors
+/// Why there is none, in words that hold nothing of the file.
+pub fn read(path: &Path) -> Result<Secret, String> {
+    secret(bytes(path, LARGEST).map_err(|error| error.to_string())?)
+}
+
+/// The secret on stdin, by the same rules.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_stdin() -> Result<Secret, String> {
+    let mut bytes = Vec::new();
+    let mut stdin = io::stdin().lock().take(LARGEST + 1);
+    stdin
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("it holds more than {} kB", LARGEST >> 10));
+    }
+    secret(bytes)
+}
+
+fn secret(bytes: Vec<u8>) -> Result<Secret, String> {
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text")?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err("it is empty".into()),
+        secret => Ok(Secret::new(secret)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_without_its_line_end_and_no_further_than_a_secret_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, " s 1 \r\n").unwrap();
+        assert_eq!(read(&path).unwrap().expose(), " s 1 ");
+        for (text, reason) in [
+            (&b"\n"[..], "empty"),
+            (b"\xff", "UTF-8"),
+            (&[b'x'; 65537], "64 kB"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert!(read(&path).unwrap_err().contains(reason));
+        }
+        assert!(read(folder.path()).unwrap_err().contains("folder"));
+        #[cfg(unix)]
+        assert!(read(Path::new("/dev/zero")).unwrap_err().contains("64 kB"));
+    }
+}
