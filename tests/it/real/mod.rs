@@ -3,6 +3,7 @@
 mod client_auth;
 mod device_code;
 mod doctor;
+mod dotenv;
 mod dpop;
 mod import_medplum_cli;
 mod import_router;
