@@ -72,7 +72,7 @@ mod tests {
         for (text, reason) in [
             (&b"\n"[..], "empty"),
             (b"\xff", "UTF-8"),
-            (&[b'x'; 65537], "64 kB"),
+            (&vec![b'x'; 65537], "64 kB"),
         ] {
             std::fs::write(&path, text).unwrap();
             assert!(read(&path).unwrap_err().contains(reason));

@@ -32,15 +32,18 @@ fn greedy() -> Server {
 
 /// Everything that a server was told, with what its encodings hide.
 fn told(server: &Server) -> String {
-    let mut told = String::new();
-    for request in server.requests() {
-        told += &format!("{request:?} {} {:?}\n", request.text(), request.form());
+    let words = server.requests().into_iter().map(|request| {
         let authorization = request.header("Authorization").unwrap_or_default();
-        if authorization.starts_with("Basic ") {
-            told += &format!("{:?}\n", basic(authorization));
-        }
-    }
-    told
+        let pair = authorization
+            .starts_with("Basic ")
+            .then(|| basic(authorization));
+        format!(
+            "{request:?} {} {:?} {pair:?}\n",
+            request.text(),
+            request.form()
+        )
+    });
+    words.collect()
 }
 
 /// The lines that bring a setting to use.
@@ -72,7 +75,7 @@ fn lines(server: &Server, key: Key, value: &str) -> String {
         lines += "\n";
     }
     if key != Key::BaseUrl {
-        lines += &format!("{}={value}\n", key.variable());
+        lines += &[key.variable(), "=", value, "\n"].concat();
     }
     lines
 }
@@ -281,7 +284,7 @@ fn a_line_that_is_passed_over_is_told_and_the_rest_is_read() {
 #[test]
 fn an_env_file_that_cannot_be_used_stops_the_commands_that_would_use_it() {
     let server = greedy();
-    let breaks: [(&str, fn(&Medplum)); 6] = [
+    let breaks: [(&str, Break); 6] = [
         ("no plain file", |medplum| fifo(medplum, ".env")),
         ("no plain file", |medplum| {
             fifo(medplum, "fifo");
@@ -298,7 +301,7 @@ fn an_env_file_that_cannot_be_used_stops_the_commands_that_would_use_it() {
         }),
         ("ermission denied", |medplum| {
             let path = medplum.file(".env", "MEDPLUM_SCOPE=x\n");
-            fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
         }),
     ];
     for (reason, break_it) in breaks {
@@ -385,6 +388,9 @@ fn a_variable_that_is_not_utf_8_does_not_count_as_unset() {
     }
     assert_eq!(server.lines(), [""; 0]);
 }
+
+/// Puts something in the place of the file.
+type Break = fn(&Medplum);
 
 fn fifo(medplum: &Medplum, name: &str) {
     let made = Command::new("mkfifo").arg(medplum.path(name)).status();
