@@ -31,6 +31,8 @@ pub mod doctor;
 
 pub mod context;
 
+pub mod flags;
+
 pub mod commands;
 
 pub mod cli;

@@ -19,8 +19,10 @@ const ENCOUNTER: &str = r#"{"resourceType": "Encounter", "status": "finished", "
 /// The most lines of one command's result that are shown.
 const MOST_LINES: usize = 14;
 
-/// Take a tour: sign in, search, create and export, against a FHIR server inside this program
+/// Take a tour: sign in, search, create and export, with a FHIR server of its own
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum demo -d tour")]
 pub struct DemoArgs {
     /// Folder for the profile and the exported files [default: a new temporary folder]
     #[arg(short = 'd', long, value_name = "DIR")]

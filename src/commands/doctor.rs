@@ -16,6 +16,9 @@ use crate::verdicts;
 /// step that fails. What can be proved from here is named as the cause; the rest as a list, the most likely first.
 /// Nothing is changed, and no secret, token or signature is shown.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum doctor -p example\n\
+        \x20 medplum doctor -p example -o json")]
 pub struct DoctorArgs {
     /// What to read in the last step [default: a search for one Patient]
     #[arg(long, value_name = "URL")]

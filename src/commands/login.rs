@@ -24,7 +24,10 @@ use crate::profile::{AuthType, Profile, ProfileError};
 /// Without credentials a browser opens, and the server asks who you are. With a client secret, a key or another
 /// --auth-type no person is needed.
 #[derive(Args, Debug)]
-#[command(after_help = "Recipes for Epic, Oracle Health and others: medplum help auth")]
+#[command(after_help = "Examples:\n\
+        \x20 medplum login -p example\n\
+        \x20 medplum login -p example --base-url https://fhir.example.com --client-id ID --no-browser\n\n\
+        Recipes for Epic, Oracle Health and others: medplum help auth")]
 pub struct LoginArgs {
     /// Open no browser: show the address, and take the one that the browser ends at from stdin too
     #[arg(long)]

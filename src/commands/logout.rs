@@ -8,6 +8,8 @@ use crate::context::Context;
 
 /// Give the tokens of a profile back to the server and forget them; the settings stay
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum logout -p example")]
 pub struct LogoutArgs {}
 
 pub async fn run(context: &Context, _args: LogoutArgs) -> anyhow::Result<()> {

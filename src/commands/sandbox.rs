@@ -12,6 +12,8 @@ use crate::sandbox::{self, Options, Sandbox};
 ///
 /// It listens on loopback only, forgets everything when it ends, and is no substitute for a real server.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum sandbox --patients 50 --seed 7")]
 pub struct SandboxArgs {
     /// Port to listen on; 0 for any free one
     #[arg(long, value_name = "PORT", default_value_t = 8103)]

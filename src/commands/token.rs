@@ -6,6 +6,8 @@ use crate::context::Context;
 
 /// Print an access token that is good now, renewing it first if need be
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 curl -H \"Authorization: Bearer $(medplum token -p example)\" https://api.example.com/fhir/R4/Patient")]
 pub struct TokenArgs {}
 
 pub async fn run(context: &Context, _args: TokenArgs) -> anyhow::Result<()> {

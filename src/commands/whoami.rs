@@ -13,6 +13,8 @@ use crate::output::Format;
 
 /// Show the server, the login and how long it is good
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum whoami -p example")]
 pub struct WhoamiArgs {}
 
 pub async fn run(context: &Context, _args: WhoamiArgs) -> anyhow::Result<()> {

@@ -12,6 +12,8 @@ use crate::fhir::asynchronous;
 
 /// Stop an export: the server ends its job, the folder forgets it, files that are here stay
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum bulk cancel export")]
 pub struct CancelArgs {
     /// Folder of the export
     #[arg(value_name = "DIR", default_value = ".")]

@@ -25,6 +25,9 @@ const FOLDER: &str = "Job and folder";
 /// Exit code 0 means that every file the server listed is on disk, complete, and holds what the server promised.
 /// After a crash, Ctrl-C or missing files, the same command goes on, and so does `medplum bulk resume`.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum bulk export -p example -e Group/all -t Patient,Observation -d export\n\
+        \x20 medplum bulk export -p example -d nightly --since auto")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ExportArgs {
     #[command(flatten)]

@@ -31,7 +31,7 @@ pub(super) struct FetchArgs {
     #[arg(long, value_name = "TIME", value_parser = crate::commands::duration)]
     max_wait: Option<Duration>,
     /// Longest wait between two looks that a server may ask for
-    #[arg(long, value_name = "TIME", value_parser = crate::commands::duration, default_value = "5m")]
+    #[arg(long, value_name = "TIME", value_parser = crate::commands::duration, default_value = "5m", hide_short_help = true)]
     max_retry_after: Duration,
     /// Severity of the server's own reports that makes the export fail
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error")]

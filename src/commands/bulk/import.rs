@@ -30,6 +30,9 @@ const QUIET_TIME: Duration = Duration::from_secs(30);
 /// Exit code 0 means that every resource is on the server. Those that it refused are in rejects.ndjson with the reason
 /// in rejects.outcomes.ndjson, and `medplum bulk import rejects.ndjson` tries them again.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum bulk import -p example export\n\
+        \x20 medplum bulk import -p example rejects.ndjson")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ImportArgs {
     /// Files (.ndjson, .jsonl, .json, also .gz), folders, patterns, the folder of an export, or - for stdin (NDJSON, also .gz)

@@ -39,7 +39,12 @@ pub(super) struct RequestArgs {
     #[arg(long = "patient", value_name = "ID")]
     patients: Vec<String>,
     /// Related data to include, such as LatestProvenanceResources
-    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "CODES",
+        value_delimiter = ',',
+        hide_short_help = true
+    )]
     include_associated_data: Vec<String>,
     /// Format to ask for [default: the server's, NDJSON]
     #[arg(long, value_name = "MIME")]
@@ -54,13 +59,13 @@ pub(super) struct RequestArgs {
     #[arg(long)]
     lenient: bool,
     /// Ask the server to say the job's status in a header of its own (Bulk Data 3.0)
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     separate_export_status: bool,
     /// Parameter of the server's own
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     params: Vec<(String, String)>,
     /// How lists are written in the kick-off's query
-    #[arg(long, value_enum, default_value = "comma")]
+    #[arg(long, value_enum, default_value = "comma", hide_short_help = true)]
     list_style: ListStyleArg,
     /// HTTP method of the kick-off
     #[arg(long, value_enum, default_value = "get")]

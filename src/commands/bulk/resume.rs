@@ -18,6 +18,8 @@ use crate::fhir::Client;
 ///
 /// The folder knows what was asked for and with which profile.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum bulk resume export")]
 pub struct ResumeArgs {
     /// Folder of the export
     #[arg(value_name = "DIR", default_value = ".")]

@@ -16,6 +16,8 @@ use crate::output::Format;
 
 /// Show how far an export is, here and at the server
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum bulk status export")]
 pub struct StatusArgs {
     /// Folder of the export
     #[arg(value_name = "DIR", default_value = ".")]

@@ -11,6 +11,8 @@ use crate::profile::{Algorithm, Key};
 
 /// Make a private key for jwt-assertion, in a file of its own
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum keys generate --alg ES384 --out key.pem")]
 pub struct GenerateArgs {
     /// Kind of key: RS384 is RSA with 3072 bits, ES384 is EC on P-384 [default: RS384, which every server takes]
     #[arg(long, value_enum, ignore_case = true, value_name = "ALG")]

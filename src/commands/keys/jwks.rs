@@ -13,6 +13,8 @@ use crate::profile::Key;
 
 /// Print the public keys of key files as one JWKS, for a vendor's form or a JWKS URL
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum keys jwks key.pem > jwks.json")]
 pub struct JwksArgs {
     /// Key files: PEM, JWK or JWKS, private or public
     #[arg(required = true, value_name = "FILE")]

@@ -10,6 +10,8 @@ use crate::profile::Key;
 
 /// Show key id, algorithm, type and thumbprint of the keys in a file, never the keys
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum keys show key.pem")]
 pub struct ShowArgs {
     /// Key file: PEM, JWK or JWKS
     #[arg(value_name = "FILE")]

@@ -9,6 +9,8 @@ use crate::profile::ProfileError;
 
 /// Show the settings of a profile
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum profile describe example")]
 pub struct DescribeArgs {
     /// Name of the profile
     name: String,

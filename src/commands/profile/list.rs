@@ -8,6 +8,8 @@ use crate::output::{Format, table};
 
 /// List all profiles
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum profile list -o json")]
 pub struct ListArgs {
     /// Show secrets as they are
     #[arg(long)]

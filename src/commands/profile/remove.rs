@@ -6,6 +6,8 @@ use crate::context::Context;
 
 /// Remove a profile with its login and tokens, those in the keyring too
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum profile remove example")]
 pub struct RemoveArgs {
     /// Name of the profile
     name: String,

@@ -12,6 +12,8 @@ use crate::http::Request;
 
 /// Delete a resource
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum delete -p example Patient/123")]
 pub struct DeleteArgs {
     /// Relative to the FHIR base, as for get
     url: String,

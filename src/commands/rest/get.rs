@@ -19,6 +19,9 @@ use crate::words;
 /// URL is relative to the FHIR base (Patient/123, 'Patient?name=x'). With a slash in front, or admin/ or auth/, it is
 /// relative to the base URL.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum get -p example 'Patient?name=smith'\n\
+        \x20 medplum get -p example 'Observation?date=ge2026-01-01' --all -o ndjson > observations.ndjson")]
 pub struct GetArgs {
     /// What to read: `Patient/123`, `Patient?name=smith`, or a whole URL
     url: String,

@@ -33,6 +33,9 @@ pub struct WriteArgs {
 
 /// Create a resource, or start an operation
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum post -p example Encounter @encounter.json\n\
+        \x20 medplum post -p example '$convert' - < parameters.json")]
 pub struct PostArgs {
     #[command(flatten)]
     write: WriteArgs,
@@ -49,6 +52,8 @@ pub struct PostArgs {
 
 /// Replace a resource, or create it with this id
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum put -p example Patient/123 @patient.json --if-match 'W/\"3\"'")]
 pub struct PutArgs {
     #[command(flatten)]
     write: WriteArgs,
@@ -59,6 +64,8 @@ pub struct PutArgs {
 
 /// Change a resource: a JSON Patch array, or FHIR Parameters
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum patch -p example Patient/123 '[{\"op\": \"replace\", \"path\": \"/active\", \"value\": false}]'")]
 pub struct PatchArgs {
     #[command(flatten)]
     write: WriteArgs,

@@ -2,6 +2,7 @@
 
 mod cli;
 mod demo;
+mod flags;
 mod layers;
 mod recipes;
 mod sandbox;

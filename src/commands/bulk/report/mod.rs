@@ -19,6 +19,9 @@ use crate::output::Format;
 /// It is made from what the folder holds, without the server: of a finished export, an unfinished one, or the latest of a
 /// series. A table on a terminal, JSON for programs.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum bulk report export\n\
+        \x20 medplum bulk report export --html report.html")]
 pub struct ReportArgs {
     /// Folder of the export
     #[arg(value_name = "DIR", default_value = ".")]

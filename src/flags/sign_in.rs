@@ -1,0 +1,195 @@
+//! Where the server is, how to sign in, and what tokens are asked for. A new flag is a row here, and its [`Key`].
+
+use super::flag::Flag;
+use crate::profile::{CommandLine, Key};
+
+/// The flags, in the order of `medplum help options`.
+pub const FLAGS: &[Flag] = &[
+    Flag::text(
+        Key::AuthType,
+        "auth-type",
+        "TYPE",
+        "Way to sign in: basic, client-credentials, authorization-code, device-code, jwt-bearer, jwt-assertion, \
+         token-exchange",
+    ),
+    Flag::text(Key::BaseUrl, "base-url", "URL", "Base URL of the server"),
+    Flag::text(
+        Key::FhirUrlPath,
+        "fhir-url-path",
+        "PATH",
+        "FHIR base, absolute or relative to the base URL [default: fhir/R4]",
+    )
+    .alias("fhir-url"),
+    Flag::text(
+        Key::TokenUrl,
+        "token-url",
+        "URL",
+        "Token endpoint, absolute or relative to the base URL; found by discovery when unset",
+    ),
+    Flag::text(
+        Key::AuthorizeUrl,
+        "authorize-url",
+        "URL",
+        "Authorize endpoint, absolute or relative to the base URL; found by discovery when unset",
+    ),
+    Flag::text(
+        Key::CallbackUrl,
+        "callback-url",
+        "URL",
+        "Redirect URL of a login by browser, as registered; port 0 takes any free one [default: http://localhost:9615]",
+    ),
+    Flag::text(Key::ClientId, "client-id", "ID", "Client id"),
+    Flag::text(
+        Key::ClientSecret,
+        "client-secret",
+        "SECRET",
+        "Client secret; others can see it in the process list, so prefer --client-secret-file",
+    ),
+    Flag::path(
+        Key::ClientSecretFile,
+        "client-secret-file",
+        "File that holds the client secret, or - for stdin",
+    )
+    .not_with(&["client-secret"]),
+    Flag::text(
+        Key::ClientSecretCommand,
+        "client-secret-command",
+        "COMMAND",
+        "Program that prints the client secret, with its arguments in one text; run without a shell, and only when a \
+         token is asked for",
+    )
+    .more(
+        "Quotes keep a word with spaces together: --client-secret-command 'op read \"op://Team vault/epic/secret\"'. \
+         A text that begins with [ is a JSON array of strings. It has 30 seconds, and stdin at a terminal. From a .env \
+         file it is not taken.",
+    )
+    .checked(|arg| {
+        arg.value_parser(|text: &str| {
+            text.parse::<CommandLine>()
+                .map(|command| command.absolute().to_string())
+        })
+    })
+    .not_with(&["client-secret", "client-secret-file"]),
+    Flag::text(
+        Key::ClientAuth,
+        "client-auth",
+        "WAY",
+        "How the client proves itself at the token endpoint: header, raw, post, client_secret_jwt, private_key_jwt, \
+         tls_client_auth, none [default: what the server takes, else header]",
+    ),
+    Flag::path(
+        Key::ClientCert,
+        "client-cert",
+        "Certificate to show in TLS, PEM; only the server and its token endpoint see it (RFC 8705)",
+    ),
+    Flag::path(
+        Key::ClientKey,
+        "client-key",
+        "Private key of --client-cert, PEM [default: in the same file]",
+    )
+    .only_with("client-cert"),
+    Flag::text(
+        Key::DeviceAuthorizationUrl,
+        "device-authorization-url",
+        "URL",
+        "Where a device asks for its code (RFC 8628); found by discovery when unset",
+    ),
+    Flag::text(
+        Key::SubjectToken,
+        "subject-token",
+        "TOKEN",
+        "Token to exchange; others can see it in the process list, so prefer --subject-token-file",
+    ),
+    Flag::path(
+        Key::SubjectTokenFile,
+        "subject-token-file",
+        "File that holds the token to exchange; read anew for each exchange",
+    )
+    .not_with(&["subject-token"]),
+    Flag::text(
+        Key::SubjectTokenType,
+        "subject-token-type",
+        "TYPE",
+        "What the token to exchange is: access_token, refresh_token, id_token, jwt, saml1, saml2, or a URI \
+         [default: access_token]",
+    ),
+    Flag::text(
+        Key::ActorToken,
+        "actor-token",
+        "TOKEN",
+        "Token of who acts for the subject",
+    ),
+    Flag::path(
+        Key::ActorTokenFile,
+        "actor-token-file",
+        "File that holds the token of who acts; read anew for each exchange",
+    )
+    .not_with(&["actor-token"]),
+    Flag::text(
+        Key::ActorTokenType,
+        "actor-token-type",
+        "TYPE",
+        "What the actor's token is [default: access_token]",
+    ),
+    Flag::text(
+        Key::RequestedTokenType,
+        "requested-token-type",
+        "TYPE",
+        "What token-exchange asks for [default: the server's choice]",
+    ),
+    Flag::text(
+        Key::Resource,
+        "resource",
+        "URL",
+        "Where the token that token-exchange asks for is to be used",
+    ),
+    Flag::text(
+        Key::AccessToken,
+        "access-token",
+        "TOKEN",
+        "Access token to use as it is",
+    ),
+    Flag::path(
+        Key::PrivateKeyPath,
+        "private-key-path",
+        "Private key file: PEM, JWK or JWKS",
+    ),
+    Flag::text(
+        Key::KeyUrl,
+        "jku",
+        "URL",
+        "URL of the client's public keys, put into assertions",
+    ),
+    Flag::text(Key::Scope, "scope", "SCOPE", "Scope to ask for"),
+    Flag::text(
+        Key::Audience,
+        "audience",
+        "URL",
+        "Audience of assertions, absolute or relative to the base URL [default: the token URL]; with token-exchange, \
+         of the token asked for",
+    ),
+    Flag::text(
+        Key::Subject,
+        "subject",
+        "SUBJECT",
+        "Subject of jwt-bearer assertions: the user",
+    ),
+    Flag::text(
+        Key::Issuer,
+        "issuer",
+        "ISSUER",
+        "Issuer of jwt-bearer assertions [default: the client id]",
+    ),
+    Flag::switch(
+        Key::Dpop,
+        "dpop",
+        "Ask for tokens that are bound to a key, and prove it with every request (DPoP, RFC 9449)",
+    ),
+    Flag::list(
+        Key::TrustOrigin,
+        " ",
+        "trust-origin",
+        "ORIGIN",
+        "Another origin that may have the token, such as https://files.example.com",
+    ),
+];
