@@ -88,7 +88,11 @@ impl Verdict for FhirError {
                 404 | 410 => (NOT_FOUND, None),
                 _ => (FAILED, None),
             },
-            Self::Redirect { .. } | Self::Loop { .. } => (FAILED, None),
+            Self::Redirect { .. } => (
+                FAILED,
+                Some("check the base URL and --fhir-url-path (a slash at its end stays), and that no sign-in page stands before the server".into()),
+            ),
+            Self::Loop { .. } => (FAILED, None),
             Self::NotFhir { .. } => (FAILED, Some("check the base URL and --fhir-url-path: another program may answer there".into())),
             Self::Http(error) => error.verdict(),
             Self::Auth(error) => error.verdict(),

@@ -8,6 +8,7 @@ pub mod object;
 pub mod page;
 pub mod raw;
 pub mod result;
+mod sending;
 pub mod transaction;
 
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    IF_MATCH, LOCATION,
 };
 use reqwest::{Method, StatusCode};
 use url::Url;
@@ -26,8 +26,8 @@ use crate::auth::{AuthError, TokenSource};
 use crate::http::retry::{self, Retry};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::profile::{Profile, urls};
-use crate::secret;
 pub use error::{FhirError, Refusal};
+use sending::{Sending, redirect_target};
 
 /// FHIR's JSON media type (R4 §3.1.0.1).
 pub const FHIR_JSON: &str = "application/fhir+json";
@@ -35,7 +35,6 @@ pub const FHIR_JSON: &str = "application/fhir+json";
 pub const LARGEST_ANSWER: usize = 1 << 30;
 /// No wait between tries of one request is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-const MOST_REDIRECTS: usize = 10;
 
 /// When a token goes with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +80,7 @@ impl Client {
     /// [`FhirError::BadUrl`].
     pub fn url(&self, text: &str) -> Result<Url, FhirError> {
         let profile = &self.profile;
-        urls::request_url(
+        let mut url = urls::request_url(
             &profile.base_url,
             &profile.fhir_base,
             profile.fhir_path.as_deref(),
@@ -90,7 +89,11 @@ impl Client {
         .map_err(|error| FhirError::BadUrl {
             text: text.to_owned(),
             reason: error.to_string(),
-        })
+        })?;
+        if !urls::is_absolute(text) && url.path() == profile.fhir_base.path() {
+            url.set_path(profile.fhir_root.path());
+        }
+        Ok(url)
     }
 
     /// Whether a URL is on one of the profile's own origins.
@@ -119,14 +122,7 @@ impl Client {
         retries: u32,
     ) -> Result<Response, FhirError> {
         let mut retry = Retry::new(retries, LONGEST_WAIT);
-        let mut state = Sending {
-            request,
-            rule,
-            redirects: 0,
-            renewed: false,
-            repeated: false,
-            nonces: 0,
-        };
+        let mut state = Sending::new(request, rule);
         loop {
             let (request, authorization) = self.dressed(&state).await?;
             let idempotent = retry::is_idempotent(&request.method);
@@ -325,74 +321,6 @@ impl Answer {
         }
         Err(FhirError::Refused(Box::new(Refusal::of_answer(self))))
     }
-}
-
-/// A request on its way through tries and redirects.
-struct Sending {
-    request: Request,
-    rule: TokenRule,
-    redirects: usize,
-    renewed: bool,
-    repeated: bool,
-    /// How often the server wanted another nonce.
-    nonces: u32,
-}
-
-impl Sending {
-    /// Takes the redirect, or says why not (RFC 9110 §15.4).
-    fn follow(&mut self, answer: &Response, target: Url) -> Result<(), FhirError> {
-        let refuse = |reason: &str| FhirError::Redirect {
-            from: secret::url_for_people(&answer.url),
-            to: secret::url_for_people(&target),
-            reason: reason.to_owned(),
-        };
-        self.redirects += 1;
-        if self.redirects > MOST_REDIRECTS {
-            return Err(refuse("it redirects without end"));
-        }
-        if answer.url.scheme() == "https" && target.scheme() != "https" {
-            return Err(refuse("it leads from https to http"));
-        }
-        let reading = matches!(self.request.method, Method::GET | Method::HEAD);
-        if !reading && answer.status == StatusCode::SEE_OTHER {
-            self.request.method = Method::GET;
-            self.request.body = None;
-            self.request.headers.remove(CONTENT_TYPE);
-            self.request.headers.remove(IF_MATCH);
-        } else if !reading && !matches!(answer.status.as_u16(), 307 | 308) {
-            return Err(refuse("a redirected write is not repeated"));
-        } else if !reading && !urls::same_origin(&answer.url, &target) {
-            return Err(refuse("data is not sent again to another server"));
-        }
-        if !urls::same_origin(&self.request.url, &target) {
-            // Headers of this one request may hold credentials of the first server's.
-            for name in ["authorization", "cookie"] {
-                self.request.headers.remove(name);
-            }
-        }
-        self.request.url = target;
-        Ok(())
-    }
-
-    /// After a repeated DELETE or conditional PUT, "not there" may mean that the first try did it.
-    async fn explain_repeated(&self, answer: Response) -> Result<Response, FhirError> {
-        let method = &self.request.method;
-        let done = *method == Method::DELETE && matches!(answer.status.as_u16(), 404 | 410)
-            || *method == Method::PUT && answer.status == StatusCode::PRECONDITION_FAILED;
-        if !done {
-            return Ok(answer);
-        }
-        Err(FhirError::MaybeDone(Box::new(
-            Refusal::read(method.clone(), answer).await,
-        )))
-    }
-}
-
-fn redirect_target(answer: &Response) -> Option<Url> {
-    if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    answer.url.join(answer.header(LOCATION)?).ok()
 }
 
 /// A JSON body as a request's.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use reqwest::header::CONTENT_LENGTH;
 use url::Url;
 
+use super::coding::Coding;
 use super::{HttpError, from_reqwest, innermost};
 
 /// A body that has not been read yet.
@@ -23,24 +24,13 @@ pub struct Body {
 
 impl Body {
     pub(super) fn new(answer: reqwest::Response, url: Url, read_timeout: Duration) -> Self {
-        let encoding = answer
-            .headers()
-            .get(CONTENT_ENCODING)
-            .map(|value| {
-                String::from_utf8_lossy(value.as_bytes())
-                    .trim()
-                    .to_ascii_lowercase()
-            })
-            .filter(|encoding| !encoding.is_empty() && encoding != "identity");
-        let gzip = encoding
-            .as_deref()
-            .is_some_and(|encoding| matches!(encoding, "gzip" | "x-gzip"));
+        let Coding { gzip, unknown } = Coding::of(answer.headers());
         Self {
             answer,
             url,
             read_timeout,
             gzip,
-            unknown_encoding: encoding.filter(|_| !gzip),
+            unknown_encoding: unknown,
         }
     }
 

@@ -141,6 +141,9 @@ fn connection_failure(error: &reqwest::Error, chain: &str) -> String {
 
 /// A connection that failed at the proxy; `None` when it failed behind it, in TLS with the server.
 fn of_proxy(proxy: &Proxy, url: &Url, error: &reqwest::Error, chain: &str) -> Option<HttpError> {
+    if proxy.is_socks() {
+        return of_socks(proxy, url, error, chain);
+    }
     // The words of hyper-util's tunnel, which has no type that can be seen from here.
     if chain.contains("proxy authorization required") {
         return Some(asks_for_password(proxy, url));
@@ -167,18 +170,68 @@ fn of_proxy(proxy: &Proxy, url: &Url, error: &reqwest::Error, chain: &str) -> Op
     } else {
         return None;
     };
-    Some(HttpError::Proxy {
+    Some(at_proxy(proxy, url, reason, passing))
+}
+
+/// The same for a SOCKS proxy (RFC 1928 §3, §6), by the words of reqwest and hyper-util.
+fn of_socks(proxy: &Proxy, url: &Url, error: &reqwest::Error, chain: &str) -> Option<HttpError> {
+    let has = |words: &str| chain.contains(words);
+    let server = origin(url);
+    if has("error resolving for socks proxy") {
+        let reason = format!(
+            "is not asked for the name of {server}, which cannot be resolved here ({}); with socks5h:// the proxy resolves it",
+            innermost(error)
+        );
+        return Some(at_proxy(proxy, url, reason, true));
+    }
+    if error.is_timeout() {
+        let reason = format!("makes no connection to {server} in time");
+        return Some(at_proxy(proxy, url, reason, true));
+    }
+    if !has("SOCKS error") {
+        return None;
+    }
+    let (reason, passing) = if has("credentials not accepted") {
+        (refused_password(proxy), false)
+    } else if has("does not support user/pass") || has("implements authentication incorrectly") {
+        // The words of hyper-util for "no acceptable method", whichever was offered.
+        let reason = if proxy.has_user() {
+            "does not take a user and a password"
+        } else {
+            "asks for a user and a password"
+        };
+        (reason.to_owned(), false)
+    } else if has("failed to create underlying connection") {
+        ("cannot be reached".to_owned(), true)
+    } else if has("io error during") || has("failed parsing") {
+        let what = "breaks off the connection, or does not speak SOCKS5";
+        (what.to_owned(), true)
+    } else {
+        let why = innermost(error);
+        let why = why.trim_start_matches("SOCKS error: ");
+        let passing = !has("not allowed") && !has("not supported");
+        (format!("does not connect to {server}: {why}"), passing)
+    };
+    Some(at_proxy(proxy, url, reason, passing))
+}
+
+fn at_proxy(proxy: &Proxy, url: &Url, reason: String, passing: bool) -> HttpError {
+    HttpError::Proxy {
         address: proxy.address(),
         variable: proxy.variable,
         server: Box::new(url.clone()),
         reason,
         passing,
-    })
+    }
 }
 
 /// Whether the proxy itself answered that it wants another user or password (RFC 9110 §15.5.8). tinyproxy says 401 to a
 /// wrong one.
-pub(super) fn is_refusal_of_proxy(answer: &reqwest::Response, url: &Url) -> bool {
+pub(super) fn is_refusal_of_proxy(proxy: &Proxy, answer: &reqwest::Response, url: &Url) -> bool {
+    // A SOCKS proxy does not speak HTTP: the answer is the server's.
+    if proxy.is_socks() {
+        return false;
+    }
     let server = answer.headers().get(SERVER);
     match answer.status() {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => true,
@@ -191,17 +244,16 @@ pub(super) fn is_refusal_of_proxy(answer: &reqwest::Response, url: &Url) -> bool
 
 pub(super) fn asks_for_password(proxy: &Proxy, url: &Url) -> HttpError {
     let reason = if proxy.has_user() {
-        "refuses the user and the password that its URL has (407)"
+        refused_password(proxy)
     } else {
-        "asks for a user and a password (407)"
+        "asks for a user and a password (407)".to_owned()
     };
-    HttpError::Proxy {
-        address: proxy.address(),
-        variable: proxy.variable,
-        server: Box::new(url.clone()),
-        reason: reason.to_owned(),
-        passing: false,
-    }
+    at_proxy(proxy, url, reason, false)
+}
+
+fn refused_password(proxy: &Proxy) -> String {
+    let status = if proxy.is_socks() { "" } else { " (407)" };
+    format!("refuses the user and the password that its URL has{status}")
 }
 
 /// The last cause of an error, where the operating system or TLS says what happened.

@@ -1,6 +1,8 @@
 //! Bytes over the wire: one client with the network settings, no tokens, no FHIR, no redirects of its own.
 
 pub mod body;
+mod bypass;
+mod coding;
 mod error;
 pub mod pace;
 pub mod proxy;
@@ -24,6 +26,9 @@ use error::{asks_for_password, from_reqwest, is_refusal_of_proxy};
 use pace::Pace;
 use proxy::{Proxies, Proxy};
 pub use trace::Trace;
+
+/// The most headers of an answer; the parser's own limit is 100.
+const MOST_HEADERS: usize = 1000;
 
 /// How to reach servers.
 #[derive(Clone, Debug)]
@@ -138,7 +143,13 @@ fn builder(network: &Network) -> Result<reqwest::ClientBuilder, HttpError> {
         .connect_timeout(network.connect_timeout)
         .read_timeout(network.read_timeout)
         .tcp_nodelay(true)
-        .http1_only();
+        .http1_only()
+        // What old gateways send and other clients read: folded lines (RFC 9112 §5.2 tells clients to unfold them), a blank
+        // before the colon, a line without one, and more headers than the parser expects.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_max_headers(MOST_HEADERS);
     if let Some(timeout) = network.timeout {
         builder = builder.timeout(timeout);
     }
@@ -183,14 +194,14 @@ impl Http {
     /// # Errors
     /// [`HttpError::Setup`] when the certificate file cannot be used.
     pub fn new(network: Network, trace: Arc<dyn Trace>) -> Result<Self, HttpError> {
-        let proxies = Proxies::from_environment()?;
+        let proxies = Arc::new(Proxies::from_environment());
         let build = |identity: Option<reqwest::Identity>| {
             let mut builder = builder(&network)?;
             if let Some(identity) = identity {
                 builder = builder.identity(identity);
             }
             proxies
-                .configure(builder)?
+                .configure(builder)
                 .build()
                 .map_err(|error| setup("the network settings", innermost(&error)))
         };
@@ -202,7 +213,7 @@ impl Http {
         Ok(Self {
             client,
             certified,
-            proxies: Arc::new(proxies),
+            proxies,
             network,
             trace,
         })
@@ -218,6 +229,7 @@ impl Http {
     /// # Errors
     /// No connection, no answer in time, or a connection that broke.
     pub async fn send(&self, mut request: Request) -> Result<Response, HttpError> {
+        self.proxies.check(&request.url)?;
         let headers = &mut request.headers;
         headers
             .entry(USER_AGENT)
@@ -252,7 +264,7 @@ impl Http {
         trace::response(&*self.trace, &answer, started.elapsed());
         let status = answer.status();
         if let Some(proxy) = self.proxy(&url)
-            && is_refusal_of_proxy(&answer, &url)
+            && is_refusal_of_proxy(proxy, &answer, &url)
         {
             return Err(asks_for_password(proxy, &url));
         }

@@ -1,10 +1,18 @@
 //! Proxies that the environment names: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, and `NO_PROXY` for what goes past them.
 
-use hyper_util::client::proxy::matcher::Matcher;
+use std::ffi::OsString;
+use std::sync::Arc;
+
 use url::Url;
 
 use super::HttpError;
+use super::bypass::Bypass;
 use crate::secret::Secret;
+
+/// The port of SOCKS (RFC 1928 §3).
+const SOCKS_PORT: u16 = 1080;
+/// The most that a user or a password may have in SOCKS (RFC 1929 §2).
+const LONGEST_SOCKS_NAME: usize = 255;
 
 /// One proxy, and the variable that names it.
 #[derive(Clone, Debug)]
@@ -26,149 +34,186 @@ impl Proxy {
     pub fn has_user(&self) -> bool {
         !self.url.username().is_empty()
     }
+
+    /// Whether it forwards connections of any kind (RFC 1928).
+    pub fn is_socks(&self) -> bool {
+        self.url.scheme().starts_with("socks")
+    }
 }
+
+/// A variable that names no proxy that can be used, and why.
+#[derive(Clone, Debug)]
+struct Unusable {
+    variable: &'static str,
+    reason: String,
+}
+
+impl Unusable {
+    fn new(variable: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            variable,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// What a variable says.
+type Named = Result<Proxy, Unusable>;
 
 /// What the environment says of proxies.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
-    http: Option<Proxy>,
-    https: Option<Proxy>,
-    no_proxy: String,
+    http: Option<Named>,
+    https: Option<Named>,
+    bypass: Bypass,
 }
 
 impl Proxies {
     /// Reads the environment of this process.
-    ///
-    /// # Errors
-    /// [`HttpError::Setup`] when a variable names no proxy that can be used: without it, requests would go past it.
-    pub fn from_environment() -> Result<Self, HttpError> {
-        Self::from_variables(|name| std::env::var(name).ok())
+    pub fn from_environment() -> Self {
+        Self::from_variables(|name| std::env::var_os(name))
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, HttpError> {
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let first = |names: &[&'static str]| {
             names.iter().find_map(|name| {
-                let value = variable(name).filter(|value| !value.trim().is_empty())?;
-                Some((*name, value))
+                let value = variable(name)?;
+                let is_empty = value.to_string_lossy().trim().is_empty();
+                (!is_empty).then_some((*name, value))
             })
         };
-        let proxy = |names: &[&'static str]| {
-            first(names)
-                .map(|(name, value)| parse(name, &value))
-                .transpose()
-        };
+        let exceptions = first(&["NO_PROXY", "no_proxy"]).map(|(_, value)| value);
+        let bypass = Bypass::parse(&exceptions.unwrap_or_default().to_string_lossy());
+        if bypass.is_everything() {
+            return Self {
+                bypass,
+                ..Self::default()
+            };
+        }
+        let proxy = |names: &[&'static str]| first(names).map(|(name, value)| parse(name, &value));
         // In a CGI program HTTP_PROXY is what the client sent as its header `Proxy` (CVE-2016-5385, "httpoxy").
         let http_names: &[&'static str] = if variable("REQUEST_METHOD").is_some() {
             &["http_proxy"]
         } else {
             &["HTTP_PROXY", "http_proxy"]
         };
-        let all = proxy(&["ALL_PROXY", "all_proxy"])?;
-        Ok(Self {
-            http: proxy(http_names)?.or_else(|| all.clone()),
-            https: proxy(&["HTTPS_PROXY", "https_proxy"])?.or(all),
-            no_proxy: first(&["NO_PROXY", "no_proxy"])
-                .map(|(_, value)| value)
-                .unwrap_or_default(),
-        })
+        let all = proxy(&["ALL_PROXY", "all_proxy"]);
+        Self {
+            http: proxy(http_names).or_else(|| all.clone()),
+            https: proxy(&["HTTPS_PROXY", "https_proxy"]).or(all),
+            bypass,
+        }
+    }
+
+    fn named(&self, url: &Url) -> Option<&Named> {
+        let named = match url.scheme() {
+            "http" => self.http.as_ref(),
+            "https" => self.https.as_ref(),
+            _ => None,
+        };
+        named.filter(|_| !self.bypass.covers(url))
     }
 
     /// The proxy that a request to this URL goes through.
     pub fn of(&self, url: &Url) -> Option<&Proxy> {
-        let proxy = match url.scheme() {
-            "http" => self.http.as_ref(),
-            "https" => self.https.as_ref(),
-            _ => None,
-        }?;
-        // The same rules for NO_PROXY as the connection itself follows.
-        let uri: http::Uri = url.as_str().parse().ok()?;
-        let matcher = Matcher::builder()
-            .all("http://proxy.invalid")
-            .no(self.no_proxy.as_str())
-            .build();
-        matcher.intercept(&uri).map(|_| proxy)
+        self.named(url)?.as_ref().ok()
+    }
+
+    /// Whether a request to this URL can be sent: a variable that names no proxy must not make it go past one.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`], which names the variable.
+    pub(super) fn check(&self, url: &Url) -> Result<(), HttpError> {
+        match self.named(url) {
+            Some(Err(unusable)) => Err(HttpError::Setup {
+                what: unusable.variable.to_owned(),
+                reason: unusable.reason.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// A client that goes through these proxies and no others.
     pub(super) fn configure(
-        &self,
-        mut builder: reqwest::ClientBuilder,
-    ) -> Result<reqwest::ClientBuilder, HttpError> {
-        builder = builder.no_proxy();
-        let exceptions = || reqwest::NoProxy::from_string(&self.no_proxy);
-        let refused = |proxy: &Proxy| {
-            let variable = proxy.variable;
-            move |_| unusable(variable, "it is no URL of a proxy")
-        };
-        if let Some(proxy) = &self.http {
-            let rule = reqwest::Proxy::http(proxy.url.clone()).map_err(refused(proxy))?;
-            builder = builder.proxy(rule.no_proxy(exceptions()));
-        }
-        if let Some(proxy) = &self.https {
-            let rule = reqwest::Proxy::https(proxy.url.clone()).map_err(refused(proxy))?;
-            builder = builder.proxy(rule.no_proxy(exceptions()));
-        }
-        Ok(builder)
+        self: &Arc<Self>,
+        builder: reqwest::ClientBuilder,
+    ) -> reqwest::ClientBuilder {
+        let proxies = Arc::clone(self);
+        let rule =
+            reqwest::Proxy::custom(move |url| proxies.of(url).map(|proxy| proxy.url.clone()));
+        builder.no_proxy().proxy(rule)
     }
 }
 
 /// A proxy's URL; `host:port` is taken for `http://host:port`, as everywhere.
-fn parse(variable: &'static str, text: &str) -> Result<Proxy, HttpError> {
-    let text = text.trim();
+fn parse(variable: &'static str, text: &OsString) -> Named {
+    let Some(text) = text.to_str().map(str::trim) else {
+        return Err(Unusable::new(variable, "it is not UTF-8 text"));
+    };
     let whole = if text.contains("://") {
         text.to_owned()
     } else {
         format!("http://{text}")
     };
     // The text may hold a password: no message repeats it.
-    let url = Url::parse(&whole).map_err(|_| unusable(variable, "it is no URL of a proxy"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        let reason = format!(
-            "{}:// is no kind of proxy that is supported; http:// and https:// are",
-            url.scheme()
-        );
-        return Err(unusable(variable, &reason));
-    }
+    let mut url = Url::parse(&whole)
+        .ok()
+        .filter(Url::has_host)
+        .ok_or_else(|| Unusable::new(variable, "it is no URL of a proxy"))?;
     if let Some(password) = url.password() {
         hide(url.username(), password);
+    }
+    match url.scheme() {
+        "http" | "https" => {}
+        "socks5" | "socks5h" => {
+            let is_long = |text: &str| plain(text).len() > LONGEST_SOCKS_NAME;
+            if is_long(url.username()) || url.password().is_some_and(is_long) {
+                let reason = "its user or its password is longer than SOCKS allows";
+                return Err(Unusable::new(variable, reason));
+            }
+            if url.port().is_none() {
+                let _ = url.set_port(Some(SOCKS_PORT));
+            }
+        }
+        scheme => {
+            let reason = format!(
+                "{scheme}:// is no kind of proxy that is supported; http://, https://, socks5:// and socks5h:// are"
+            );
+            return Err(Unusable::new(variable, reason));
+        }
     }
     Ok(Proxy { variable, url })
 }
 
-fn unusable(variable: &str, reason: &str) -> HttpError {
-    HttpError::Setup {
-        what: variable.to_owned(),
-        reason: reason.to_owned(),
-    }
-}
-
 /// Has the password masked in all output, as it stands in the URL and as it goes out.
 fn hide(user: &str, password: &str) {
-    let plain = |text: &str| {
-        let pair = format!("x={}", text.replace('+', "%2B"));
-        url::form_urlencoded::parse(pair.as_bytes())
-            .next()
-            .map(|(_, value)| value.into_owned())
-            .unwrap_or_default()
-    };
     let _ = Secret::new(password);
     let _ = Secret::new(plain(password));
     let _ = Secret::basic(&plain(user), &plain(password));
+}
+
+/// Without percent encoding.
+fn plain(text: &str) -> String {
+    let pair = format!("x={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(pair.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn proxies(variables: &[(&str, &str)]) -> Result<Proxies, HttpError> {
+    fn proxies(variables: &[(&str, &str)]) -> Proxies {
         Proxies::from_variables(|name| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
-            found.map(|(_, value)| (*value).to_owned())
+            found.map(|(_, value)| (*value).into())
         })
     }
 
     fn used(variables: &[(&str, &str)], url: &str) -> Option<(&'static str, String)> {
-        let proxies = proxies(variables).unwrap();
+        let proxies = proxies(variables);
         let proxy = proxies.of(&url.parse().unwrap())?;
         Some((proxy.variable, proxy.address()))
     }
@@ -196,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_names_hosts_domains_and_networks() {
+    fn no_proxy_names_what_goes_past() {
         let variables = [
             ("ALL_PROXY", "p.example"),
             ("NO_PROXY", "localhost, .inside.example,10.0.0.0/8"),
@@ -211,8 +256,19 @@ mod tests {
         for through in ["http://local.host/", "https://outside.example/"] {
             assert!(used(&variables, through).is_some(), "{through}");
         }
-        let everything = [("ALL_PROXY", "p.example"), ("no_proxy", "*")];
-        assert_eq!(used(&everything, "https://outside.example/"), None);
+        // What goes past everything need not be right.
+        let everything = [("ALL_PROXY", "ftp://p.example"), ("no_proxy", "*")];
+        let outside = "https://outside.example/".parse().unwrap();
+        assert!(proxies(&everything).check(&outside).is_ok());
+    }
+
+    #[test]
+    fn socks_has_a_port_of_its_own() {
+        let variables = [("ALL_PROXY", "socks5h://user:pw@p.example")];
+        assert_eq!(
+            used(&variables, "https://fhir.example/"),
+            Some(("ALL_PROXY", "socks5h://p.example:1080".into()))
+        );
     }
 
     #[test]
@@ -225,17 +281,23 @@ mod tests {
 
     #[test]
     fn a_value_that_names_no_proxy_is_refused_and_not_repeated() {
+        let long = format!("socks5://{}:hidden@p.example", "x".repeat(256));
         for bad in [
             "http://user:pass word@:80:80",
-            "socks5://user:hidden@p.example",
+            "socks4://user:hidden@p.example",
             "ftp://p",
+            &long,
         ] {
-            let error = proxies(&[("HTTPS_PROXY", bad)]).unwrap_err().to_string();
+            let proxies = proxies(&[("HTTPS_PROXY", bad)]);
+            let check = |url: &str| proxies.check(&url.parse().unwrap());
+            let error = check("https://fhir.example/").unwrap_err().to_string();
             assert!(error.contains("HTTPS_PROXY"), "{error}");
             assert!(
                 !error.contains("hidden") && !error.contains("pass word"),
                 "{error}"
             );
+            // It is no business of requests that would not go through it.
+            assert!(check("http://fhir.example/").is_ok() && check("https://localhost/").is_ok());
         }
     }
 }

@@ -23,11 +23,6 @@ impl Retry {
         }
     }
 
-    /// Whether tries were left when last asked.
-    pub fn is_exhausted(&self) -> bool {
-        self.left == 0
-    }
-
     /// The wait before the next try, or `None` when none is left: what the server asked for, else the back-off.
     pub fn wait(&mut self, asked: Option<Duration>) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;

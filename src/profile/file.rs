@@ -39,17 +39,18 @@ pub(super) fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError
             });
         }
     };
-    let mut keys: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
-        // serde_json's message quotes no values, only what it expected and where.
-        broken(
-            path,
-            &format!(
-                "not a JSON object: line {}, column {}",
-                error.line(),
-                error.column()
-            ),
-        )
-    })?;
+    let mut keys: Map<String, Value> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| {
+            // serde_json's message quotes no values, only what it expected and where.
+            broken(
+                path,
+                &format!(
+                    "not a JSON object: line {}, column {}",
+                    error.line(),
+                    error.column()
+                ),
+            )
+        })?;
     let marker = match keys.shift_remove(KEYRING) {
         None => None,
         Some(value) => Some(

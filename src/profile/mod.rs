@@ -56,6 +56,8 @@ pub struct Profile {
     pub base_from: Layer,
     /// The FHIR base, without a slash at its end.
     pub fhir_base: Url,
+    /// The same with the slash at its end that the user wrote: some servers take batches there alone.
+    pub fhir_root: Url,
     /// The part of the FHIR base after the base URL, `fhir/R4`; `None` when the FHIR base was given whole.
     pub fhir_path: Option<String>,
     pub token_url: Option<Url>,

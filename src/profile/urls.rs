@@ -65,6 +65,33 @@ pub fn join(key: Key, base: &Url, text: &str) -> Result<Url, ProfileError> {
     })
 }
 
+/// The FHIR base, which resources are below.
+///
+/// # Errors
+/// [`ProfileError::BadSetting`] when it is no http(s) URL, or has a query.
+pub fn fhir_base(base: &Url, text: &str) -> Result<Url, ProfileError> {
+    let url = join(Key::FhirUrlPath, base, text)?;
+    if url.query().is_none() && url.fragment().is_none() {
+        return Ok(url);
+    }
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    Err(ProfileError::BadSetting {
+        key: Key::FhirUrlPath,
+        value: format!("{path}…"),
+        reason: "resources are below it, so it must not hold a query or fragment".into(),
+    })
+}
+
+/// The FHIR base itself, with a slash at its end if the user wrote one.
+pub fn fhir_root(fhir_base: &Url, text: &str) -> Url {
+    let mut root = without_end_slash(fhir_base);
+    if text.trim_end().ends_with('/') {
+        let path = format!("{}/", root.path().trim_end_matches('/'));
+        root.set_path(&path);
+    }
+    root
+}
+
 /// Whether a text names a server of its own.
 pub fn is_absolute(text: &str) -> bool {
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();

@@ -203,7 +203,7 @@ fn request(client: &Client, batch: &mut Batch, how: How) -> Result<Request, Fhir
         request.body = (item.action != Action::Delete).then_some(body);
         request
     } else {
-        let mut request = Request::new(HttpMethod::POST, client.profile.fhir_base.clone());
+        let mut request = Request::new(HttpMethod::POST, client.profile.fhir_root.clone());
         request.body = Some(body);
         request
     };

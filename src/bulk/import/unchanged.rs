@@ -77,7 +77,7 @@ pub async fn on_server(
         r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
         entries.join(",")
     );
-    let request = Request::new(HttpMethod::POST, client.profile.fhir_base.clone());
+    let request = Request::new(HttpMethod::POST, client.profile.fhir_root.clone());
     let answer = client
         .read_once(
             with_body(request, body.into(), FHIR_JSON),

@@ -7,6 +7,9 @@ use bytes::Bytes;
 
 use crate::exit::Failure;
 
+/// UTF-8's byte order mark.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
 /// Reads `BODY`: JSON inline, `@FILE`, or `-` for stdin. Without a content type of the user's own it must be JSON.
 ///
 /// # Errors
@@ -27,10 +30,17 @@ pub fn read(text: &str, must_be_json: bool) -> anyhow::Result<Bytes> {
     } else {
         (text.as_bytes().to_vec(), "the command line".to_owned())
     };
-    if must_be_json {
-        check(&bytes, &place, text)?;
+    if !must_be_json {
+        return Ok(bytes.into());
     }
-    Ok(bytes.into())
+    // JSON goes out without a byte order mark (RFC 8259 §8.1), which editors on Windows write.
+    let bytes = Bytes::from(bytes);
+    let bytes = match bytes.strip_prefix(BOM) {
+        Some(_) => bytes.slice(BOM.len()..),
+        None => bytes,
+    };
+    check(&bytes, &place, text)?;
+    Ok(bytes)
 }
 
 fn check(bytes: &[u8], place: &str, text: &str) -> Result<(), Failure> {

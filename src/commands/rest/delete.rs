@@ -2,11 +2,10 @@
 
 use clap::Args;
 use reqwest::Method;
-use reqwest::header::IF_MATCH;
+use reqwest::header::{HeaderValue, IF_MATCH};
 
-use super::AnswerArgs;
+use super::{AnswerArgs, condition};
 use crate::context::Context;
-use crate::exit::Failure;
 use crate::fhir::TokenRule;
 use crate::http::Request;
 
@@ -17,9 +16,9 @@ use crate::http::Request;
 pub struct DeleteArgs {
     /// Relative to the FHIR base, as for get
     url: String,
-    /// Delete only this version, such as 'W/"3"'
-    #[arg(long, value_name = "ETAG")]
-    if_match: Option<String>,
+    /// Delete only this version, such as 3 or 'W/"3"'
+    #[arg(long, value_name = "ETAG", value_parser = condition::etag)]
+    if_match: Option<HeaderValue>,
     #[command(flatten)]
     answer: AnswerArgs,
 }
@@ -27,11 +26,8 @@ pub struct DeleteArgs {
 pub async fn run(context: &Context, args: DeleteArgs) -> anyhow::Result<()> {
     let client = context.fhir()?;
     let mut request = Request::new(Method::DELETE, client.url(&args.url)?);
-    if let Some(version) = &args.if_match {
-        let value = version.parse().map_err(|_| {
-            Failure::usage(format!("`{version}` cannot be the value of --if-match"))
-        })?;
-        request = request.header(IF_MATCH, value);
+    if let Some(version) = args.if_match {
+        request = request.header(IF_MATCH, version);
     }
     let answer = client.read(request, TokenRule::OwnOrigins).await?;
     super::show(context, &args.answer, answer)

@@ -1,6 +1,7 @@
 //! `medplum get|post|put|patch|delete`: what they share is how an answer is shown.
 
 pub mod body;
+mod condition;
 pub mod delete;
 pub mod get;
 pub mod write;

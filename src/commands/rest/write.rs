@@ -6,7 +6,7 @@ use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue, IF_MATCH};
 use url::Url;
 
-use super::{AnswerArgs, body};
+use super::{AnswerArgs, body, condition};
 use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::fhir::asynchronous::{self, Patience};
@@ -40,8 +40,8 @@ pub struct PostArgs {
     #[command(flatten)]
     write: WriteArgs,
     /// Create only if this search finds nothing, such as 'identifier=sys|123'
-    #[arg(long, value_name = "QUERY")]
-    if_none_exist: Option<String>,
+    #[arg(long, value_name = "QUERY", value_parser = condition::query)]
+    if_none_exist: Option<HeaderValue>,
     /// Ask for an asynchronous answer and wait for its result
     #[arg(long)]
     prefer_async: bool,
@@ -57,9 +57,9 @@ pub struct PostArgs {
 pub struct PutArgs {
     #[command(flatten)]
     write: WriteArgs,
-    /// Replace only this version, such as 'W/"3"'
-    #[arg(long, value_name = "ETAG")]
-    if_match: Option<String>,
+    /// Replace only this version, such as 3 or 'W/"3"'
+    #[arg(long, value_name = "ETAG", value_parser = condition::etag)]
+    if_match: Option<HeaderValue>,
 }
 
 /// Change a resource: a JSON Patch array, or FHIR Parameters
@@ -69,19 +69,15 @@ pub struct PutArgs {
 pub struct PatchArgs {
     #[command(flatten)]
     write: WriteArgs,
-    /// Change only this version, such as 'W/"3"'
-    #[arg(long, value_name = "ETAG")]
-    if_match: Option<String>,
+    /// Change only this version, such as 3 or 'W/"3"'
+    #[arg(long, value_name = "ETAG", value_parser = condition::etag)]
+    if_match: Option<HeaderValue>,
 }
 
 pub async fn post(context: &Context, args: PostArgs) -> anyhow::Result<()> {
     let (client, mut request) = prepare(context, Method::POST, &args.write)?;
     if let Some(query) = &args.if_none_exist {
-        let query = query.trim_start_matches('?');
-        request = request.header(
-            HeaderName::from_static("if-none-exist"),
-            value("--if-none-exist", query)?,
-        );
+        request = request.header(HeaderName::from_static("if-none-exist"), query.clone());
     }
     if !args.prefer_async {
         let answer = client.read(request, TokenRule::OwnOrigins).await?;
@@ -156,28 +152,22 @@ fn failed(status_url: &Url, code: u8, result: &JobResult, what: &str) -> Failure
 }
 
 pub async fn put(context: &Context, args: PutArgs) -> anyhow::Result<()> {
-    send(context, Method::PUT, &args.write, args.if_match.as_deref()).await
+    send(context, Method::PUT, &args.write, args.if_match).await
 }
 
 pub async fn patch(context: &Context, args: PatchArgs) -> anyhow::Result<()> {
-    send(
-        context,
-        Method::PATCH,
-        &args.write,
-        args.if_match.as_deref(),
-    )
-    .await
+    send(context, Method::PATCH, &args.write, args.if_match).await
 }
 
 async fn send(
     context: &Context,
     method: Method,
     args: &WriteArgs,
-    if_match: Option<&str>,
+    if_match: Option<HeaderValue>,
 ) -> anyhow::Result<()> {
     let (client, mut request) = prepare(context, method.clone(), args)?;
     if let Some(version) = if_match {
-        request = request.header(IF_MATCH, value("--if-match", version)?);
+        request = request.header(IF_MATCH, version);
     }
     let answer = client.read(request, TokenRule::OwnOrigins).await?;
     super::show(context, &args.answer, answer)
@@ -197,7 +187,10 @@ fn prepare(
             .is_some_and(|name| name.trim().eq_ignore_ascii_case("content-type"))
     });
     let body = body::read(&args.body, !own_type)?;
-    let content_type = content_type(&method, &body);
+    let content_type = match method {
+        Method::PATCH if !own_type => patch_type(&body)?,
+        _ => FHIR_JSON,
+    };
     let client = context.fhir()?;
     let mut request = with_body(
         Request::new(method, client.url(&args.url)?),
@@ -213,13 +206,22 @@ fn prepare(
     Ok((client, request))
 }
 
-/// A patch that is an array is a JSON Patch (RFC 6902); Parameters are a FHIRPath Patch.
-fn content_type(method: &Method, body: &Bytes) -> &'static str {
-    let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    if *method == Method::PATCH && is_array {
-        JSON_PATCH
-    } else {
-        FHIR_JSON
+/// An array is a JSON Patch (RFC 6902); Parameters are a FHIRPath Patch. Servers take nothing else as FHIR JSON, and one
+/// that takes a resource here would not merge but replace.
+fn patch_type(body: &Bytes) -> Result<&'static str, Failure> {
+    match serde_json::from_slice(body) {
+        Ok(serde_json::Value::Array(_)) => Ok(JSON_PATCH),
+        Ok(json) if json.get("resourceType").is_some_and(|kind| kind == "Parameters") => {
+            Ok(FHIR_JSON)
+        }
+        _ => Err(Failure::usage(
+            "the body is no patch that FHIR knows as JSON: neither a list nor a Parameters resource",
+        )
+        .hint(
+            "write a JSON Patch ([{\"op\": \"replace\", \"path\": \"/active\", \"value\": true}]), a FHIRPath Patch \
+             ({\"resourceType\": \"Parameters\", …}), or say what else it is, such as \
+             -H 'Content-Type: application/merge-patch+json'; nothing was sent",
+        )),
     }
 }
 

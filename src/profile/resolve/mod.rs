@@ -40,6 +40,7 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         base_from: server.base_from,
         fhir_base: urls::without_end_slash(&server.fhir_base),
         fhir_path: (!urls::is_absolute(fhir_url_path)).then(|| fhir_url_path.to_owned()),
+        fhir_root: urls::fhir_root(&server.fhir_base, fhir_url_path),
         token_url: endpoint(Key::TokenUrl)?,
         authorize_url: endpoint(Key::AuthorizeUrl)?,
         device_authorization_url: endpoint(Key::DeviceAuthorizationUrl)?,

@@ -38,7 +38,7 @@ impl<'a> Server<'a> {
         if let Some((_, path)) = server.value(Key::FhirUrlPath) {
             server.fhir_url_path = path;
         }
-        server.fhir_base = urls::join(Key::FhirUrlPath, &server.base, server.fhir_url_path)?;
+        server.fhir_base = urls::fhir_base(&server.base, server.fhir_url_path)?;
         server.login_is_for_it = server.login_is_for_it();
         Ok(server)
     }

@@ -79,6 +79,18 @@ fn the_demo_leaves_a_users_own_settings_alone() {
     assert!(medplum.path("tour/profiles/demo.json").is_file());
 }
 
+/// The tour is on this machine alone.
+#[test]
+fn the_demo_goes_past_any_proxy() {
+    for proxy in [
+        "socks5h://127.0.0.1:1",
+        "http://127.0.0.1:1",
+        "ftp://nowhere",
+    ] {
+        Medplum::new().env("ALL_PROXY", proxy).run(["demo"]).ok();
+    }
+}
+
 /// A second tour in the same folder would fail in its last step only.
 #[test]
 fn the_demo_refuses_a_folder_with_an_export_and_changes_nothing() {

@@ -352,6 +352,7 @@ fn d2_a_proxy() {
         .ours
         .command(GET)
         .env("HTTP_PROXY", proxy.url("/"))
+        .env("NO_PROXY", "<-loopback>")
         .run()
         .ok();
     assert_eq!(our_run.json()["by"], "the proxy");

@@ -25,4 +25,5 @@ mod router_synthea;
 mod sekmet;
 mod sides;
 mod smart_fetch;
+mod socks;
 mod token_exchange;

@@ -344,9 +344,18 @@ fn a_proxy_of_the_environment_is_used() {
 
     let direct = Server::start();
     direct.on("GET", PATIENT, Answer::json(200, "{}"));
-    let get = medplum.command(["get", "--base-url", &direct.url(""), "Patient/1"]);
-    get.env("NO_PROXY", "127.0.0.1").run().ok();
-    assert_eq!((direct.lines().len(), proxy.lines().len()), (1, 2));
+    let port = direct.url("").rsplit_once(':').unwrap().1.to_owned();
+    let get = |exceptions: &str| {
+        let get = ["get", "--base-url", &direct.url(""), "Patient/1"];
+        medplum.command(get).env("NO_PROXY", exceptions).run().ok();
+        (direct.lines().len(), proxy.lines().len())
+    };
+    // The machine itself goes past it, unless it is asked for.
+    assert_eq!(get(""), (1, 2));
+    assert_eq!(get("<-loopback>"), (1, 3));
+    assert_eq!(get("<-loopback>,127.0.0.1:1"), (1, 4));
+    assert_eq!(get(&format!("<-loopback>,127.0.0.1:{port}")), (2, 4));
+    assert_eq!(get("<-loopback>,*"), (3, 4));
 }
 
 /// D2: no option for a certificate authority.

@@ -2,6 +2,9 @@
 
 mod asynchronous;
 mod basics;
+mod conditions;
 mod docs_page;
 mod errors;
 mod network;
+mod odd_answers;
+mod redirects;

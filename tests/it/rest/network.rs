@@ -187,8 +187,7 @@ fn headers_of_a_profile_do_not_follow_a_server_named_elsewhere() {
     site.medplum.run(get).ok();
     assert!(!has_header(&other.request_to("/fhir/R4/Patient/1")));
     // Nor does a file of the working folder add any.
-    let _ = site
-        .medplum
+    site.medplum
         .file(".env", "MEDPLUM_HEADERS=\"X-Tenant: evil\"\n");
     let get = [
         "get",
@@ -319,7 +318,7 @@ fn unchecked_certificates_are_warned_of_at_every_command_and_can_be_checked_agai
     read().fails(6);
     // A flag for one command is not stored, and a file of the working folder cannot ask for it.
     medplum.run([&get[..], &["--insecure"]].concat()).ok();
-    let _ = medplum.file(".env", "MEDPLUM_INSECURE=true\n");
+    medplum.file(".env", "MEDPLUM_INSECURE=true\n");
     read().fails(6).says("MEDPLUM_INSECURE");
 }
 
@@ -415,15 +414,26 @@ fn certificates_and_times_come_from_profile_flag_or_environment() {
 #[test]
 fn a_proxy_variable_that_names_no_proxy_is_refused_rather_than_passed_by() {
     let site = Site::open();
-    for bad in ["socks5://user:hidden-pw@127.0.0.1:1", "http://[::"] {
-        let run = site
-            .medplum
-            .command(["get", "-p", "site", "Patient/1"])
-            .env("ALL_PROXY", bad)
-            .run()
-            .fails(2)
-            .says("ALL_PROXY");
+    let not_utf8 = std::os::unix::ffi::OsStrExt::from_bytes(b"http://\xff.example");
+    let not_utf8: &std::ffi::OsStr = not_utf8;
+    for bad in ["socks4://user:hidden-pw@127.0.0.1:1", "http://[::"]
+        .map(std::ffi::OsStr::new)
+        .into_iter()
+        .chain([not_utf8])
+    {
+        let get = |exceptions: &str| {
+            let get = ["get", "-p", "site", "Patient/1"];
+            let command = site.medplum.command(get).env("ALL_PROXY", bad);
+            command.env("NO_PROXY", exceptions).run()
+        };
+        let run = get("<-loopback>").fails(2).says("ALL_PROXY");
         assert!(!run.everything().contains("hidden-pw"), "{run}");
+        assert_eq!(site.server.requests().len(), 0);
+        // What goes past it anyway does not mind.
+        for exceptions in ["", "*"] {
+            get(exceptions).ok();
+            assert_eq!(site.gets(), 1);
+            site.server.forget();
+        }
     }
-    assert_eq!(site.server.requests().len(), 0);
 }

@@ -16,7 +16,7 @@ use super::Server;
 use super::tls::Authority;
 
 /// Where the proxy's own connections come from.
-const PROXY_ADDRESS: &str = "127.0.0.3";
+pub(super) const PROXY_ADDRESS: &str = "127.0.0.3";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A program that runs until it is dropped.

@@ -27,6 +27,7 @@ pub mod request;
 pub mod run;
 pub mod sandbox;
 pub mod server;
+pub mod socks;
 pub mod store;
 pub mod synthea;
 pub mod tls;
