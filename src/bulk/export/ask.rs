@@ -7,15 +7,18 @@ use reqwest::StatusCode;
 use reqwest::header::CONTENT_LOCATION;
 use url::Url;
 
+use super::end;
 use super::error::BulkError;
 use super::event::Observer;
 use super::kickoff::Kickoff;
 use super::log::Log;
 use super::open::Work;
 use super::options::Options;
+use super::state::GivenUp;
 use crate::fhir::asynchronous::{self, AsyncError};
 use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::http::retry;
+use crate::secret::url_for_people;
 
 /// Brings the job to where the server works on it.
 pub(super) async fn start_job(
@@ -49,14 +52,52 @@ pub(super) async fn start_job(
                 }
                 Err(error) => {
                     if certainly_not_started(&error) {
-                        job.forget()?;
+                        job.not_started()?;
                     }
                     return Err(error);
                 }
             }
         }
     };
+    end_the_former(client, observer, work).await?;
     Ok((status_url, first_wait))
+}
+
+/// The server has accepted this export: the job that was given up for it ends there. If it does not, a later run tries
+/// again.
+async fn end_the_former(
+    client: &Client,
+    observer: &Arc<dyn Observer>,
+    work: &mut Work,
+) -> Result<(), BulkError> {
+    let keeps = work.job.state.style.keep;
+    if let Some(given_up) = work.job.given_up().filter(|_| !keeps)
+        && !has_ended(client, observer, &given_up).await
+    {
+        return Ok(());
+    }
+    work.job.forget_before()?;
+    if let Some(replacement) = &mut work.replacement
+        && let Some(given_up) = replacement.given_up(&work.job.state)?
+        && (keeps || has_ended(client, observer, &given_up).await)
+    {
+        replacement.gave_up(&given_up)?;
+    }
+    Ok(())
+}
+
+async fn has_ended(client: &Client, observer: &Arc<dyn Observer>, given_up: &GivenUp) -> bool {
+    match end::of_given_up(client, given_up).await {
+        Ok(()) => true,
+        Err(error) => {
+            let urls: Vec<_> = given_up.status_urls().iter().map(url_for_people).collect();
+            observer.notice(&format!(
+                "The job that was given up runs on at the server ({}): {error}",
+                urls.join(", ")
+            ));
+            false
+        }
+    }
 }
 
 /// Whether a kick-off that failed cannot have started a job: it was not sent, or it was refused.

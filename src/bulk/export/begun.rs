@@ -8,9 +8,11 @@ use url::Url;
 use super::error::BulkError;
 use super::kickoff::Kickoff;
 use super::layout;
+use super::replace::inner;
 use super::series::{Overview, Run, Series};
-use super::state::{Job, Phase, Snapshot};
+use super::state::{self, GivenUp, Job, Phase, Snapshot};
 use crate::bulk::requester;
+use crate::files::Lock;
 
 /// An export that was begun.
 #[derive(Clone, Debug)]
@@ -47,12 +49,17 @@ pub fn look(folder: &Path) -> Result<Begun, BulkError> {
         .filter(|current| current.join(layout::STATE).join(layout::JOB).exists())
         .or(latest)
         .unwrap_or_else(|| folder.to_owned());
-    let new = place.join(layout::STATE).join(layout::NEW);
-    let replaces_another = new.join(layout::STATE).join(layout::JOB).exists();
+    let mut snapshot = state::look(&place)?.ok_or_else(no_job)?;
+    let new = inner(&place);
+    // As long as the server has not accepted the new one, the old one is the one that counts.
+    let is_over = matches!(snapshot.state.phase, Phase::Done | Phase::Cancelled);
+    let replaces_another = is_over && new.join(layout::STATE).join(layout::JOB).exists();
     if replaces_another {
+        let is_held = snapshot.is_held;
+        snapshot = state::look(&new)?.ok_or_else(no_job)?;
+        snapshot.is_held |= is_held;
         place = new;
     }
-    let snapshot = Job::look(&place)?.ok_or_else(no_job)?;
     let request = &snapshot.state.request;
     let text = |name: &str| request.get(name).and_then(Value::as_str);
     let kickoff = request.get("kickoff").cloned().unwrap_or_default();
@@ -82,7 +89,10 @@ pub fn look(folder: &Path) -> Result<Begun, BulkError> {
 #[derive(Debug)]
 pub struct Held {
     job: Job,
+    phase: Phase,
     series: Option<Series>,
+    /// The folder of what is replaced, and its lock.
+    replaces: Option<(PathBuf, Lock)>,
 }
 
 impl Begun {
@@ -91,16 +101,29 @@ impl Begun {
         self.snapshot.state.phase == Phase::Done
     }
 
+    /// Whether it was cancelled, and the server was told so.
+    pub fn is_cancelled(&self) -> bool {
+        let state = &self.snapshot.state;
+        state.phase == Phase::Cancelled && state.job_at_the_server().is_none()
+    }
+
     /// Keeps others from working on it.
     ///
     /// # Errors
     /// Another process does; the disk.
     pub fn hold(&self) -> Result<Held, BulkError> {
-        let place = if self.replaces_another {
-            self.folder.join(layout::STATE).join(layout::NEW)
-        } else {
-            self.folder.clone()
-        };
+        let mut place = self.folder.clone();
+        let mut replaces = None;
+        if self.replaces_another {
+            // The outer lock first, as whoever replaces an export does it.
+            let lock = self.folder.join(layout::STATE).join(layout::LOCK);
+            let held = Lock::try_exclusive(&lock).map_err(|error| BulkError::disk(&lock, error))?;
+            let held = held.ok_or_else(|| BulkError::Busy {
+                folder: self.folder.clone(),
+            })?;
+            place = inner(&self.folder);
+            replaces = Some((place.clone(), held));
+        }
         let series = self.is_series.then(|| {
             let mut kickoff = self.kickoff.clone();
             kickoff.since = None;
@@ -112,20 +135,43 @@ impl Begun {
             }
             Series::open(&self.named, request)
         });
+        let job = Job::existing(&place)?;
         Ok(Held {
             series: series.transpose()?,
-            job: Job::existing(&place)?,
+            phase: job.state.phase,
+            job,
+            replaces,
         })
     }
 }
 
 impl Held {
-    /// Forgets the export; the files that are here stay.
+    /// Gives the export up, which is recorded before any job is ended for it; the files that are here stay.
     ///
     /// # Errors
     /// The disk.
-    pub fn forget(mut self) -> Result<(), BulkError> {
-        self.job.forget()?;
+    pub fn give_up(&mut self) -> Result<GivenUp, BulkError> {
+        self.job.give_up()
+    }
+
+    /// The server did not end the job: the export can be gone on with.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn take_back(mut self) -> Result<(), BulkError> {
+        self.job.take_back(self.phase)
+    }
+
+    /// The server has ended the job.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn gave_up(mut self, given_up: &GivenUp) -> Result<(), BulkError> {
+        self.job.gave_up(given_up)?;
+        if let Some((new, _lock)) = &self.replaces {
+            // Everything in there is ours.
+            std::fs::remove_dir_all(new).map_err(|error| BulkError::disk(new, error))?;
+        }
         match &mut self.series {
             Some(series) => series.forget_current(),
             None => Ok(()),

@@ -1,5 +1,6 @@
 //! What stops an export, and what to try then.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use url::Url;
@@ -67,6 +68,10 @@ pub enum BulkError {
     UnknownKickoff { folder: PathBuf },
     #[error("{} is in the way: it is there already and not of this export", path.display())]
     InTheWay { path: PathBuf },
+    #[error("{url} is the address of a resource, not of a job: nothing is deleted there")]
+    NoJobUrl { url: String },
+    #[error("the export in {} was cancelled", folder.display())]
+    Cancelled { folder: PathBuf },
     /// What the folder says of the export cannot be read.
     #[error("what {} says of the export cannot be read: {reason}", path.display())]
     BadState { path: PathBuf, reason: String },
@@ -93,17 +98,46 @@ impl BulkError {
     }
 }
 
+/// What to try when the disk fails.
+fn of_disk(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::CrossesDevices => {
+            "let .medplum-export lie on the same disk as the folder, then run the same command again"
+        }
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            "the disk or folder cannot be written; make it writable, then run the same command again"
+        }
+        // EMFILE and ENFILE have no kind of their own; the numbers are those of Linux, macOS and the BSDs.
+        _ if matches!(source.raw_os_error(), Some(23 | 24)) && cfg!(unix) => {
+            "too many files are open; raise the limit (ulimit -n) or lower --parallel, then run the same command again"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "make room on the disk, then run the same command again"
+        }
+        _ => "see to the disk, then run the same command again",
+    }
+}
+
 impl Verdict for BulkError {
     fn verdict(&self) -> (u8, Option<String>) {
         match self {
+            Self::Folder { source, .. } if source.kind() == ErrorKind::CrossesDevices => (
+                USAGE,
+                Some("let .medplum-export lie on the same disk as the folder, or choose another folder with -d".into()),
+            ),
             Self::Folder { .. } => (USAGE, Some("choose another folder with -d".into())),
             Self::Disk { source, .. } if source.kind() == std::io::ErrorKind::NotFound => (
                 FAILED,
                 Some("the folder seems to be gone; leave it as it is while an export runs, and run the same command again".into()),
             ),
-            Self::Disk { .. } => (
+            Self::Disk { source, .. } => (FAILED, Some(of_disk(source).into())),
+            Self::NoJobUrl { .. } => (
                 FAILED,
-                Some("make room on the disk, then run the same command again".into()),
+                Some("the state of the folder came from elsewhere, or the server named no job; `--restart --status-url URL` goes on with one you know of".into()),
+            ),
+            Self::Cancelled { .. } => (
+                USAGE,
+                Some("start a new one with the same `medplum bulk export`".into()),
             ),
             Self::BadState { .. } => (
                 FAILED,

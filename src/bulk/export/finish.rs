@@ -3,16 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use url::Url;
-
+use super::end;
 use super::error::BulkError;
 use super::event::{ExportedFile, FailedFile, Observer, Summary};
 use super::open::Work;
 use super::options::Options;
 use super::sink::outcomes::Outcomes;
-use super::state::Job;
+use super::state::{Job, Standing};
 use crate::fhir::Client;
-use crate::fhir::asynchronous;
 
 /// All files are here: they get their places, the server's job goes, and the folder says so.
 pub(super) async fn complete(
@@ -20,15 +18,17 @@ pub(super) async fn complete(
     options: &Options,
     observer: &Arc<dyn Observer>,
     work: Work,
-    status_url: &Url,
     summary: &mut Summary,
 ) -> Result<(), BulkError> {
     let mut job = work.job;
+    let mut whole = job.whole()?;
     if let Some(replacement) = work.replacement {
         work.log.close();
+        // Nobody else gets hold of the new export meanwhile.
+        replacement.take_place(&whole)?;
         drop(job);
-        replacement.take_place()?;
         job = Job::existing(&options.folder)?;
+        whole = job.whole()?;
         work.log.moved(job.folder());
         summary.folder.clone_from(&options.folder);
         summary.files = job
@@ -42,16 +42,15 @@ pub(super) async fn complete(
             .for_each(|file| observer.file_done(file));
     }
     // The server's copy goes only when this one is certainly here.
-    job.seal()?;
     if !options.style.keep
-        && let Err(error) = asynchronous::delete(client, status_url).await
+        && let Err(error) = end::of_whole(client, &whole).await
     {
         observer.notice(&format!(
             "All files are here, but the job could not be deleted at the server: {error}"
         ));
     }
     work.log.complete(summary, job.state.started.as_deref());
-    job.finish()?;
+    job.finish(&whole)?;
     if let Some(mut series) = work.series {
         let time = job.state.transaction_time.clone().unwrap_or_default();
         series.finished(&time, (options.accepts)(&summary.outcomes))?;
@@ -62,16 +61,16 @@ pub(super) async fn complete(
 /// What came of an export that ended, as the folder has it now. Files that went since are missing.
 ///
 /// # Errors
-/// There is none; another process has it; the disk.
+/// There is none; the disk.
 pub fn standing(folder: &Path) -> Result<Summary, BulkError> {
-    let job = Job::existing(folder)?;
+    let standing = Standing::of(folder)?;
     let mut summary = Summary {
         folder: folder.to_owned(),
-        transaction_time: job.state.transaction_time.clone(),
+        transaction_time: standing.state.transaction_time.clone(),
         ..Summary::default()
     };
-    for planned in &job.planned {
-        match job.exported(planned) {
+    for planned in &standing.planned {
+        match standing.exported(planned) {
             Some(file) => summary.files.push(file),
             None => summary.failed.push(FailedFile {
                 url: crate::secret::url_for_people(&planned.file.url),

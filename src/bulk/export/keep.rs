@@ -1,22 +1,21 @@
 //! `DIR/manifest.json`: the manifest as it is kept for reading, with each file's place here, and no query strings.
 
-use std::fs;
-use std::io;
+use std::io::BufWriter;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::error::BulkError;
 use super::layout::MANIFEST;
 use super::manifest::Group;
 use super::state::{Job, Planned};
-use crate::files;
 
 /// Writes it for a job whose manifest is known. A file that is missing has no `path`; `complete` says whether none is,
 /// attachments that were asked for included.
 ///
 /// # Errors
-/// The disk.
-pub fn write(job: &Job, is_complete: bool) -> io::Result<()> {
+/// Another file has its name; the disk.
+pub fn write(job: &mut Job, is_complete: bool) -> Result<(), BulkError> {
     let list = |group| {
         let files = job.planned.iter();
         files
@@ -42,13 +41,10 @@ pub fn write(job: &Job, is_complete: bool) -> io::Result<()> {
     ] {
         manifest[name] = list(group).into();
     }
-    let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-    // Made where a crash leaves nothing for the user to wonder at.
-    let made = job.place().join(MANIFEST);
-    files::replace(&made, &text)?;
-    fs::rename(made, job.folder().join(MANIFEST))?;
-    files::sync_dir(job.folder());
-    Ok(())
+    let mut draft = job.draft()?;
+    serde_json::to_writer_pretty(BufWriter::new(draft.as_file_mut()), &manifest)
+        .map_err(|error| BulkError::disk(&job.folder().join(MANIFEST), error.into()))?;
+    job.put(MANIFEST, draft)
 }
 
 fn entry(job: &Job, planned: &Planned) -> Value {

@@ -1,8 +1,5 @@
 //! Every name that an export writes in its folder.
 
-use std::fs;
-use std::path::Path;
-
 /// The folder of the state, inside the folder of the export.
 pub const STATE: &str = ".medplum-export";
 /// Present in the state while a folder holds a series of exports rather than one.
@@ -13,6 +10,8 @@ pub const JOB: &str = "job.json";
 pub const FILES: &str = "files.json";
 /// A line for each file that is done, in the state.
 pub const DONE: &str = "done.ndjson";
+/// A line for each other file that we made, in the state.
+pub const OURS: &str = "ours.ndjson";
 /// What keeps other processes away, in the state.
 pub const LOCK: &str = "lock";
 /// The bytes of files that are not complete, in the state.
@@ -31,9 +30,3 @@ pub const ATTACHMENTS: &str = "attachments";
 pub const ATTACHMENT_INDEX: &str = "attachments.ndjson";
 /// What is made for a moment to see whether a folder can be written begins so.
 pub const PROBE: &str = ".medplum-probe-";
-
-/// Takes away what an unfinished export fetched of attachments.
-pub fn clear_attachments(folder: &Path) {
-    let _ = fs::remove_dir_all(folder.join(ATTACHMENTS));
-    let _ = fs::remove_file(folder.join(ATTACHMENT_INDEX));
-}

@@ -19,6 +19,7 @@ pub mod sink;
 pub mod state;
 
 mod ask;
+pub mod end;
 mod finish;
 mod open;
 mod plan;
@@ -57,7 +58,7 @@ pub async fn run(
     let work = open::open(client, kickoff, options, observer)?;
     let log = Arc::clone(&work.log);
     let logged: Arc<dyn Observer> = Arc::new(Logged::new(Arc::clone(&log), Arc::clone(observer)));
-    let result = run_logged(client, options, &logged, work).await;
+    let result = Box::pin(run_logged(client, options, &logged, work)).await;
     if let Err(error) = &result {
         log.stopped(error);
     }
@@ -76,7 +77,8 @@ async fn run_logged(
 ) -> Result<Summary, BulkError> {
     let status_url = plan::list_files(client, options, observer, &mut work).await?;
     if let Some(replacement) = &work.replacement {
-        replacement.check(options.style.has_attachment_files())?;
+        let new = work.job.planned.iter().map(|planned| &*planned.path);
+        replacement.check(new, options.style.has_attachment_files())?;
     }
     if let Some(series) = &mut work.series {
         work.log.close();
@@ -121,10 +123,9 @@ async fn run_logged(
         summary.files = files.filter_map(|planned| job.exported(planned)).collect();
     }
     job.still_there()?;
-    keep::write(job, summary.is_whole())
-        .map_err(|source| BulkError::disk(&job.folder().join(layout::MANIFEST), source))?;
+    keep::write(job, summary.is_whole())?;
     if summary.is_whole() {
-        finish::complete(client, options, observer, work, &status_url, &mut summary).await?;
+        finish::complete(client, options, observer, work, &mut summary).await?;
     }
     Ok(summary)
 }

@@ -16,9 +16,10 @@ use super::replace::Replacement;
 use super::series::Series;
 use super::settle;
 use super::sink::outcomes::Outcomes;
-use super::state::{Job, Phase};
+use super::state::{self, Job, Phase};
 use crate::bulk::requester;
 use crate::fhir::Client;
+use crate::place::is_there;
 
 /// The job with what surrounds it.
 pub(super) struct Work {
@@ -57,42 +58,44 @@ pub(super) fn open(
         }
         kickoff.since = opened.since().map(str::to_owned);
         observer.in_series(kickoff.since.as_deref(), &place);
-    } else if matches!(options.again, Again::Overwrite | Again::OverwriteAnew) {
-        replacement = Replacement::of(folder)?;
+    } else {
+        replacement = Replacement::of(folder, options.again)?;
         if let Some(replacement) = &replacement {
             place = replacement.work_folder();
         }
     }
     let mut request = request(client, &kickoff, options.status_url.as_ref());
-    let kept = Job::look(&place).ok().flatten();
-    let kept = kept.filter(|_| options.again != Again::Restart);
-    requester::put_into(
-        &mut request,
-        client,
-        kept.map(|kept| kept.state.request).as_ref(),
-    );
+    let kept = state::kept_request(&place).filter(|_| options.again != Again::Restart);
+    requester::put_into(&mut request, client, kept.as_ref());
     let again = match options.again {
         Again::OverwriteAnew => Again::Restart,
         again => again,
     };
+    let overwrites = matches!(options.again, Again::Overwrite | Again::OverwriteAnew);
     let opened = Job::open(&place, request.clone(), options.style.clone(), again);
     let job = match opened {
         // What was to replace the old export was of another request: this one is.
         Err(BulkError::OtherRequest { .. } | BulkError::OtherRequester { .. })
-            if replacement.is_some() =>
+            if replacement.is_some() && overwrites =>
         {
             Job::open(&place, request, options.style.clone(), Again::Restart)?
         }
         opened => opened?,
     };
-    if job.state.phase == Phase::KickingOff && replacement.is_none() {
+    if job.state.phase == Phase::KickingOff
+        && let Some(replacement) = &replacement
+    {
+        replacement.check([], options.style.has_attachment_files())?;
+    } else if job.state.phase == Phase::KickingOff {
         let own = [layout::MANIFEST, layout::LOG].into_iter();
         let fetched = [layout::ATTACHMENTS, layout::ATTACHMENT_INDEX].into_iter();
         let fetched = fetched.filter(|_| options.style.has_attachment_files());
         for name in own.chain(fetched) {
             let path = place.join(name);
             // What an earlier try wrote into the log is ours.
-            if path.exists() && !(name == layout::LOG && log::is_ours(&place)) {
+            let is_ours =
+                job.is_ours(Path::new(name)) || name == layout::LOG && log::is_ours(&place);
+            if is_there(&path) && !is_ours {
                 return Err(BulkError::InTheWay { path });
             }
         }

@@ -1,41 +1,34 @@
-//! A finished export replaced by a new one: that one grows inside the state folder, and takes the place of the old one
-//! once it is complete. A crash while the files move is mended by whoever opens the folder next.
+//! An export replaced by a new one: that one grows inside the state folder, and takes the place of the old one once it is
+//! complete. A crash while the files move is mended by whoever opens the folder next.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::error::BulkError;
 use super::layout;
-use super::state::document::{Phase, Planned, State, read_json};
+use super::log::read as log;
+use super::options::Again;
+use super::state::document::{self, Phase, State};
+use super::state::moving::{Moving, Old, settle};
+use super::state::{GivenUp, Records, Whole};
 use crate::files::{self, Lock};
+use crate::place;
 
-/// The place of an export that will replace a finished one.
+/// The place of an export that will replace one that is finished or was given up.
 #[derive(Debug)]
 pub struct Replacement {
     folder: PathBuf,
+    old: State,
     _lock: Lock,
 }
 
-/// What moves: written before the first file does.
-#[derive(Debug, Serialize, Deserialize)]
-struct Moving {
-    old: Vec<PathBuf>,
-    new: Vec<PathBuf>,
-    /// Whether the old export has attachments and the new one none.
-    #[serde(default)]
-    sheds_attachments: bool,
-}
-
 impl Replacement {
-    /// Prepares to replace the finished export of a folder; `None` when there is none.
+    /// Prepares to replace the export of a folder; `None` when there is none that is to be replaced, or one that has
+    /// brought nothing yet.
     ///
     /// # Errors
     /// Another process has the folder; the disk.
-    pub fn of(folder: &Path) -> Result<Option<Self>, BulkError> {
+    pub fn of(folder: &Path, again: Again) -> Result<Option<Self>, BulkError> {
         let place = folder.join(layout::STATE);
         let disk = |source| BulkError::disk(&place, source);
         if !place.join(layout::JOB).exists() {
@@ -45,11 +38,27 @@ impl Replacement {
         let lock = lock.ok_or_else(|| BulkError::Busy {
             folder: folder.to_owned(),
         })?;
-        settle(folder).map_err(disk)?;
-        let state = read_json::<State>(&place.join(layout::JOB)).map_err(disk)?;
-        let is_done = state.is_some_and(|state| state.phase == Phase::Done);
-        Ok(is_done.then(|| Self {
+        settle(folder)?;
+        let anew = matches!(again, Again::Restart | Again::OverwriteAnew);
+        let old = match document::read_state(&place) {
+            Err(error) if anew && error.kind() == io::ErrorKind::InvalidData => State::lost(),
+            old => match old.map_err(disk)? {
+                Some(old) => old,
+                None => return Ok(None),
+            },
+        };
+        let is_replaced = match old.phase {
+            Phase::Done => matches!(again, Again::Overwrite | Again::OverwriteAnew),
+            Phase::Cancelled => true,
+            _ => anew,
+        };
+        let is_needed = old.phase == Phase::Done
+            || is_replaced
+                && (inner(folder).join(layout::STATE).join(layout::JOB).exists()
+                    || has_brought_files(folder, &old)?);
+        Ok((is_replaced && is_needed).then(|| Self {
             folder: folder.to_owned(),
+            old,
             _lock: lock,
         }))
     }
@@ -64,109 +73,121 @@ impl Replacement {
     ///
     /// # Errors
     /// [`BulkError::InTheWay`] with the first of those; the disk.
-    pub fn check(&self, with_attachments: bool) -> Result<(), BulkError> {
-        let disk = |source| BulkError::disk(&self.folder.join(layout::STATE), source);
-        let inner = inner(&self.folder);
-        let old = paths(&self.folder).map_err(disk)?;
-        let new = paths(&inner).map_err(disk)?;
-        let mut others: Vec<PathBuf> = new.into_iter().filter(|path| !old.contains(path)).collect();
-        if with_attachments && !has_attachments(&self.folder).map_err(disk)? {
-            others.extend([layout::ATTACHMENTS, layout::ATTACHMENT_INDEX].map(PathBuf::from));
+    pub fn check<'a>(
+        &self,
+        new: impl IntoIterator<Item = &'a Path>,
+        with_attachments: bool,
+    ) -> Result<(), BulkError> {
+        let old = self.records()?;
+        let is_free = |path: &Path| {
+            !place::is_there(&self.folder.join(path)) || old.is_ours(&self.folder, path)
+        };
+        let documents = [layout::MANIFEST].map(Path::new);
+        let attachments = [layout::ATTACHMENT_INDEX].map(Path::new);
+        let attachments = attachments.into_iter().filter(|_| with_attachments);
+        let all = new.into_iter().chain(documents).chain(attachments);
+        let in_the_way = |path: &Path| {
+            Err(BulkError::InTheWay {
+                path: self.folder.join(path),
+            })
+        };
+        for path in all {
+            if !is_free(path) {
+                return in_the_way(path);
+            }
         }
-        let mut others = others.into_iter().map(|path| self.folder.join(path));
-        match others.find(|path| path.exists()) {
-            Some(path) => Err(BulkError::InTheWay { path }),
-            None => Ok(()),
+        let has_own = || {
+            old.all()
+                .any(|made| made.path.starts_with(layout::ATTACHMENTS))
+        };
+        let attachments = Path::new(layout::ATTACHMENTS);
+        if with_attachments && place::is_there(&self.folder.join(attachments)) && !has_own() {
+            return in_the_way(attachments);
         }
+        if !log::is_ours(&self.folder) {
+            return in_the_way(Path::new(layout::LOG));
+        }
+        Ok(())
     }
 
     /// The new export is complete: it takes the place of the old one.
     ///
     /// # Errors
-    /// The disk; what is half done is finished by the next run.
-    pub fn take_place(self) -> Result<(), BulkError> {
-        self.check(inner(&self.folder).join(layout::ATTACHMENTS).exists())?;
+    /// Something is in the way; the disk. What is half done is finished by the next run.
+    pub fn take_place(self, _: &Whole) -> Result<(), BulkError> {
         let place = self.folder.join(layout::STATE);
         let disk = |source| BulkError::disk(&place, source);
-        let had = has_attachments(&self.folder).map_err(disk)?;
-        let has = has_attachments(&inner(&self.folder)).map_err(disk)?;
+        let new_folder = inner(&self.folder);
+        let state = document::read_state(&new_folder.join(layout::STATE)).map_err(disk)?;
+        let state = state.ok_or_else(|| disk(io::ErrorKind::NotFound.into()))?;
+        let new = Records::of(&new_folder, &state)
+            .map_err(disk)?
+            .here(&new_folder);
+        let has_attachments = new.iter().any(|path| path.starts_with(layout::ATTACHMENTS));
+        self.check(new.iter().map(PathBuf::as_path), has_attachments)?;
+        let old = self.records()?;
         let moving = Moving {
-            sheds_attachments: had && !has,
-            old: paths(&self.folder).map_err(disk)?,
-            new: paths(&inner(&self.folder)).map_err(disk)?,
+            old: old.all().cloned().map(Old::Made).collect(),
+            new,
         };
         let text = serde_json::to_vec(&moving).unwrap_or_default();
         files::replace(&place.join(layout::MOVING), &text).map_err(disk)?;
-        settle(&self.folder).map_err(disk)
+        settle(&self.folder)
+    }
+
+    /// The job of the old export, which is given up now that the server has accepted the one that replaces it: that is
+    /// recorded. `None` when it has none, or the new one goes on with it.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn given_up(&mut self, new: &State) -> Result<Option<GivenUp>, BulkError> {
+        if self.old.phase == Phase::Done {
+            return Ok(None);
+        }
+        if self.old.phase != Phase::Cancelled {
+            self.old.phase = Phase::Cancelled;
+            self.save()?;
+        }
+        let mut jobs = self.old.jobs_before();
+        jobs.extend(self.old.status_url.clone());
+        jobs.retain(|url| Some(url) != new.status_url.as_ref());
+        Ok(GivenUp::of(jobs))
+    }
+
+    /// The server has ended the job of the old export.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn gave_up(&mut self, _: &GivenUp) -> Result<(), BulkError> {
+        self.old.status_url = None;
+        self.old.before = None;
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), BulkError> {
+        let path = self.folder.join(layout::STATE).join(layout::JOB);
+        let text = serde_json::to_vec_pretty(&self.old).unwrap_or_default();
+        files::replace(&path, &text).map_err(|source| BulkError::disk(&path, source))
+    }
+
+    fn records(&self) -> Result<Records, BulkError> {
+        records_of(&self.folder, &self.old)
     }
 }
 
-/// The files of an export.
-fn paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let planned = read_json::<Vec<Planned>>(&folder.join(layout::STATE).join(layout::FILES))?;
-    let planned = planned.unwrap_or_default().into_iter();
-    Ok(planned.map(|planned| planned.path).collect())
-}
-
-/// Whether an export has a folder of attachments of its own.
-fn has_attachments(folder: &Path) -> io::Result<bool> {
-    let state = read_json::<State>(&folder.join(layout::STATE).join(layout::JOB))?;
-    Ok(state.is_some_and(|state| state.style.has_attachment_files()))
-}
-
-fn inner(folder: &Path) -> PathBuf {
-    folder.join(layout::STATE).join(layout::NEW)
-}
-
-/// Finishes a replacement that was interrupted while its files moved.
-///
-/// # Errors
-/// The disk.
-pub fn settle(folder: &Path) -> io::Result<()> {
+fn records_of(folder: &Path, state: &State) -> Result<Records, BulkError> {
     let place = folder.join(layout::STATE);
-    let Some(moving) = read_json::<Moving>(&place.join(layout::MOVING))? else {
-        return Ok(());
-    };
-    let new = inner(folder);
-    let mut folders = BTreeSet::from([folder.to_owned()]);
-    for path in &moving.new {
-        let target = folder.join(path);
-        files::create_private_dir(&files::folder_of(&target))?;
-        rename_if_there(&new.join(path), &target)?;
-        folders.insert(files::folder_of(&target));
-    }
-    for path in moving.old.iter().filter(|path| !moving.new.contains(path)) {
-        let _ = fs::remove_file(folder.join(path));
-    }
-    if moving.sheds_attachments {
-        layout::clear_attachments(folder);
-    } else if new.join(layout::ATTACHMENTS).exists() {
-        // What lies there is the old export's: that was looked at before.
-        let _ = fs::remove_dir_all(folder.join(layout::ATTACHMENTS));
-        fs::rename(
-            new.join(layout::ATTACHMENTS),
-            folder.join(layout::ATTACHMENTS),
-        )?;
-    }
-    for name in [layout::MANIFEST, layout::LOG, layout::ATTACHMENT_INDEX] {
-        rename_if_there(&new.join(name), &folder.join(name))?;
-    }
-    for folder in &folders {
-        files::sync_dir(folder);
-    }
-    for name in [layout::DONE, layout::FILES, layout::JOB] {
-        rename_if_there(&new.join(layout::STATE).join(name), &place.join(name))?;
-    }
-    files::sync_dir(&place);
-    let _ = fs::remove_dir_all(new);
-    fs::remove_file(place.join(layout::MOVING))
+    Records::of(folder, state).map_err(|source| BulkError::disk(&place, source))
 }
 
-fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
-        // An earlier try moved it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && to.exists() => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(()),
-        result => result,
-    }
+/// Whether files of the manifest or attachments have come, and are here.
+fn has_brought_files(folder: &Path, state: &State) -> Result<bool, BulkError> {
+    let documents = [layout::MANIFEST, layout::ATTACHMENT_INDEX].map(Path::new);
+    let here = records_of(folder, state)?.here(folder);
+    Ok(here.iter().any(|path| !documents.contains(&path.as_path())))
+}
+
+/// The folder that a new export grows in.
+pub(super) fn inner(folder: &Path) -> PathBuf {
+    folder.join(layout::STATE).join(layout::NEW)
 }

@@ -1,4 +1,5 @@
-//! From part to final name: only what is complete, and durable before it is called done.
+//! From part to final name: only what is complete, durable and recorded before it is called done, and never in the place
+//! of anything else.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -7,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::fetch::part::Part;
 use super::layout;
+use super::state::document::Made;
 use crate::files;
-
-/// Files synced at a time: a journal commits them together.
-const AT_A_TIME: usize = 8;
+use crate::place::{Version, local};
 
 /// A complete file whose bytes are in its part.
 #[derive(Debug)]
@@ -19,74 +19,97 @@ pub struct Landing {
     pub part: Part,
     /// Its final name.
     pub path: PathBuf,
+    /// What we made under this name before: that, and nothing else, is replaced.
+    pub replaces: Vec<Made>,
+}
+
+/// What came of a file that was to get its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landed {
+    Placed,
+    /// Something has the name that is not ours. The bytes stay in their part.
+    InTheWay,
 }
 
 /// Makes complete files durable and gives them their names; a batch costs little more than one. They are recorded in
-/// between: a file that has its final name is always known, and one that is recorded without it is fetched again.
+/// between: a file that has its final name is always known, and one that is recorded without it gets it later.
 ///
 /// # Errors
 /// The disk, with the path it happened at.
-pub fn land(
+pub fn land<R>(
     batch: Vec<Landing>,
-    record: impl FnOnce() -> Result<(), (PathBuf, io::Error)>,
-) -> Result<(), (PathBuf, io::Error)> {
-    sync(&batch)?;
-    record()?;
+    record: impl FnOnce(&[Version]) -> Result<R, (PathBuf, io::Error)>,
+) -> Result<(Vec<Landed>, R), (PathBuf, io::Error)> {
+    let mut staged = Vec::with_capacity(batch.len());
+    let mut rest = Vec::with_capacity(batch.len());
+    for landing in batch {
+        staged.push(local::Staged {
+            file: landing.file,
+            from: landing.part.path().to_owned(),
+            to: landing.path,
+        });
+        rest.push((landing.part, landing.replaces));
+    }
+    let recorded = record(&local::sync(&staged)?)?;
     let mut folders = BTreeSet::new();
-    for Landing { file, part, path } in batch {
+    let mut landed = Vec::with_capacity(staged.len());
+    for (local::Staged { file, from, to }, (part, replaces)) in staged.into_iter().zip(rest) {
         drop(file);
-        let folder = files::folder_of(&path);
-        let landed = if folders.contains(&folder) {
-            Ok(())
-        } else {
-            files::create_private_dir(&folder)
-        };
-        landed
-            .and_then(|()| fs::rename(part.path(), &path))
-            .map_err(|error| (path, error))?;
-        part.became_whole();
-        folders.insert(folder);
+        let folder = files::folder_of(&to);
+        if !folders.contains(&folder) && fs::metadata(&folder).is_ok_and(|there| !there.is_dir()) {
+            landed.push(Landed::InTheWay);
+            continue;
+        }
+        let result = local::make_folder(&folder).and_then(|()| place(&from, &to, &replaces));
+        let result = result.map_err(|error| (to, error))?;
+        if result == Landed::Placed {
+            part.became_whole();
+            folders.insert(folder);
+        }
+        landed.push(result);
     }
-    for folder in &folders {
-        files::sync_dir(folder);
-    }
-    Ok(())
+    local::sync_folders(&folders);
+    Ok((landed, recorded))
 }
 
-fn sync(batch: &[Landing]) -> Result<(), (PathBuf, io::Error)> {
-    let sync_some = |some: &[Landing]| {
-        some.iter().try_for_each(|landing| {
-            landing
-                .file
-                .sync_all()
-                .map_err(|error| (landing.path.clone(), error))
-        })
-    };
-    if batch.len() == 1 {
-        return sync_some(batch);
+/// Gives a file its name, which nothing may have but what it replaces: that is looked at now, not when it was planned.
+///
+/// # Errors
+/// The disk.
+pub fn place(from: &Path, to: &Path, replaces: &[Made]) -> io::Result<Landed> {
+    match local::rename_new(from, to) {
+        Ok(()) => Ok(Landed::Placed),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if replaces.iter().rev().any(|made| made.is_at(to)) {
+                fs::rename(from, to).map(|()| Landed::Placed)
+            } else {
+                Ok(Landed::InTheWay)
+            }
+        }
+        Err(error) => Err(error),
     }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = batch
-            .chunks(batch.len().div_ceil(AT_A_TIME).max(1))
-            .map(|some| scope.spawn(move || sync_some(some)))
-            .collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| match thread.join() {
-                Ok(result) => result,
-                Err(_) => Err((PathBuf::new(), io::Error::other("a sync did not end"))),
-            })
-    })
 }
 
-/// Checks that files can be made in a folder before a server is asked for anything.
+/// Checks, before a server is asked for anything, that files can be made in a folder and moved there from its state.
 ///
 /// # Errors
 /// They cannot.
 pub fn probe(folder: &Path) -> io::Result<()> {
-    files::create_private_dir(folder)?;
+    local::make_folder(folder)?;
+    let state = folder.join(layout::STATE);
+    let from = if state.is_dir() { &state } else { folder };
     let mut file = tempfile::Builder::new()
         .prefix(layout::PROBE)
-        .tempfile_in(folder)?;
-    io::Write::write_all(&mut file, b"probe")
+        .tempfile_in(from)?;
+    io::Write::write_all(&mut file, b"probe")?;
+    if from == folder {
+        return Ok(());
+    }
+    // Another disk is found out now, not when all files have come.
+    let moved = tempfile::Builder::new()
+        .prefix(layout::PROBE)
+        .tempfile_in(folder)?
+        .into_temp_path();
+    let path = moved.to_owned();
+    fs::rename(file.path(), &path)
 }

@@ -94,7 +94,7 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
     };
     if !args.restart
         && let Ok(begun) = begun::look(&options.folder)
-        && begun.snapshot.state.phase != Phase::Done
+        && !matches!(begun.snapshot.state.phase, Phase::Done | Phase::Cancelled)
     {
         kickoff.take_over(&begun.kickoff);
     }

@@ -14,6 +14,7 @@ use crate::bulk::export::options::{Again, FileToken, Mode, Style, Wanted};
 use crate::bulk::export::{self, Options};
 use crate::bulk::export::{BulkError, Observer};
 use crate::context::Context;
+use crate::exit::{self, Failure};
 use crate::fhir::Client;
 use crate::fhir::asynchronous::{AsyncError, Patience};
 
@@ -154,7 +155,16 @@ impl FetchArgs {
             let name = file.path.display();
             context.output.warn(&format!("{name}: {}", file.reason));
         }
-        summary::verdict(&summary, self.fail_on)
+        if summary.failed.is_empty() {
+            return summary::verdict(&summary, self.fail_on);
+        }
+        // The job is over: what is gone now comes only with another one.
+        let all = summary.failed.len() + summary.files.len();
+        let words = format!("{} of {all} files are missing", summary.failed.len());
+        let failure = Failure::new(exit::PARTIAL, words);
+        Err(failure
+            .hint("the job is over at the server; export everything anew with `medplum bulk export` and --overwrite")
+            .into())
     }
 
     /// Runs an export to its end and says what came of it.

@@ -9,6 +9,7 @@ use crate::bulk::export::BulkError;
 use crate::bulk::export::Options;
 use crate::bulk::export::begun::{self, Begun};
 use crate::bulk::export::options::Again;
+use crate::bulk::export::state::Phase;
 use crate::bulk::requester;
 use crate::context::Context;
 use crate::exit::Failure;
@@ -32,6 +33,12 @@ pub(super) async fn run(context: &Context, args: ResumeArgs) -> anyhow::Result<(
     let begun = begun::look(&args.folder)?;
     if begun.is_done() {
         return args.fetch.judge(context, &begun.folder);
+    }
+    if begun.snapshot.state.phase == Phase::Cancelled {
+        return Err(BulkError::Cancelled {
+            folder: begun.folder,
+        }
+        .into());
     }
     let client = client_for(context, &begun)?;
     let options = Options {

@@ -91,6 +91,10 @@ fn facts(begun: &Begun, word: Option<&Word>) -> Vec<(&'static str, String)> {
             "was complete, but files are gone since".to_owned()
         }
         (Phase::Done, _) => "complete".to_owned(),
+        (Phase::Cancelled, false) => match state.job_at_the_server() {
+            None => "cancelled; what had come stays until the next export here is complete".to_owned(),
+            Some(_) => format!("given up; end the job with: medplum bulk cancel {}", begun.named.display()),
+        },
         (_, true) => "a process works on it now".to_owned(),
         (Phase::KickingOff, _) => {
             "ended between the kick-off and its answer: whether the server started a job is not known".to_owned()

@@ -92,7 +92,13 @@ fn a_cancelled_export_ends_at_the_server_and_leaves_the_folder_free() {
         .ok()
         .says("told to stop");
     assert_eq!(bulk.deletes(), 1);
-    bulk.medplum.run(["bulk", "status", "out"]).fails(2);
+    let status = ["bulk", "status", "out", "-o", "json"];
+    let status = bulk.medplum.run(status).ok().json();
+    assert_eq!(status["phase"], "cancelled");
+    for command in ["cancel", "resume"] {
+        let run = bulk.medplum.run(["bulk", command, "out"]);
+        run.fails(2).says("was cancelled");
+    }
 }
 
 #[test]

@@ -13,7 +13,6 @@ use crate::bulk::export::error::BulkError;
 use crate::bulk::export::layout;
 use crate::bulk::export::log::detail;
 use crate::bulk::export::state::Job;
-use crate::files as disk;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,17 +42,12 @@ struct Entry<'a> {
 /// The disk.
 pub(super) fn write(
     source: &Source,
-    job: &Job,
+    job: &mut Job,
     absent: &HashMap<PathBuf, Absent>,
 ) -> Result<(), BulkError> {
     let path = job.folder().join(layout::ATTACHMENT_INDEX);
     let failed = |source| BulkError::disk(&path, source);
-    // Made where a crash leaves nothing for the user to wonder at.
-    let made = tempfile::Builder::new()
-        .prefix(disk::TEMPORARY)
-        .tempfile_in(job.place())
-        .map_err(failed)?;
-    let mut writer = BufWriter::new(made);
+    let mut writer = BufWriter::new(job.draft()?);
     for (_, file) in files(job) {
         let shown = file.strip_prefix(std::path::absolute(job.folder()).unwrap_or_default());
         let shown = shown.unwrap_or(&file);
@@ -62,10 +56,7 @@ pub(super) fn write(
     let made = writer
         .into_inner()
         .map_err(|error| failed(error.into_error()))?;
-    made.as_file().sync_all().map_err(failed)?;
-    made.persist(&path).map_err(|error| failed(error.error))?;
-    disk::sync_dir(job.folder());
-    Ok(())
+    job.put(layout::ATTACHMENT_INDEX, made)
 }
 
 fn lines_of(

@@ -19,7 +19,7 @@ use super::{Absent, Source, files};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{Attachments, Observer};
 use crate::bulk::export::options::How;
-use crate::bulk::export::settle::{self, Landing};
+use crate::bulk::export::settle::{self, Landed, Landing};
 use crate::bulk::export::sink::promise::Hash;
 use crate::bulk::export::state::Job;
 
@@ -103,12 +103,20 @@ async fn one(
         file,
         part,
         path: path.to_owned(),
+        replaces: job.made_under(&job.planned[index].path),
     };
     let landed = tokio::task::spawn_blocking(move || settle::land(vec![landing], record));
     let landed = landed
         .await
         .map_err(|error| disk(io::Error::other(error)))?;
-    landed.map_err(|(path, error)| BulkError::disk(&path, error))
+    let (landed, records) = landed.map_err(|(path, error)| BulkError::disk(&path, error))?;
+    if landed == [Landed::InTheWay] {
+        return Err(BulkError::InTheWay {
+            path: path.to_owned(),
+        });
+    }
+    job.recorded(records);
+    Ok(())
 }
 
 /// Whether any attachment of the file is elsewhere.

@@ -1,7 +1,6 @@
 //! Attachments as files of their own: some at a time, in batches to the disk. A file that has its name is complete.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs;
 use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,8 +14,9 @@ use super::{Absent, Source, files, find, index, name};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{Attachments, Observer};
 use crate::bulk::export::fetch::part::Part;
-use crate::bulk::export::settle::{self, Landing};
+use crate::bulk::export::settle::{self, Landed, Landing};
 use crate::bulk::export::state::Job;
+use crate::place::is_there;
 
 /// Complete files that wait for the disk; more would hold too many files open.
 const MOST_LANDING: usize = 128;
@@ -39,10 +39,11 @@ struct Search {
 
 pub(super) async fn all(
     source: &Source,
-    job: &Job,
+    job: &mut Job,
     observer: &Arc<dyn Observer>,
 ) -> Result<Attachments, BulkError> {
-    let disk = |source| BulkError::disk(job.folder(), source);
+    let folder = job.folder().to_owned();
+    let disk = |source| BulkError::disk(&folder, source);
     let ended = |error: JoinError| disk(io::Error::other(error));
     let mut summary = Attachments::default();
     let mut absent: HashMap<PathBuf, Absent> = HashMap::new();
@@ -54,11 +55,14 @@ pub(super) async fn all(
     };
     let mut is_over = false;
     let mut tasks = JoinSet::new();
-    let mut complete: Vec<(Landing, u64)> = Vec::new();
+    let mut complete: Vec<(Next, (Landing, u64))> = Vec::new();
     let mut landings = JoinSet::new();
     loop {
         while !is_over && tasks.len() < source.gate.limit() && complete.len() < MOST_LANDING {
-            let Some(next) = search.next(source, job, &mut summary).map_err(disk)? else {
+            let Some(next) = search
+                .next(source, job, &mut summary, &mut absent, &**observer)
+                .map_err(disk)?
+            else {
                 is_over = true;
                 break;
             };
@@ -71,15 +75,24 @@ pub(super) async fn all(
             });
         }
         if landings.is_empty() && !complete.is_empty() {
-            let (batch, sizes): (Vec<_>, Vec<_>) =
+            let (files, batch): (Vec<Next>, Vec<_>) =
                 std::mem::take(&mut complete).into_iter().unzip();
-            landings.spawn_blocking(move || settle::land(batch, || Ok(())).map(|()| sizes));
+            let (batch, sizes): (Vec<Landing>, Vec<_>) = batch.into_iter().unzip();
+            let named = files.iter().zip(&batch);
+            let named =
+                named.map(|(next, landing)| (next.path.clone(), landing.part.path().to_owned()));
+            let record = job.record_others(named.collect())?;
+            landings.spawn_blocking(move || {
+                let (landed, records) = settle::land(batch, record)?;
+                let files: Vec<_> = files.into_iter().zip(sizes).zip(landed).collect();
+                Ok((files, records))
+            });
         }
         tokio::select! {
             Some(task) = tasks.join_next() => {
                 let (next, fetched) = task.map_err(ended)?;
                 match fetched? {
-                    Ok(landing) => complete.push(landing),
+                    Ok(landing) => complete.push((next, landing)),
                     Err(why) => {
                         summary.count(&why, &next.found, &next.resource, &**observer);
                         absent.insert(next.path, why);
@@ -88,9 +101,17 @@ pub(super) async fn all(
             }
             Some(landed) = landings.join_next() => {
                 let landed = landed.map_err(ended)?;
-                for bytes in landed.map_err(|(path, error)| BulkError::disk(&path, error))? {
-                    summary.here += 1;
-                    summary.bytes += bytes;
+                let (files, records) = landed.map_err(|(path, error)| BulkError::disk(&path, error))?;
+                job.recorded_others(records);
+                for ((next, bytes), landed) in files {
+                    if landed == Landed::InTheWay {
+                        let why = in_the_way();
+                        summary.count(&why, &next.found, &next.resource, &**observer);
+                        absent.insert(next.path, why);
+                    } else {
+                        summary.here += 1;
+                        summary.bytes += bytes;
+                    }
                 }
             }
             else => break,
@@ -98,6 +119,14 @@ pub(super) async fn all(
     }
     index::write(source, job, &absent)?;
     Ok(summary)
+}
+
+/// Something lies where an attachment goes that is none of this export's.
+fn in_the_way() -> Absent {
+    Absent::Missing(
+        "something else has the name of its file; move it away and run the same command again"
+            .into(),
+    )
 }
 
 /// The bytes of one, in its part.
@@ -124,7 +153,13 @@ async fn fetch(
         .into_inner()
         .map_err(|error| disk(error.into_error()))?;
     let bytes = file.metadata().map_err(disk)?.len();
-    Ok(Ok((Landing { file, part, path }, bytes)))
+    let landing = Landing {
+        file,
+        part,
+        path,
+        replaces: Vec::new(),
+    };
+    Ok(Ok((landing, bytes)))
 }
 
 impl Search {
@@ -134,6 +169,8 @@ impl Search {
         source: &Source,
         job: &Job,
         summary: &mut Attachments,
+        absent: &mut HashMap<PathBuf, Absent>,
+        observer: &dyn Observer,
     ) -> io::Result<Option<Next>> {
         while let Some((resource, found)) = self.found()? {
             let Ok(url) = source.wants(&found) else {
@@ -144,8 +181,14 @@ impl Search {
             if !self.seen.insert(path.clone()) {
                 continue;
             }
-            if fs::symlink_metadata(job.folder().join(&path)).is_ok() {
+            if job.is_ours(&path) {
                 summary.here += 1;
+                continue;
+            }
+            if is_there(&job.folder().join(&path)) {
+                let why = in_the_way();
+                summary.count(&why, &found, &resource, observer);
+                absent.insert(path, why);
                 continue;
             }
             return Ok(Some(Next {

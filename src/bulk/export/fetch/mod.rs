@@ -17,9 +17,10 @@ use super::event::{ExportedFile, FailedFile, Observer};
 use super::manifest::Manifest;
 use super::options::How;
 use super::same::matched;
-use super::settle::{self, Landing};
-use super::state::Job;
+use super::settle::{self, Landed, Landing};
+use super::state::{Done, Job};
 use crate::fhir::Client;
+use crate::secret;
 use gate::Gate;
 use one::{Download, Fetched};
 
@@ -29,7 +30,10 @@ const MOST_LANDING: usize = 128;
 const MOST_FUTILE: u32 = 3;
 
 /// Files by their place in the manifest.
-type Landed = Vec<(usize, ExportedFile)>;
+type Files = Vec<(usize, ExportedFile)>;
+
+/// A batch: its files, what came of each, and their records.
+type Batch = (Files, Vec<Landed>, Vec<Done>);
 
 /// What came of the files, in manifest order.
 pub type Results = Vec<Result<ExportedFile, FailedFile>>;
@@ -52,7 +56,7 @@ struct Fetching<'a> {
     tasks: JoinSet<Result<(usize, u32, Fetched), BulkError>>,
     /// Complete, not durable yet.
     complete: Vec<(usize, Box<(Landing, ExportedFile)>)>,
-    disk: JoinSet<Result<Landed, (PathBuf, std::io::Error)>>,
+    disk: JoinSet<Result<Batch, (PathBuf, std::io::Error)>>,
     results: Vec<Option<Result<ExportedFile, FailedFile>>>,
     /// How often the links were read again.
     generation: u32,
@@ -100,32 +104,11 @@ pub async fn all<L: Links>(
         refreshed: HashMap::new(),
         landed: 0,
     };
-    loop {
-        fetching.start_some()?;
-        tokio::select! {
-            Some(task) = fetching.tasks.join_next() => {
-                let (index, generation, fetched) = task.map_err(|error| ended(fetching.job, error))??;
-                match fetched {
-                    Fetched::Complete(complete) => fetching.complete.push((index, complete)),
-                    Fetched::Failed { failure, by_link } => {
-                        let again = by_link && fetching.has_fresh_link(index, generation, links).await?;
-                        if again {
-                            fetching.waiting.push_front(index);
-                        } else if failure.code == Some(401) && fetching.is_shut_out(index) {
-                            return Err(BulkError::Unauthorized { reason: failure.reason });
-                        } else {
-                            observer.file_failed(&failure);
-                            fetching.results[index] = Some(Err(failure));
-                        }
-                    }
-                }
-            }
-            Some(landed) = fetching.disk.join_next() => {
-                let landed = landed.map_err(|error| ended(fetching.job, error))?;
-                fetching.landed(landed.map_err(|(path, error)| BulkError::disk(&path, error))?);
-            }
-            else => break,
-        }
+    if let Err(error) = fetching.run(links).await {
+        // What is complete is not thrown away, whatever stopped the others.
+        fetching.tasks.shutdown().await;
+        let _ = fetching.land_the_rest().await;
+        return Err(error);
     }
     Ok(fetching.results.into_iter().flatten().collect())
 }
@@ -135,6 +118,70 @@ fn ended(job: &Job, error: JoinError) -> BulkError {
 }
 
 impl Fetching<'_> {
+    async fn run(&mut self, links: &impl Links) -> Result<(), BulkError> {
+        loop {
+            self.start_some()?;
+            tokio::select! {
+                Some(task) = self.tasks.join_next() => {
+                    let (index, generation, fetched) = task.map_err(|error| ended(self.job, error))??;
+                    match fetched {
+                        Fetched::Complete(complete) => self.complete.push((index, complete)),
+                        Fetched::Failed { failure, by_link } => {
+                            let again = by_link && self.has_fresh_link(index, generation, links).await?;
+                            if again {
+                                self.waiting.push_front(index);
+                            } else if failure.code == Some(401) && self.is_shut_out(index) {
+                                return Err(BulkError::Unauthorized { reason: failure.reason });
+                            } else {
+                                self.failed(index, failure);
+                            }
+                        }
+                    }
+                }
+                Some(batch) = self.disk.join_next() => {
+                    let batch = batch.map_err(|error| ended(self.job, error))?;
+                    self.landed(batch.map_err(|(path, error)| BulkError::disk(&path, error))?);
+                }
+                else => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for the disk, and brings it what is complete.
+    async fn land_the_rest(&mut self) -> Result<(), BulkError> {
+        loop {
+            while let Some(batch) = self.disk.join_next().await {
+                let batch = batch.map_err(|error| ended(self.job, error))?;
+                self.landed(batch.map_err(|(path, error)| BulkError::disk(&path, error))?);
+            }
+            if self.complete.is_empty() {
+                return Ok(());
+            }
+            self.land_some()?;
+        }
+    }
+
+    fn failed(&mut self, index: usize, failure: FailedFile) {
+        self.observer.file_failed(&failure);
+        self.results[index] = Some(Err(failure));
+    }
+
+    /// A file of which nothing is asked, or which stays in its part: its name is taken.
+    fn is_in_the_way(&mut self, index: usize) {
+        let planned = &self.job.planned[index];
+        let failure = FailedFile {
+            url: secret::url_for_people(&planned.file.url),
+            path: self.job.target(planned),
+            code: None,
+            is_content: false,
+            group: planned.file.group,
+            resource_type: planned.file.resource_type.clone(),
+            reason: "something else is in the way; move it away and run the same command again"
+                .into(),
+        };
+        self.failed(index, failure);
+    }
+
     /// Starts what may run now. Only what runs has a task: thousands of files must not cost thousands of tasks' memory.
     fn start_some(&mut self) -> Result<(), BulkError> {
         while self.tasks.len() < self.gate.limit()
@@ -142,6 +189,10 @@ impl Fetching<'_> {
             && let Some(index) = self.waiting.pop_front()
         {
             let planned = &self.job.planned[index];
+            if !self.job.is_free(planned) {
+                self.is_in_the_way(index);
+                continue;
+            }
             let download = Download {
                 path: self.job.target(planned),
                 part: self.job.part(planned),
@@ -160,15 +211,26 @@ impl Fetching<'_> {
             });
         }
         if self.disk.is_empty() && !self.complete.is_empty() {
-            let batch = std::mem::take(&mut self.complete);
-            let (landings, files): (Vec<_>, Landed) = batch
-                .into_iter()
-                .map(|(index, complete)| (complete.0, (index, complete.1)))
-                .unzip();
-            let record = self.job.record(&files)?;
-            self.disk
-                .spawn_blocking(move || settle::land(landings, record).map(|()| files));
+            self.land_some()?;
         }
+        Ok(())
+    }
+
+    /// Brings what is complete to the disk, all at once.
+    fn land_some(&mut self) -> Result<(), BulkError> {
+        let batch = std::mem::take(&mut self.complete);
+        let (mut landings, files): (Vec<Landing>, Files) = batch
+            .into_iter()
+            .map(|(index, complete)| (complete.0, (index, complete.1)))
+            .unzip();
+        for (landing, (index, _)) in landings.iter_mut().zip(&files) {
+            landing.replaces = self.job.made_under(&self.job.planned[*index].path);
+        }
+        let record = self.job.record(&files)?;
+        self.disk.spawn_blocking(move || {
+            let (landed, records) = settle::land(landings, record)?;
+            Ok((files, landed, records))
+        });
         Ok(())
     }
 
@@ -179,9 +241,14 @@ impl Fetching<'_> {
     }
 
     /// Takes files that are durable and have their names.
-    fn landed(&mut self, files: Landed) {
+    fn landed(&mut self, (files, landed, records): Batch) {
         self.landed += files.len();
-        for (index, file) in files {
+        self.job.recorded(records);
+        for ((index, file), landed) in files.into_iter().zip(landed) {
+            if landed == Landed::InTheWay {
+                self.is_in_the_way(index);
+                continue;
+            }
             let planned = &self.job.planned[index];
             self.observer.file_landed(&planned.file, &file);
             if self.announce {

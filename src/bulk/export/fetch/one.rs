@@ -413,6 +413,7 @@ impl Download {
             file: lines.file,
             part: self.part.clone(),
             path: self.path.clone(),
+            replaces: Vec::new(),
         };
         Ok((landing, exported))
     }

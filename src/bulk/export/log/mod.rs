@@ -22,10 +22,11 @@ use super::layout::LOG as NAME;
 use super::manifest::{Group, Manifest};
 use super::state::{Job, Phase};
 use crate::fhir::{Answer, Client};
+use crate::place::{There, local};
+use read::CLIENT;
+pub use read::is_ours;
 pub use watch::Logged;
 
-/// Who wrote a log, in the first line of each run (`_client`, as smart-fetch has it).
-const CLIENT: &str = "medplum";
 /// Lines wait in memory until there are this many bytes of them, or a batch of files landed.
 const MOST_WAITING: usize = 64 << 10;
 
@@ -57,20 +58,6 @@ struct Seen {
     once: HashSet<String>,
     /// The paths of files whose end is written.
     complete: HashSet<String>,
-}
-
-/// Whether the log in a folder may be added to: it is one of ours, or none.
-pub fn is_ours(folder: &Path) -> bool {
-    let Ok(file) = File::open(folder.join(NAME)) else {
-        return !folder.join(NAME).exists();
-    };
-    let mut first = None;
-    let _ = read::lines(BufReader::new(file), |line, _| {
-        let ours =
-            serde_json::from_slice::<Value>(line).is_ok_and(|line| line["_client"] == CLIENT);
-        first.get_or_insert(ours);
-    });
-    first.unwrap_or(true)
 }
 
 impl Log {
@@ -227,11 +214,16 @@ impl Inner {
     /// Cuts off what is no line at the end, and learns what was written of this export.
     fn mend(&mut self) -> io::Result<()> {
         let path = self.folder.join(NAME);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        match There::at(&path)? {
+            There::Nothing => return Ok(()),
+            // A FIFO would never give its end.
+            There::Other => return Err(local::not_plain()),
+            There::Plain(_) if !is_ours(&self.folder) => {
+                return Err(io::Error::other("it is not of an export"));
+            }
+            There::Plain(_) => {}
+        }
+        let file = File::open(&path)?;
         let length = file.metadata()?.len();
         let mut good = 0;
         read::events(BufReader::new(file), |event, end| {

@@ -1,12 +1,22 @@
 //! Reading a log, whatever is in it: lines that are no events are counted and passed over.
 
-use std::io::{self, BufRead};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::bulk::export::layout;
+use crate::place::There;
+
 /// A longer line is no event of a log.
 const LONGEST_LINE: usize = 1 << 20;
+
+/// Who wrote a log, in the first line of each run (`_client`, as smart-fetch has it).
+pub const CLIENT: &str = "medplum";
+/// How a line of ours begins: what a kill left of the first one.
+const BEGINNING: &[u8] = b"{\"exportId\":\"";
 
 /// One event of a log.
 #[derive(Clone, Debug, Deserialize)]
@@ -68,6 +78,37 @@ pub fn lines(mut reader: impl BufRead, mut take: impl FnMut(&[u8], u64)) -> io::
             line.clear();
         }
         reader.consume(used);
+    }
+}
+
+/// Whether the log in a folder may be added to: it is a plain file that we began, or there is none.
+pub fn is_ours(folder: &Path) -> bool {
+    let path = folder.join(layout::LOG);
+    match There::at(&path) {
+        Ok(There::Nothing) => return true,
+        Ok(There::Plain(_)) => {}
+        _ => return false,
+    }
+    let Ok(file) = File::open(&path) else {
+        return false;
+    };
+    let mut first = None;
+    let mut reader = BufReader::new(file);
+    let began = reader
+        .fill_buf()
+        .map(|read| read[..read.len().min(BEGINNING.len())].to_vec());
+    let read = lines(reader.take(LONGEST_LINE as u64), |line, _| {
+        let ours =
+            serde_json::from_slice::<Value>(line).is_ok_and(|line| line["_client"] == CLIENT);
+        first.get_or_insert(ours);
+    });
+    // A first line that has no end is ours if it begins so; a power cut may leave zeros in its place.
+    let is_torn =
+        |began: &[u8]| BEGINNING.starts_with(began) || began.iter().all(|byte| *byte == 0);
+    match (first, began, read) {
+        (Some(ours), _, _) => ours,
+        (None, Ok(began), Ok(())) => is_torn(&began),
+        _ => false,
     }
 }
 

@@ -4,8 +4,7 @@ mod deletions;
 mod story;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -16,7 +15,7 @@ use super::layout;
 use super::manifest::Group;
 use super::series;
 use super::sink::outcomes::Outcomes;
-use super::state::{Done, Phase, Planned, document};
+use super::state::{Phase, Planned, Standing as Files};
 use crate::secret;
 use crate::words::number_of;
 pub use story::{ErrorCount, Interval};
@@ -128,36 +127,6 @@ pub struct SeriesRun {
     pub bytes: u64,
 }
 
-/// What a folder's state says of its files.
-struct Files {
-    folder: PathBuf,
-    planned: Vec<Planned>,
-    done: std::collections::HashMap<PathBuf, Done>,
-}
-
-impl Files {
-    fn read(folder: &Path) -> Result<Self, BulkError> {
-        let place = folder.join(layout::STATE);
-        let disk = |source| BulkError::disk(&place, source);
-        Ok(Self {
-            folder: folder.to_owned(),
-            planned: document::read_json(&place.join(layout::FILES))
-                .map_err(disk)?
-                .unwrap_or_default(),
-            done: document::read_done(&place.join(layout::DONE)).map_err(disk)?,
-        })
-    }
-
-    /// What is recorded of a file, when it is here as it was recorded.
-    fn here(&self, planned: &Planned) -> Option<&Done> {
-        let done = self.done.get(&planned.path)?;
-        let there = fs::metadata(self.folder.join(&planned.path));
-        there
-            .is_ok_and(|file| file.len() == done.bytes)
-            .then_some(done)
-    }
-}
-
 /// The report of the export that a folder holds: of a series, that of the latest.
 ///
 /// # Errors
@@ -169,7 +138,7 @@ pub fn of(folder: &Path) -> Result<Report, BulkError> {
     } else {
         begun.folder.clone()
     };
-    let files = Files::read(&place)?;
+    let files = Files::of(&place)?;
     let state = &begun.snapshot.state;
     let story = Story::read(&place, state.export_id.as_deref());
     let mut report = Report {
@@ -232,7 +201,7 @@ fn parameters(begun: &Begun) -> Vec<Parameter> {
 
 fn runs(begun: &Begun) -> Vec<SeriesRun> {
     let run = |run: &series::Run| {
-        let files = Files::read(&begun.named.join(&run.folder)).ok();
+        let files = Files::of(&begun.named.join(&run.folder)).ok();
         let planned = files.iter().flat_map(|files| {
             let here = |planned: &Planned| Some((planned.file.group, files.here(planned)?.clone()));
             files.planned.iter().filter_map(here).collect::<Vec<_>>()
@@ -301,6 +270,7 @@ fn standing(begun: &Begun, report: &Report, files: &Files, story: &Story) -> Sta
         Phase::Done => Standing::Partial,
         Phase::KickingOff => Standing::Unknown,
         Phase::Waiting => Standing::Waiting,
+        Phase::Cancelled => Standing::Interrupted,
         Phase::Fetching => {
             let missing = files
                 .planned

@@ -1,19 +1,21 @@
 //! What lies in `DIR/.medplum-export/`: `job.json` (request, phase, status URL), `files.json` (what the manifest lists
-//! and where each file goes) and `done.ndjson` (a line for each file that has its final name). Each is private; the
-//! first two are replaced whole, the last only grows.
+//! and where each file goes), `done.ndjson` (a line for each file that has its final name) and `ours.ndjson` (the same for
+//! what else we made). Each is private; the first two are replaced whole, the others only grow.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use crate::bulk::export::layout;
 use crate::bulk::export::manifest::ManifestFile;
 use crate::bulk::export::options::Style;
 use crate::bulk::export::sink::outcomes::Outcomes;
+use crate::place::{self, Version};
 
 /// The version of the files here.
 pub const VERSION: u32 = 2;
@@ -29,6 +31,8 @@ pub enum Phase {
     /// The manifest is known.
     Fetching,
     Done,
+    /// It was given up: what it brought stays until the next export is complete.
+    Cancelled,
 }
 
 /// What `job.json` holds.
@@ -51,6 +55,61 @@ pub struct State {
     /// What the manifest says of itself.
     #[serde(default)]
     pub manifest: About,
+    /// The export that is given up for this one, until the server has ended its job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<Self>>,
+}
+
+impl State {
+    /// An export that begins now.
+    pub fn begun_now(request: Value, style: Style) -> Self {
+        Self {
+            version: VERSION,
+            request,
+            style,
+            phase: Phase::KickingOff,
+            started: Some(format!("{:.0}", jiff::Timestamp::now())),
+            export_id: Some(new_export_id()),
+            status_url: None,
+            transaction_time: None,
+            manifest: About::default(),
+            before: None,
+        }
+    }
+
+    /// One of which nothing is known any more: what it recorded of its files is all that is left.
+    pub fn lost() -> Self {
+        Self {
+            phase: Phase::Cancelled,
+            ..Self::begun_now(Value::Null, Style::default())
+        }
+    }
+
+    /// Whether the lists beside it are of this export.
+    pub fn has_lists(&self) -> bool {
+        matches!(self.phase, Phase::Fetching | Phase::Done | Phase::Cancelled)
+    }
+
+    /// The jobs at the server that were given up for this one.
+    pub fn jobs_before(&self) -> Vec<Url> {
+        let mut urls = Vec::new();
+        let mut state = self.before.as_deref();
+        while let Some(before) = state {
+            urls.extend(before.status_url.clone());
+            state = before.before.as_deref();
+        }
+        // The same job may be gone on with under its status URL.
+        urls.retain(|url| Some(url) != self.status_url.as_ref());
+        urls
+    }
+
+    /// The job that runs at the server, as far as is known.
+    pub fn job_at_the_server(&self) -> Option<&Url> {
+        let before = self.before.as_ref();
+        self.status_url
+            .as_ref()
+            .or_else(|| before.and_then(|before| before.job_at_the_server()))
+    }
 }
 
 /// What is kept of a manifest beside its files.
@@ -79,6 +138,21 @@ pub struct Done {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     pub outcomes: Outcomes,
+    /// `None` of a file that version 0.1 fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+}
+
+impl Done {
+    /// The file as one that we made.
+    pub fn made(&self) -> Made {
+        Made {
+            path: self.path.clone(),
+            bytes: self.bytes,
+            version: self.version,
+            sha256: self.sha256.clone(),
+        }
+    }
 }
 
 /// An id that no other export has: 128 bits by chance, as a UUID (RFC 9562, version 4).
@@ -109,40 +183,88 @@ pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Option
     }
 }
 
-/// The files that are done. A last line that a crash cut is one that was not written.
-///
-/// # Errors
-/// The disk.
-pub fn read_done(path: &Path) -> io::Result<HashMap<PathBuf, Done>> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let lines = text
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice::<Done>(line).ok());
-    Ok(lines.map(|done| (done.path.clone(), done)).collect())
+/// A file that we made. A line of `ours.ndjson`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// `None` of a file that version 0.1 made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// SHA-256 of its lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
-/// Opens a log to add to, after the last whole line.
+/// The lines of a file that only grows. A last line that a crash cut is one that was not written.
 ///
 /// # Errors
 /// The disk.
-pub fn append(path: &Path) -> io::Result<File> {
-    let cut = fs::read(path).is_ok_and(|bytes| bytes.last().is_some_and(|byte| *byte != b'\n'));
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
+pub fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Vec<T>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut read = Vec::new();
+    for line in BufReader::new(file).split(b'\n') {
+        read.extend(serde_json::from_slice(&line?));
     }
-    let mut file = options.open(path)?;
-    if cut {
-        io::Write::write_all(&mut file, b"\n")?;
+    Ok(read)
+}
+
+/// The files that are done; `former` takes what one of them was before.
+///
+/// # Errors
+/// The disk, or a path that leads out of the folder.
+pub fn read_done(place: &Path, mut former: impl FnMut(Done)) -> io::Result<HashMap<PathBuf, Done>> {
+    let mut all = HashMap::new();
+    for done in read_lines::<Done>(&place.join(layout::DONE))? {
+        check_name(&done.path)?;
+        if let Some(done) = all.insert(done.path.clone(), done) {
+            former(done);
+        }
     }
-    Ok(file)
+    Ok(all)
+}
+
+/// The state in a folder of states; `None` when there is none.
+///
+/// # Errors
+/// The disk, or what is no state.
+pub fn read_state(place: &Path) -> io::Result<Option<State>> {
+    read_json(&place.join(layout::JOB))
+}
+
+/// What the manifest lists.
+///
+/// # Errors
+/// The disk, no list, or a path that leads out of the folder.
+pub fn read_plan(place: &Path, phase: Phase) -> io::Result<Vec<Planned>> {
+    let planned: Option<Vec<Planned>> = read_json(&place.join(layout::FILES))?;
+    let planned = match planned {
+        Some(planned) => planned,
+        // It may have been given up before there was one.
+        None if phase == Phase::Cancelled => Vec::new(),
+        // No list is not an empty one: every file that came would be an orphan.
+        None => return Err(io::Error::new(io::ErrorKind::InvalidData, "it is gone")),
+    };
+    for planned in &planned {
+        check_name(&planned.path)?;
+    }
+    Ok(planned)
+}
+
+/// A folder may come from anywhere, and what it says of its files leads nowhere else.
+///
+/// # Errors
+/// The path does.
+pub fn check_name(path: &Path) -> io::Result<()> {
+    if place::is_name(path) && !path.starts_with(layout::STATE) {
+        return Ok(());
+    }
+    let words = format!("{} lies not in the folder of the export", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidData, words))
 }
 
 #[cfg(test)]

@@ -1,36 +1,31 @@
-//! The job of one folder, held by one process: opened, gone on with, recorded step by step, ended.
+//! The job of one folder, held by one process: opened and gone on with here, recorded step by step, ended.
 
 pub mod document;
+mod ending;
+mod look;
+mod made;
+pub mod moving;
+mod record;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde_json::Value;
-use url::Url;
 
 use super::error::BulkError;
 use super::event::ExportedFile;
 use super::fetch::part::{self, Part};
-use super::options::{Again, Mode, Style, Wanted};
-use super::{layout, replace};
+use super::layout;
+use super::options::{Again, Style};
+use super::settle::{self, Landed};
 use crate::bulk::requester;
 use crate::files::{self, Lock};
-pub use document::{About, Done, Phase, Planned, State};
-
-/// What is known of a job from outside.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    pub state: State,
-    /// Files the manifest lists, once it is known.
-    pub listed: usize,
-    /// Those that are here.
-    pub here: usize,
-    /// Whether a process works on it.
-    pub is_held: bool,
-}
+use crate::place::{There, local};
+pub use document::{About, Done, Made, Phase, Planned, State};
+pub use ending::{GivenUp, Whole};
+pub use look::{Snapshot, Standing, kept_request, look};
+pub use made::Records;
 
 /// The job of one folder, held by this process alone.
 #[derive(Debug)]
@@ -39,7 +34,12 @@ pub struct Job {
     pub state: State,
     pub planned: Vec<Planned>,
     pub done: HashMap<PathBuf, Done>,
-    log: Option<File>,
+    /// What is recorded beside the latest of each file in `done`.
+    records: Records,
+    /// Names under which files lie that are not those we made, although their length is.
+    strangers: HashSet<PathBuf>,
+    log_of_done: Option<File>,
+    log_of_ours: Option<File>,
     _lock: Lock,
 }
 
@@ -56,21 +56,16 @@ impl Job {
         again: Again,
     ) -> Result<Self, BulkError> {
         let owned = || folder.to_owned();
-        let (mut job, found) = match Self::locked(folder, request.clone(), style.clone()) {
-            Err(BulkError::BadState { .. }) if again == Again::Restart => {
-                let place = folder.join(layout::STATE).join(layout::JOB);
-                fs::remove_file(&place).map_err(|error| BulkError::disk(&place, error))?;
-                let (mut job, _) = Self::locked(folder, request, style)?;
-                job.forget()?;
-                return Ok(job);
-            }
-            opened => opened?,
+        let (mut job, found) = Self::locked(folder, State::begun_now(request, style))?;
+        let found = match found {
+            Err(BulkError::BadState { .. }) if again == Again::Restart => Some(State::lost()),
+            found => found?,
         };
         let Some(found) = found else { return Ok(job) };
         match (found.phase, again) {
             (Phase::Done, _) => Err(BulkError::Finished { folder: owned() }),
-            (_, Again::Restart) => {
-                job.clear(found)?;
+            (Phase::Cancelled, _) | (_, Again::Restart) => {
+                job.gives_up(found)?;
                 Ok(job)
             }
             (Phase::KickingOff, _) => Err(BulkError::UnknownKickoff { folder: owned() }),
@@ -101,51 +96,19 @@ impl Job {
         if !folder.join(layout::STATE).join(layout::JOB).exists() {
             return Err(no_job());
         }
-        let (mut job, found) = Self::locked(folder, Value::Null, Style::default())?;
-        job.take_up(found.ok_or_else(no_job)?)?;
+        let (mut job, found) = Self::locked(folder, State::lost())?;
+        job.take_up(found?.ok_or_else(no_job)?)?;
         Ok(job)
     }
 
-    /// What is known of the job of a folder, whoever works on it; `None` when there is none.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn look(folder: &Path) -> Result<Option<Snapshot>, BulkError> {
-        let place = folder.join(layout::STATE);
-        let disk = |source| BulkError::disk(&place, source);
-        let Some(state) = document::read_json::<State>(&place.join(layout::JOB)).map_err(disk)?
-        else {
-            return Ok(None);
-        };
-        let planned =
-            document::read_json::<Vec<Planned>>(&place.join(layout::FILES)).map_err(disk)?;
-        let planned = planned.unwrap_or_default();
-        let done = document::read_done(&place.join(layout::DONE)).map_err(disk)?;
-        let is_held = Lock::try_exclusive(&place.join(layout::LOCK))
-            .map_err(disk)?
-            .is_none();
-        let here = planned.iter().filter(|planned| {
-            let done = done.get(&planned.path);
-            done.is_some_and(|done| {
-                let there = fs::metadata(folder.join(&planned.path));
-                there.is_ok_and(|file| file.len() == done.bytes)
-            })
-        });
-        Ok(Some(Snapshot {
-            here: here.count(),
-            listed: planned.len(),
-            state,
-            is_held,
-        }))
-    }
-
+    /// The job of a folder with this state, and the state that was found there.
     fn locked(
         folder: &Path,
-        request: Value,
-        style: Style,
-    ) -> Result<(Self, Option<State>), BulkError> {
+        state: State,
+    ) -> Result<(Self, Result<Option<State>, BulkError>), BulkError> {
         let place = folder.join(layout::STATE);
         let disk = |source| BulkError::disk(&place, source);
+        local::make_folder(&place).map_err(disk)?;
         let lock = Lock::try_exclusive(&place.join(layout::LOCK)).map_err(disk)?;
         let lock = lock.ok_or_else(|| BulkError::Busy {
             folder: folder.to_owned(),
@@ -155,25 +118,19 @@ impl Job {
                 folder: folder.to_owned(),
             });
         }
-        replace::settle(folder).map_err(disk)?;
+        moving::settle(folder)?;
         sweep(folder);
-        let found = document::read_json::<State>(&place.join(layout::JOB)).map_err(disk)?;
+        let path = place.join(layout::JOB);
+        let found = document::read_state(&place).map_err(|source| BulkError::disk(&path, source));
         let job = Self {
             folder: folder.to_owned(),
-            state: State {
-                version: document::VERSION,
-                request,
-                style,
-                phase: Phase::KickingOff,
-                started: Some(format!("{:.0}", jiff::Timestamp::now())),
-                export_id: Some(document::new_export_id()),
-                status_url: None,
-                transaction_time: None,
-                manifest: About::default(),
-            },
+            state,
             planned: Vec::new(),
             done: HashMap::new(),
-            log: None,
+            records: Records::default(),
+            strangers: HashSet::new(),
+            log_of_done: None,
+            log_of_ours: None,
             _lock: lock,
         };
         Ok((job, found))
@@ -181,35 +138,79 @@ impl Job {
 
     fn take_up(&mut self, found: State) -> Result<(), BulkError> {
         let place = self.place();
-        let disk = |source| BulkError::disk(&place, source);
         self.state = found;
         // An older version gave none.
         self.state
             .export_id
             .get_or_insert_with(document::new_export_id);
-        self.planned = document::read_json(&place.join(layout::FILES))
-            .map_err(disk)?
-            .unwrap_or_default();
-        self.done = document::read_done(&place.join(layout::DONE)).map_err(disk)?;
-        for planned in &self.planned {
-            self.adopt(planned);
+        if self.state.has_lists() {
+            let disk = |name| {
+                let path = place.join(name);
+                move |source| BulkError::disk(&path, source)
+            };
+            self.planned =
+                document::read_plan(&place, self.state.phase).map_err(disk(layout::FILES))?;
+            self.records = Records::of_others(&self.folder, &self.state)
+                .map_err(|source| BulkError::disk(&place, source))?;
+            let former = |done: Done| self.records.add(done.made());
+            self.done = document::read_done(&place, former).map_err(disk(layout::DONE))?;
+            for planned in &self.planned {
+                self.adopt(planned);
+            }
+            self.recognise();
+        } else if self.state.phase == Phase::Waiting {
+            self.records = Records::of(&self.folder, &self.state)
+                .map_err(|source| BulkError::disk(&place, source))?;
+            self.clear_leftovers()?;
         }
         part::sweep(&self.parts());
         Ok(())
     }
 
     /// A kill may have come between the record of a file and its name: its part is whole and durable, so it gets the
-    /// name now.
+    /// name now, if nothing has it but what the file is to replace.
     fn adopt(&self, planned: &Planned) {
         let Some(done) = self.done.get(&planned.path) else {
             return;
         };
         let (target, part) = (self.target(planned), self.part(planned));
-        let is_of = |path: &Path| fs::metadata(path).is_ok_and(|file| file.len() == done.bytes);
-        // A file of another length is the one that this one is to replace.
-        if is_of(part.path()) && !is_of(&target) && fs::rename(part.path(), &target).is_ok() {
+        let is_whole = match There::at(part.path()) {
+            Ok(There::Plain(there)) => {
+                there.bytes == done.bytes && done.version.is_none_or(|version| version == there)
+            }
+            _ => false,
+        };
+        if !is_whole || done.made().is_at(&target) {
+            return;
+        }
+        let known = self.made_under(&planned.path);
+        if matches!(
+            settle::place(part.path(), &target, &known),
+            Ok(Landed::Placed)
+        ) {
             part.became_whole();
             files::sync_dir(&files::folder_of(&target));
+        }
+    }
+
+    /// Tells files of ours that were copied, and have new times, from others of the same length.
+    fn recognise(&mut self) {
+        for planned in &self.planned {
+            let Some(done) = self.done.get(&planned.path) else {
+                continue;
+            };
+            let target = self.folder.join(&planned.path);
+            let Ok(There::Plain(there)) = There::at(&target) else {
+                continue;
+            };
+            let is_other = match &done.sha256 {
+                _ if done.version.is_none_or(|version| version == there) => false,
+                Some(sha256) => !made::has_lines(&target, there.bytes == done.bytes, sha256),
+                None => false,
+            };
+            if is_other {
+                self.strangers.insert(planned.path.clone());
+            }
         }
     }
 
@@ -232,18 +233,10 @@ impl Job {
     /// A file that is done already.
     pub fn exported(&self, planned: &Planned) -> Option<ExportedFile> {
         let done = self.done.get(&planned.path)?;
-        let path = self.target(planned);
-        let there = fs::metadata(&path).is_ok_and(|file| file.len() == done.bytes);
-        there.then(|| ExportedFile {
-            path,
-            group: planned.file.group,
-            resource_type: planned.file.resource_type.clone(),
-            resources: done.resources,
-            bytes: done.bytes,
-            sha256: done.sha256.clone(),
-            etag: done.etag.clone(),
-            outcomes: done.outcomes.clone(),
-        })
+        if self.strangers.contains(&planned.path) {
+            return None;
+        }
+        look::exported(&self.folder, planned, done)
     }
 
     /// Whether a file of one type holds resources of others: the kick-off asked for that (`organizeOutputBy`).
@@ -260,197 +253,6 @@ impl Job {
                 .all(|planned| self.exported(planned).is_some())
     }
 
-    /// Records that the kick-off is about to be sent.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn kicking_off(&mut self) -> Result<(), BulkError> {
-        self.save()
-    }
-
-    /// Records the job the server started.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn accepted(&mut self, status_url: &Url) -> Result<(), BulkError> {
-        self.state.phase = Phase::Waiting;
-        self.state.status_url = Some(status_url.clone());
-        self.save()
-    }
-
-    /// Records what the manifest lists. A file that is there already and is none of this job's stops it: nothing of
-    /// the user's is overwritten unasked.
-    ///
-    /// # Errors
-    /// A file is in the way; the disk.
-    pub fn plan(
-        &mut self,
-        planned: Vec<Planned>,
-        transaction_time: Option<String>,
-        manifest: About,
-    ) -> Result<(), BulkError> {
-        if self.state.phase == Phase::Waiting {
-            let mut targets = planned.iter().map(|planned| self.target(planned));
-            if let Some(path) = targets.find(|path| path.exists()) {
-                return Err(BulkError::InTheWay { path });
-            }
-        }
-        self.planned = planned;
-        self.state.phase = Phase::Fetching;
-        self.state.transaction_time = transaction_time;
-        self.state.manifest = manifest;
-        self.write(layout::FILES, &self.planned)?;
-        self.save()
-    }
-
-    /// Records that attachments are about to be fetched.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn wants_attachments(&mut self, wanted: &Wanted) -> Result<(), BulkError> {
-        if self.state.style.attachments.as_ref() != Some(wanted) {
-            let had = self.state.style.has_attachment_files();
-            if wanted.mode == Mode::Download && !had {
-                let names = [layout::ATTACHMENTS, layout::ATTACHMENT_INDEX].into_iter();
-                let mut paths = names.map(|name| self.folder.join(name));
-                if let Some(path) = paths.find(|path| path.exists()) {
-                    return Err(BulkError::InTheWay { path });
-                }
-            }
-            self.state.style.attachments = Some(wanted.clone());
-            self.save()?;
-        }
-        Ok(())
-    }
-
-    /// Records fresh links to the same files.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn relinked(&mut self, links: impl IntoIterator<Item = Url>) -> Result<(), BulkError> {
-        for (planned, link) in self.planned.iter_mut().zip(links) {
-            planned.file.url = link;
-        }
-        self.write(layout::FILES, &self.planned)
-    }
-
-    /// Prepares to record files that are about to get their final names: what it gives does so.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn record(
-        &mut self,
-        files: &[(usize, ExportedFile)],
-    ) -> Result<impl FnOnce() -> Result<(), (PathBuf, io::Error)> + use<>, BulkError> {
-        let place = self.place().join(layout::DONE);
-        let disk = |source| BulkError::disk(&place, source);
-        let mut lines = String::new();
-        for (index, file) in files {
-            let done = Done {
-                path: self.planned[*index].path.clone(),
-                resources: file.resources,
-                bytes: file.bytes,
-                sha256: file.sha256.clone(),
-                etag: file.etag.clone(),
-                outcomes: file.outcomes.clone(),
-            };
-            lines += &serde_json::to_string(&done).unwrap_or_default();
-            lines.push('\n');
-            self.done.insert(done.path.clone(), done);
-        }
-        if self.log.is_none() {
-            self.log = Some(document::append(&place).map_err(disk)?);
-        }
-        let log = self.log.as_ref().map(File::try_clone).transpose();
-        let log = log.map_err(disk)?;
-        Ok(move || match log {
-            Some(mut log) => log
-                .write_all(lines.as_bytes())
-                .map_err(|error| (place, error)),
-            None => Ok(()),
-        })
-    }
-
-    /// Makes sure that the folder was not taken away under the job: nothing is written for readers then.
-    ///
-    /// # Errors
-    /// It was.
-    pub fn still_there(&self) -> Result<(), BulkError> {
-        if self.place().join(layout::JOB).exists() {
-            return Ok(());
-        }
-        Err(BulkError::Vanished {
-            folder: self.folder.clone(),
-        })
-    }
-
-    /// Makes sure that all files are where they should be and that the end can be recorded.
-    ///
-    /// # Errors
-    /// Files are gone; the disk.
-    pub fn seal(&mut self) -> Result<(), BulkError> {
-        if !self.is_complete() {
-            return Err(BulkError::Vanished {
-                folder: self.folder.clone(),
-            });
-        }
-        self.save()
-    }
-
-    /// Ends a job whose files are all there.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn finish(&mut self) -> Result<(), BulkError> {
-        let _ = fs::remove_dir_all(self.parts());
-        self.state.phase = Phase::Done;
-        self.save()
-    }
-
-    /// Forgets the job; the files that are done stay.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn forget(&mut self) -> Result<(), BulkError> {
-        let _ = fs::remove_dir_all(self.parts());
-        for name in [layout::JOB, layout::FILES, layout::DONE] {
-            let path = self.place().join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(BulkError::disk(&path, error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Forgets an unfinished job together with the files it brought: they are of no whole, and have the names of the
-    /// next ones.
-    fn clear(&mut self, found: State) -> Result<(), BulkError> {
-        let fresh = self.state.clone();
-        let had_manifest = found.phase == Phase::Fetching;
-        if had_manifest && found.style.has_attachment_files() {
-            layout::clear_attachments(&self.folder);
-        }
-        self.take_up(found)?;
-        let exported = self
-            .planned
-            .iter()
-            .filter_map(|planned| self.exported(planned));
-        for file in exported.collect::<Vec<_>>() {
-            let _ = fs::remove_file(file.path);
-        }
-        if had_manifest {
-            let _ = fs::remove_file(self.folder.join(layout::MANIFEST));
-        }
-        self.forget()?;
-        self.state = fresh;
-        self.planned.clear();
-        self.done.clear();
-        Ok(())
-    }
-
     /// The folder of the state.
     pub fn place(&self) -> PathBuf {
         self.folder.join(layout::STATE)
@@ -458,16 +260,6 @@ impl Job {
 
     fn parts(&self) -> PathBuf {
         self.place().join(layout::PARTS)
-    }
-
-    fn save(&self) -> Result<(), BulkError> {
-        self.write(layout::JOB, &self.state)
-    }
-
-    fn write(&self, name: &str, value: &impl Serialize) -> Result<(), BulkError> {
-        let path = self.place().join(name);
-        let text = serde_json::to_vec_pretty(value).unwrap_or_default();
-        files::replace(&path, &text).map_err(|source| BulkError::disk(&path, source))
     }
 }
 

@@ -1,0 +1,119 @@
+//! What is known of an export from outside, whoever works on it: nothing is locked, written or mended.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::document::{self, Done, Planned, State};
+use crate::bulk::export::error::BulkError;
+use crate::bulk::export::event::ExportedFile;
+use crate::bulk::export::layout;
+use crate::place::{There, local};
+
+/// What is known of a job from outside.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub state: State,
+    /// Files the manifest lists, once it is known.
+    pub listed: usize,
+    /// Those that are here.
+    pub here: usize,
+    /// Whether a process works on it.
+    pub is_held: bool,
+}
+
+/// An export as its folder has it, for reading.
+#[derive(Debug)]
+pub struct Standing {
+    pub folder: PathBuf,
+    pub state: State,
+    pub planned: Vec<Planned>,
+    pub done: HashMap<PathBuf, Done>,
+}
+
+impl Standing {
+    /// That of a folder.
+    ///
+    /// # Errors
+    /// There is none; the disk, or a state that cannot be read.
+    pub fn of(folder: &Path) -> Result<Self, BulkError> {
+        let place = folder.join(layout::STATE);
+        let disk = |name| {
+            let path = place.join(name);
+            move |source| BulkError::disk(&path, source)
+        };
+        let state = document::read_state(&place).map_err(disk(layout::JOB))?;
+        let state = state.ok_or_else(|| BulkError::NoJob {
+            folder: folder.to_owned(),
+        })?;
+        let mut standing = Self {
+            folder: folder.to_owned(),
+            planned: Vec::new(),
+            done: HashMap::new(),
+            state,
+        };
+        if standing.state.has_lists() {
+            let phase = standing.state.phase;
+            standing.planned = document::read_plan(&place, phase).map_err(disk(layout::FILES))?;
+            standing.done = document::read_done(&place, drop).map_err(disk(layout::DONE))?;
+        }
+        Ok(standing)
+    }
+
+    /// What is recorded of a file, when it is here as it was recorded.
+    pub fn here(&self, planned: &Planned) -> Option<&Done> {
+        let done = self.done.get(&planned.path)?;
+        exported(&self.folder, planned, done).map(|_| done)
+    }
+
+    /// A file that is done, and here.
+    pub fn exported(&self, planned: &Planned) -> Option<ExportedFile> {
+        exported(&self.folder, planned, self.done.get(&planned.path)?)
+    }
+}
+
+/// A file that is done, if one of its length is there.
+pub(super) fn exported(folder: &Path, planned: &Planned, done: &Done) -> Option<ExportedFile> {
+    let path = folder.join(&planned.path);
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let is_there = matches!(There::at(&path), Ok(There::Plain(there)) if there.bytes == done.bytes);
+    is_there.then(|| ExportedFile {
+        path,
+        group: planned.file.group,
+        resource_type: planned.file.resource_type.clone(),
+        resources: done.resources,
+        bytes: done.bytes,
+        sha256: done.sha256.clone(),
+        etag: done.etag.clone(),
+        outcomes: done.outcomes.clone(),
+    })
+}
+
+/// What the export of a folder asks for, and who does, whatever the rest of its state is like.
+pub fn kept_request(folder: &Path) -> Option<Value> {
+    let state = document::read_state(&folder.join(layout::STATE));
+    Some(state.ok()??.request)
+}
+
+/// What is known of the job of a folder; `None` when there is none.
+///
+/// # Errors
+/// The disk, or a state that cannot be read.
+pub fn look(folder: &Path) -> Result<Option<Snapshot>, BulkError> {
+    let place = folder.join(layout::STATE);
+    let standing = match Standing::of(folder) {
+        Err(BulkError::NoJob { .. }) => return Ok(None),
+        standing => standing?,
+    };
+    let lock = place.join(layout::LOCK);
+    let is_held = local::is_locked(&lock).map_err(|source| BulkError::disk(&lock, source))?;
+    let planned = standing.planned.iter();
+    let here = planned.filter(|planned| standing.exported(planned).is_some());
+    Ok(Some(Snapshot {
+        here: here.count(),
+        listed: standing.planned.len(),
+        state: standing.state,
+        is_held,
+    }))
+}

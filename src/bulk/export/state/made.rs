@@ -1,0 +1,179 @@
+//! What the export made in its folder, as it was recorded before it got its name: only that may be replaced or removed.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use serde_json::Value;
+
+use super::document::{self, Done, Made, Phase, State};
+use crate::bulk::export::layout;
+use crate::bulk::export::sink::promise::Hash;
+use crate::place::{self, There};
+
+impl Made {
+    /// Whether a file is this one: its version says so, or else its contents do. Without either, as with a file of
+    /// version 0.1 that nobody checked, its length has to do.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let Ok(There::Plain(there)) = There::at(path) else {
+            return false;
+        };
+        if self.version == Some(there) {
+            return true;
+        }
+        match (&self.sha256, self.version) {
+            (Some(sha256), _) => has_lines(path, there.bytes == self.bytes, sha256),
+            (None, None) => there.bytes == self.bytes,
+            (None, Some(_)) => false,
+        }
+    }
+}
+
+/// Whether the lines of a file have this SHA-256.
+pub(super) fn has_lines(path: &Path, has_length: bool, sha256: &str) -> bool {
+    let is_packed = path.extension().is_some_and(|name| name == "gz");
+    has_length && sha256_of(path, is_packed).is_ok_and(|found| found == sha256)
+}
+
+/// The SHA-256 of a file, or of what is packed in it.
+pub(super) fn sha256_of(path: &Path, is_packed: bool) -> io::Result<String> {
+    let file = File::open(path)?;
+    let mut reader: Box<dyn Read> = if is_packed {
+        Box::new(MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
+    let (mut hash, mut buffer) = (Hash::default(), vec![0; 256 << 10]);
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hash.finish()),
+            Ok(read) => hash.feed(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// All that an export recorded, by path: a name that was given more than once has a record of each.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    by_path: HashMap<PathBuf, Vec<Made>>,
+}
+
+impl Records {
+    /// Those of the export in a folder.
+    ///
+    /// # Errors
+    /// The disk, or a record that leads out of the folder.
+    pub fn of(folder: &Path, state: &State) -> io::Result<Self> {
+        let mut records = Self::of_others(folder, state)?;
+        let done = folder.join(layout::STATE).join(layout::DONE);
+        for done in document::read_lines::<Done>(&done)? {
+            document::check_name(&done.path)?;
+            records.add(done.made());
+        }
+        Ok(records)
+    }
+
+    /// Those of other files than the manifest lists.
+    ///
+    /// # Errors
+    /// The disk, or a record that leads out of the folder.
+    pub fn of_others(folder: &Path, state: &State) -> io::Result<Self> {
+        let mut records = Self::default();
+        let ours = folder.join(layout::STATE).join(layout::OURS);
+        if place::is_there(&ours) {
+            for made in document::read_lines::<Made>(&ours)? {
+                records.add(made);
+            }
+        } else if matches!(state.phase, Phase::Fetching | Phase::Done) {
+            for made in of_version_0_1(folder, state) {
+                records.add(made);
+            }
+        }
+        for path in records.by_path.keys() {
+            document::check_name(path)?;
+        }
+        Ok(records)
+    }
+
+    /// Adds one.
+    pub fn add(&mut self, made: Made) {
+        self.by_path
+            .entry(made.path.clone())
+            .or_default()
+            .push(made);
+    }
+
+    /// What was made under this name, the latest last.
+    pub fn under(&self, path: &Path) -> &[Made] {
+        self.by_path.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether what has this name in the folder is ours.
+    pub fn is_ours(&self, folder: &Path, path: &Path) -> bool {
+        let there = folder.join(path);
+        self.under(path).iter().rev().any(|made| made.is_at(&there))
+    }
+
+    /// Every file of ours that is there.
+    pub fn here(&self, folder: &Path) -> Vec<PathBuf> {
+        let mut here: Vec<_> = self
+            .by_path
+            .keys()
+            .filter(|path| self.is_ours(folder, path))
+            .cloned()
+            .collect();
+        here.sort();
+        here
+    }
+
+    /// All records.
+    pub fn all(&self) -> impl Iterator<Item = &Made> {
+        self.by_path.values().flatten()
+    }
+}
+
+/// What version 0.1 made beside the files of the manifest, and did not record: told by what is in it.
+fn of_version_0_1(folder: &Path, state: &State) -> Vec<Made> {
+    let made = |path: &str, bytes| Made {
+        path: path.into(),
+        bytes,
+        version: None,
+        sha256: None,
+    };
+    let mut all = Vec::new();
+    let length = |name: &str| match There::at(&folder.join(name)) {
+        Ok(There::Plain(version)) => Some(version.bytes),
+        _ => None,
+    };
+    if let Some(bytes) = length(layout::MANIFEST) {
+        let read = fs::read(folder.join(layout::MANIFEST)).unwrap_or_default();
+        let manifest = serde_json::from_slice::<Value>(&read).unwrap_or_default();
+        let time = manifest["transactionTime"].as_str();
+        if manifest["output"].is_array() && time == state.transaction_time.as_deref() {
+            all.push(made(layout::MANIFEST, bytes));
+        }
+    }
+    if !state.style.has_attachment_files() {
+        return all;
+    }
+    let Some(bytes) = length(layout::ATTACHMENT_INDEX) else {
+        return all;
+    };
+    let Ok(index) = File::open(folder.join(layout::ATTACHMENT_INDEX)) else {
+        return all;
+    };
+    all.push(made(layout::ATTACHMENT_INDEX, bytes));
+    for line in BufReader::new(index).split(b'\n').map_while(Result::ok) {
+        let entry = serde_json::from_slice::<Value>(&line).unwrap_or_default();
+        if let (Some(path), Some(bytes)) = (entry["path"].as_str(), entry["bytes"].as_u64())
+            && path.starts_with(layout::ATTACHMENTS)
+        {
+            all.push(made(path, bytes));
+        }
+    }
+    all
+}

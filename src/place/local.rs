@@ -1,0 +1,232 @@
+//! A folder on a disk: files get their names without ever replacing another one, and what is done is durable.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::{There, Version};
+use crate::files;
+
+/// Files synced at a time: a journal commits them together.
+const AT_A_TIME: usize = 8;
+
+/// A file that is complete under another name than its own.
+#[derive(Debug)]
+pub struct Staged {
+    pub file: File,
+    /// Where its bytes are.
+    pub from: PathBuf,
+    /// Its final name.
+    pub to: PathBuf,
+}
+
+/// Makes staged files durable; what it gives are their versions, which no rename changes. Many cost little more than one.
+///
+/// # Errors
+/// The disk, with the path it happened at.
+pub fn sync(batch: &[Staged]) -> Result<Vec<Version>, (PathBuf, io::Error)> {
+    let one = |staged: &Staged| -> io::Result<Version> {
+        staged.file.sync_all()?;
+        Ok(Version::of(&staged.file.metadata()?))
+    };
+    let some = |some: &[Staged]| -> Result<Vec<Version>, (PathBuf, io::Error)> {
+        let versions = some
+            .iter()
+            .map(|staged| one(staged).map_err(|error| (staged.to.clone(), error)));
+        versions.collect()
+    };
+    if batch.len() <= 1 {
+        return some(batch);
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = batch
+            .chunks(batch.len().div_ceil(AT_A_TIME).max(1))
+            .map(|chunk| scope.spawn(move || some(chunk)))
+            .collect();
+        let mut versions = Vec::with_capacity(batch.len());
+        for thread in threads {
+            let ended = thread
+                .join()
+                .map_err(|_| (PathBuf::new(), io::Error::other("a sync did not end")))?;
+            versions.extend(ended?);
+        }
+        Ok(versions)
+    })
+}
+
+/// Gives a file its final name, which nothing may have.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when something has it, even a symlink that leads nowhere; the disk.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            // A file system or a kernel without it (rename(2)).
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // A file system without links (FAT): nothing better is to be had there.
+        Err(_) if !super::is_there(to) => fs::rename(from, to),
+        Err(_) => Err(io::ErrorKind::AlreadyExists.into()),
+    }
+}
+
+/// Removes a file if it is still this one; whether it was.
+///
+/// # Errors
+/// The disk.
+pub fn remove(path: &Path, is_ours: impl FnOnce(Version) -> bool) -> io::Result<bool> {
+    match There::at(path)? {
+        There::Plain(version) if is_ours(version) => fs::remove_file(path).map(|()| true),
+        _ => Ok(false),
+    }
+}
+
+/// Creates a folder and its missing parents for their owner alone, each durable in its parent.
+///
+/// # Errors
+/// The disk; something else has the name.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    let mut folder = path;
+    while !folder.as_os_str().is_empty() && !folder.exists() {
+        missing.push(folder.to_owned());
+        match folder.parent() {
+            Some(parent) => folder = parent,
+            None => break,
+        }
+    }
+    if missing.is_empty() && path.is_dir() {
+        return Ok(());
+    }
+    files::create_private_dir(path)?;
+    for folder in &missing {
+        files::sync_dir(&files::folder_of(folder));
+    }
+    Ok(())
+}
+
+/// Makes what was renamed in these folders durable.
+pub fn sync_folders(folders: &BTreeSet<PathBuf>) {
+    for folder in folders {
+        files::sync_dir(folder);
+    }
+}
+
+/// Opens a file that only grows, private, behind its last whole line.
+///
+/// # Errors
+/// The disk; what has the name is no plain file.
+pub fn open_log(path: &Path) -> io::Result<File> {
+    let is_new = match There::at(path)? {
+        There::Nothing => true,
+        There::Plain(_) => false,
+        There::Other => return Err(not_plain()),
+    };
+    let is_cut = !is_new && fs::read(path)?.last().is_some_and(|byte| *byte != b'\n');
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    if is_new {
+        files::sync_dir(&files::folder_of(path));
+    }
+    if is_cut {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
+}
+
+/// Adds lines to a file that only grows; they are durable when it returns.
+///
+/// # Errors
+/// The disk.
+pub fn append(file: &mut File, lines: &str) -> io::Result<()> {
+    file.write_all(lines.as_bytes())?;
+    file.sync_data()
+}
+
+/// Whether another process holds the lock on a file. Nothing is created, so that a folder nobody can write to is no
+/// reason to fail.
+///
+/// # Errors
+/// It cannot be looked at.
+pub fn is_locked(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // A system that has no locks on what can only be read does not say (NFS, flock(2)).
+    let locked = file.try_lock_shared();
+    Ok(matches!(locked, Err(fs::TryLockError::WouldBlock)))
+}
+
+/// What is said of a name that ought to be a plain file.
+pub fn not_plain() -> io::Error {
+    io::Error::other("it is no plain file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_name_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("part"), "ours").unwrap();
+        fs::write(path("taken"), "theirs").unwrap();
+        let error = rename_new(&path("part"), &path("taken")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(path("taken")).unwrap(), b"theirs");
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("nowhere", path("link")).unwrap();
+            let error = rename_new(&path("part"), &path("link")).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        }
+        rename_new(&path("part"), &path("free")).unwrap();
+        assert_eq!(fs::read(path("free")).unwrap(), b"ours");
+        assert!(!path("part").exists());
+    }
+
+    #[test]
+    fn only_the_version_that_is_known_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, "one").unwrap();
+        let There::Plain(version) = There::at(&path).unwrap() else {
+            panic!("it is a plain file");
+        };
+        fs::write(&path, "other").unwrap();
+        assert!(!remove(&path, |there| there == version).unwrap());
+        assert!(path.exists());
+        assert!(remove(&path, |there| there.bytes == 5).unwrap());
+        assert!(!remove(&path, |_| true).unwrap());
+    }
+
+    #[test]
+    fn a_lock_is_seen_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        assert!(!is_locked(&path).unwrap() && !path.exists());
+        let held = files::Lock::exclusive(&path).unwrap();
+        assert!(is_locked(&path).unwrap());
+        drop(held);
+        assert!(!is_locked(&path).unwrap());
+    }
+}
