@@ -94,9 +94,13 @@ pub fn tree() -> clap::Command {
 /// # Errors
 /// The exit code after help, version or a usage error was printed.
 pub fn parse() -> Result<Cli, ExitCode> {
-    let mut tree = tree();
     let words: Vec<_> = std::env::args_os().collect();
-    read(&words, &mut tree).map_err(|error| {
+    let parsed = match completions::answer(&words, tree) {
+        Ok(true) => return Err(ExitCode::SUCCESS),
+        Ok(false) => read(&words, &mut tree()),
+        Err(error) => Err(error),
+    };
+    parsed.map_err(|error| {
         // clap prints help to stdout and errors to stderr; a closed pipe is fine.
         let _ = error.print();
         ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 })
@@ -143,7 +147,7 @@ impl Cli {
 /// Whatever the command failed with; [`crate::verdicts::report`] makes it a code.
 pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
     if let Command::Completions(args) = &cli.command {
-        return completions::run(&output, args, tree());
+        return completions::run(&output, args);
     }
     if let Command::Options(_) = &cli.command {
         return options::run(&output, &mut tree());

@@ -39,6 +39,8 @@ pub struct Context {
     env_file: OnceLock<Result<EnvFile, String>>,
     /// Whether it was said what that file gave.
     said: AtomicBool,
+    /// Whether a look was had at who can read the secrets.
+    warned: AtomicBool,
     pace: OnceLock<Option<Arc<Pace>>>,
 }
 
@@ -54,6 +56,7 @@ impl Context {
             store: Store::open()?,
             env_file: OnceLock::new(),
             said: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
             pace: OnceLock::new(),
         })
     }
@@ -124,7 +127,11 @@ impl Context {
     /// # Errors
     /// As [`Context::fhir`].
     pub fn fhir_as_begun(&self, profile: Option<&str>) -> anyhow::Result<Client> {
-        let named = self.named_profile()?.map(|(_, name)| name);
+        // What was begun with a profile stands above the one in use meanwhile.
+        let named = self
+            .named_profile()?
+            .filter(|(layer, _)| *layer != Layer::Profile || profile.is_none())
+            .map(|(_, name)| name);
         let name = named.as_deref().or(profile).unwrap_or(DEFAULT_NAME);
         let (profile, file) = self.resolve_named(name, false)?;
         self.client_for(profile, file.as_ref())

@@ -10,7 +10,7 @@ use crate::profile::env_file::{self, EnvFile};
 use crate::profile::login::StoredLogin;
 use crate::profile::resolve::{self, Layers};
 use crate::profile::store::ProfileFile;
-use crate::profile::{DEFAULT_NAME, Key, Layer, Profile, ProfileError, env, inside};
+use crate::profile::{DEFAULT_NAME, Key, Layer, Profile, ProfileError, env, inside, secret_file};
 use crate::secret::Secret;
 
 /// The file of settings in the working folder.
@@ -36,7 +36,7 @@ impl Context {
             .map_err(|reason| ProfileError::EnvFile(reason.clone()))
     }
 
-    /// The name of the profile: `-p`, then `MEDPLUM_PROFILE`, then `.env`, then `default`.
+    /// The name of the profile: `-p`, then `MEDPLUM_PROFILE`, then the one in use, then `.env`, then `default`.
     ///
     /// # Errors
     /// A source that may name it cannot be read.
@@ -54,8 +54,16 @@ impl Context {
         if let Some(name) = env::variable(env_file::PROFILE)? {
             return Ok(Some((Layer::Environment, name)));
         }
+        if let Some(name) = self.store.in_use()? {
+            return Ok(Some((Layer::Profile, name)));
+        }
         let of_file = self.env_file()?.profile.clone();
         Ok(of_file.map(|name| (Layer::EnvFile, name)))
+    }
+
+    /// The profile that is used here when a command names none, if that can be told.
+    pub fn profile_in_use(&self) -> Option<String> {
+        self.profile_name().ok()
     }
 
     /// Resolves the profile. One that was named must exist, unless `may_be_new`.
@@ -89,7 +97,23 @@ impl Context {
         };
         let profile = resolve::resolve(name, &layers)?;
         self.say_what_env_file_gave(&profile)?;
+        self.warn_of_open_secrets(&profile);
         Ok((profile, file))
+    }
+
+    /// A secret's file that others can read serves all the same: whose it is and how to close it is said, once.
+    fn warn_of_open_secrets(&self, profile: &Profile) {
+        if self.warned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for path in &profile.secret_files {
+            if let Some(mode) = secret_file::open_to_others(path) {
+                let path = path.display();
+                self.output.warn(&format!(
+                    "Other users of this machine can read the secret in {path} (mode {mode:04o}); `chmod 600 {path}` ends that."
+                ));
+            }
+        }
     }
 
     /// Somebody else may have filled the folder: what is taken from its file is said, once.

@@ -2,6 +2,7 @@
 //! help shows its own flags. They stand before a command's name or after it.
 
 pub mod chain;
+pub mod complete;
 pub mod elsewhere;
 pub mod flag;
 pub mod keys;
@@ -17,7 +18,7 @@ use clap::{ArgMatches, Command};
 use crate::context::Globals;
 use crate::exit::Failure;
 use crate::output::Output;
-use crate::profile::{Key, Settings};
+use crate::profile::{Key, Settings, secret_file};
 use chain::Chain;
 use flag::{Flag, Group, Reads};
 
@@ -85,8 +86,8 @@ pub struct Given {
     pub output: Output,
     /// What cannot be used is said when the output is there to say it.
     globals: Result<Globals, Failure>,
-    /// Whether the client secret is to be read from stdin.
-    secret_on_stdin: bool,
+    /// The secret that is to be read from stdin.
+    on_stdin: Option<Key>,
 }
 
 impl Given {
@@ -98,15 +99,15 @@ impl Given {
         let chain = Chain::of(matches);
         elsewhere::check(&chain, tree)?;
         let mut settings = Settings::default();
-        let mut secret_on_stdin = false;
+        let mut on_stdin = None;
         for flag in taken::ALL.iter().flat_map(|(_, flags)| *flags) {
             let Some((key, value)) = setting(flag, &chain) else {
                 continue;
             };
-            if key == Key::ClientSecretFile && value.as_deref() == Some("-") {
-                secret_on_stdin = true;
-            } else {
-                settings.set(key, value);
+            match (key, value.as_deref()) {
+                (Key::ClientSecretFile, Some("-")) => on_stdin = Some(Key::ClientSecret),
+                (Key::AccessToken, Some("-")) => on_stdin = Some(Key::AccessToken),
+                _ => settings.set(key, value),
             }
         }
         Ok(Self {
@@ -117,25 +118,26 @@ impl Given {
                 network: network::read(&chain),
                 no_env_file: chain.any("no-env-file"),
             }),
-            secret_on_stdin,
+            on_stdin,
         })
     }
 
     /// What the command works with.
     ///
     /// # Errors
-    /// A header is none, or the client secret is to come from stdin and does not.
+    /// A header is none, or a secret is to come from stdin and does not.
     pub fn globals(self) -> Result<Globals, Failure> {
         let mut globals = self.globals?;
-        if self.secret_on_stdin {
-            let text = std::io::read_to_string(std::io::stdin()).map_err(|error| {
-                Failure::usage(format!("cannot read the client secret from stdin: {error}"))
+        if let Some(key) = self.on_stdin {
+            let what = if key == Key::AccessToken {
+                "access token"
+            } else {
+                "client secret"
+            };
+            let secret = secret_file::from_stdin().map_err(|reason| {
+                Failure::usage(format!("cannot read the {what} from stdin: {reason}"))
             })?;
-            let text = text.trim_end_matches(['\r', '\n']).to_owned();
-            if text.is_empty() {
-                return Err(Failure::usage("stdin holds no client secret"));
-            }
-            globals.settings.set(Key::ClientSecret, Some(text));
+            globals.settings.set(key, Some(secret.expose().to_owned()));
         }
         Ok(globals)
     }

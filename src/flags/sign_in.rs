@@ -147,7 +147,7 @@ pub const FLAGS: &[Flag] = &[
         Key::AccessToken,
         "access-token",
         "TOKEN",
-        "Access token to use as it is",
+        "Access token to use as it is, or - for stdin",
     ),
     Flag::path(
         Key::PrivateKeyPath,

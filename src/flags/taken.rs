@@ -8,7 +8,7 @@ const PROFILE: &[Flag] = &[Flag::own(
     "profile",
     "NAME",
     "Profile to use [env: MEDPLUM_PROFILE]",
-    |arg| arg,
+    |arg| arg.add(super::complete::profile()),
 )
 .short('p')];
 

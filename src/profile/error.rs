@@ -10,6 +10,8 @@ use crate::exit::{FAILED, USAGE, Verdict};
 pub enum ProfileError {
     #[error("Profile \"{0}\" does not exist")]
     Unknown(String),
+    #[error("there is a profile \"{0}\" already")]
+    Exists(String),
     #[error(
         "`{0}` is not a profile name: letters, digits, `-`, `_`, `.` and `@` make one, and it does not start with a dot"
     )]
@@ -52,6 +54,10 @@ impl Verdict for ProfileError {
             Self::Unknown(_) => (
                 USAGE,
                 Some("see `medplum profile list`, or make it with `medplum profile set`".into()),
+            ),
+            Self::Exists(_) => (
+                USAGE,
+                Some("choose another name, or replace it with --force".into()),
             ),
             Self::Broken { .. } => (
                 USAGE,

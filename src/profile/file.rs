@@ -84,6 +84,20 @@ impl ProfileFile {
         self.keys.contains_key(OPTIONS)
     }
 
+    /// Whether the file is a profile's at all: it holds settings or a login.
+    pub fn is_profile(&self) -> bool {
+        let parts = [OPTIONS, ACTIVE_LOGIN, TOKENS];
+        parts.iter().any(|part| self.keys.contains_key(*part))
+    }
+
+    /// Has the settings name the profile they are of.
+    pub(super) fn set_name(&mut self, name: &str) {
+        let mut options = self.options().unwrap_or_default();
+        options.insert("name".into(), name.into());
+        let text = serde_json::to_string(&options).unwrap_or_default();
+        self.keys.insert(OPTIONS.into(), text.into());
+    }
+
     /// The settings of this program and of the Medplum CLI in the file.
     pub fn settings(&self) -> Settings {
         let options = self.options().unwrap_or_default();

@@ -59,6 +59,30 @@ fn secret(bytes: Vec<u8>) -> Result<Secret, String> {
     }
 }
 
+/// The mode of a secret's file that others can read although it could be closed to them: the owner's group if the file
+/// is this user's, or everybody. A pipe is none, and a mount that is read-only (Kubernetes, Docker) cannot be mended.
+#[cfg(unix)]
+pub fn open_to_others(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let about = std::fs::metadata(path)
+        .ok()
+        .filter(std::fs::Metadata::is_file)?;
+    let is_ours = about.uid() == rustix::process::geteuid().as_raw();
+    let readers = if is_ours { 0o044 } else { 0o004 };
+    if about.mode() & readers == 0 {
+        return None;
+    }
+    let mount = rustix::fs::statvfs(path).ok()?;
+    let is_fixed = mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+    (!is_fixed).then_some(about.mode() & 0o777)
+}
+
+/// Other systems say it in other ways.
+#[cfg(not(unix))]
+pub fn open_to_others(_path: &Path) -> Option<u32> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

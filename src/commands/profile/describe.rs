@@ -13,6 +13,7 @@ use crate::profile::ProfileError;
         \x20 medplum profile describe example")]
 pub struct DescribeArgs {
     /// Name of the profile
+    #[arg(add = crate::flags::complete::profile())]
     name: String,
     /// Show secrets as they are
     #[arg(long)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::output::{Format, table};
 
-/// List all profiles
+/// List all profiles; the one that is used when none is named is marked
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
         \x20 medplum profile list -o json")]
@@ -17,10 +17,17 @@ pub struct ListArgs {
 }
 
 pub(super) fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
+    let in_use = context.profile_in_use();
     let mut profiles = Vec::new();
     for name in context.store.names()? {
         match super::read_to_show(context, &name, args.show_secrets) {
-            Ok(Some(file)) => profiles.push(super::shown(&name, &file, args.show_secrets)),
+            Ok(Some(file)) => {
+                let mut profile = super::shown(&name, &file, args.show_secrets);
+                if in_use.as_ref() == Some(&name) {
+                    profile.insert("inUse".into(), true.into());
+                }
+                profiles.push(profile);
+            }
             Ok(_) => {}
             // One broken file must not hide the others.
             Err(error) => context.output.warn(&error.to_string()),
@@ -39,7 +46,7 @@ pub(super) fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
                 context.output.note("There are no profiles yet; make one with `medplum profile set NAME --base-url URL`");
                 return Ok(());
             }
-            let columns = ["name", "baseUrl", "fhirUrlPath", "authType", "clientId"];
+            let columns = ["baseUrl", "fhirUrlPath", "authType", "clientId"];
             let rows: Vec<Vec<String>> = profiles
                 .iter()
                 .map(|profile| {
@@ -50,7 +57,13 @@ pub(super) fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
                             .unwrap_or("-")
                             .to_owned()
                     };
-                    columns.iter().map(cell).collect()
+                    let name = match profile.contains_key("inUse") {
+                        true => format!("{} (in use)", cell(&"name")),
+                        false => cell(&"name"),
+                    };
+                    std::iter::once(name)
+                        .chain(columns.iter().map(cell))
+                        .collect()
                 })
                 .collect();
             context.output.line(&table::render(

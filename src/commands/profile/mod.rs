@@ -1,8 +1,13 @@
 //! `medplum profile …`
 
+mod choose;
+mod copy;
 mod describe;
+mod export;
+mod import;
 mod list;
 mod remove;
+mod rename;
 mod set;
 
 use clap::{Subcommand, ValueEnum};
@@ -18,6 +23,11 @@ pub enum ProfileCommand {
     Set(set::SetArgs),
     Describe(describe::DescribeArgs),
     List(list::ListArgs),
+    Use(choose::UseArgs),
+    Copy(copy::CopyArgs),
+    Rename(rename::RenameArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Remove(remove::RemoveArgs),
 }
 
@@ -26,6 +36,11 @@ pub fn run(context: &Context, command: ProfileCommand) -> anyhow::Result<()> {
         ProfileCommand::Set(args) => set::run(context, &args),
         ProfileCommand::Describe(args) => describe::run(context, &args),
         ProfileCommand::List(args) => list::run(context, &args),
+        ProfileCommand::Use(args) => choose::run(context, &args),
+        ProfileCommand::Copy(args) => copy::run(context, &args),
+        ProfileCommand::Rename(args) => rename::run(context, &args),
+        ProfileCommand::Export(args) => export::run(context, &args),
+        ProfileCommand::Import(args) => import::run(context, &args),
         ProfileCommand::Remove(args) => remove::run(context, &args),
     }
 }

@@ -10,11 +10,17 @@ use crate::context::Context;
         \x20 medplum profile remove example")]
 pub struct RemoveArgs {
     /// Name of the profile
+    #[arg(add = crate::flags::complete::profile())]
     name: String,
 }
 
 pub(super) fn run(context: &Context, args: &RemoveArgs) -> anyhow::Result<()> {
-    context.store.remove(&args.name)?;
+    if let Some(target) = context.store.remove(&args.name)? {
+        context.output.warn(&format!(
+            "It was a link; what it leads to stays, with its secrets: {}",
+            target.display()
+        ));
+    }
     context
         .output
         .line(&format!("{} profile removed", args.name))

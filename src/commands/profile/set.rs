@@ -17,6 +17,7 @@ use crate::profile::{AuthType, Key, ProfileError, Settings};
         \x20 medplum profile set example --store keyring")]
 pub struct SetArgs {
     /// Name of the profile
+    #[arg(add = crate::flags::complete::profile())]
     name: String,
     /// Keep the settings that are not given
     #[arg(long)]
@@ -76,7 +77,7 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
 }
 
 /// What is stored must be usable: a wrong URL is better refused today than at night in CI.
-fn check(settings: &Settings) -> Result<(), ProfileError> {
+pub(super) fn check(settings: &Settings) -> Result<(), ProfileError> {
     let layers = Layers {
         flags: settings.clone(),
         ..Layers::default()

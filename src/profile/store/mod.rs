@@ -7,6 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
+mod moves;
+mod rights;
+mod write;
+
 use super::ProfileError;
 pub use super::file::ProfileFile;
 use super::file::read_file;
@@ -19,6 +23,8 @@ use crate::files::{self, Lock};
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    /// Whether the folder is this program's own, `~/.medplum`, and no other one that a variable names.
+    is_own: bool,
     mended: Arc<Mutex<Vec<Mended>>>,
 }
 
@@ -36,20 +42,37 @@ impl Store {
     /// # Errors
     /// [`ProfileError::NoHome`] when there is neither.
     pub fn open() -> Result<Self, ProfileError> {
-        let folder = match std::env::var_os("MEDPLUM_CONFIG_DIR").filter(|dir| !dir.is_empty()) {
+        let named = std::env::var_os("MEDPLUM_CONFIG_DIR").filter(|dir| !dir.is_empty());
+        let is_own = named.is_none();
+        let folder = match named {
             Some(folder) => PathBuf::from(folder),
             None => dirs::home_dir()
                 .ok_or(ProfileError::NoHome)?
                 .join(".medplum"),
         };
-        Ok(Self::at(folder))
+        Ok(Self {
+            folder,
+            is_own,
+            mended: Arc::default(),
+        })
     }
 
     /// A store in another folder.
-    pub fn at(folder: PathBuf) -> Self {
+    #[cfg(test)]
+    pub(crate) fn at(folder: PathBuf) -> Self {
         Self {
             folder,
+            is_own: true,
             mended: Arc::default(),
+        }
+    }
+
+    /// What the group of a shared folder may do with its files.
+    fn group(&self) -> u32 {
+        if self.is_own {
+            0
+        } else {
+            rights::of_group(&self.folder)
         }
     }
 
@@ -68,8 +91,7 @@ impl Store {
     /// The name is bad, the file is unreadable or broken, or the keyring that holds its secrets is out of reach.
     pub fn read(&self, name: &str) -> Result<Option<ProfileFile>, ProfileError> {
         let path = self.path(name)?;
-        self.mend(&path);
-        let Some(mut file) = read_file(&path)? else {
+        let Some(mut file) = self.read_public(name)? else {
             return Ok(None);
         };
         while let Some(marker) = file.marker.clone() {
@@ -94,8 +116,12 @@ impl Store {
     /// As [`Store::read`].
     pub fn read_public(&self, name: &str) -> Result<Option<ProfileFile>, ProfileError> {
         let path = self.path(name)?;
-        self.mend(&path);
-        read_file(&path)
+        let file = read_file(&path)?;
+        // Somebody else's file in a folder that a variable names is no profile, whatever it is called.
+        if self.is_own || file.as_ref().is_some_and(ProfileFile::is_profile) {
+            self.mend(&path);
+        }
+        Ok(file)
     }
 
     /// Changes a profile under its lock: reads it afresh, lets `change` edit it, and replaces the file whole.
@@ -139,13 +165,13 @@ impl Store {
         Ok(result)
     }
 
-    /// Removes a profile with its tokens, those in the keyring first.
+    /// Removes a profile with its tokens, those in the keyring first. The target of a symlink stays, and is returned.
     ///
     /// # Errors
     /// [`ProfileError::Unknown`], or the file or the keyring's entry cannot be removed.
-    pub fn remove(&self, name: &str) -> Result<(), ProfileError> {
+    pub fn remove(&self, name: &str) -> Result<Option<PathBuf>, ProfileError> {
         let path = self.path(name)?;
-        if !path.exists() {
+        if path.symlink_metadata().is_err() {
             return Err(ProfileError::Unknown(name.to_owned()));
         }
         let _lock = self.lock(name)?;
@@ -156,11 +182,17 @@ impl Store {
         {
             marker.forget(&absolute(&path))?;
         }
+        let target = write::target(&path);
+        let stays = (target != path && target.exists()).then_some(target);
         fs::remove_file(&path).map_err(|source| ProfileError::File {
             action: "remove",
             path,
             source,
-        })
+        })?;
+        if self.in_use()?.as_deref() == Some(name) {
+            self.use_none()?;
+        }
+        Ok(stays)
     }
 
     /// What was found to be readable by others since this was asked last.
@@ -172,10 +204,12 @@ impl Store {
         std::mem::take(&mut mended)
     }
 
-    /// Takes the rights of others off a profile and its folder.
+    /// Takes the rights of others off a profile and its folder. A folder that a variable names may be anything, a home
+    /// among them: it stays as it is, and its group keeps what the folder gives it.
     fn mend(&self, file: &Path) {
-        for path in [self.folder.as_path(), file] {
-            let problem = match files::make_private(path) {
+        let folder = self.is_own.then_some(self.folder.as_path());
+        for path in folder.into_iter().chain([file]) {
+            let problem = match rights::close(path, self.group()) {
                 Ok(true) => None,
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Some(error.to_string()),
                 Ok(false) | Err(_) => continue,
@@ -219,18 +253,46 @@ impl Store {
 
     /// The lock held while one process asks for a token, so that others wait and use what it got.
     pub fn token_lock_path(&self, name: &str) -> PathBuf {
-        self.folder.join(".locks").join(format!("{name}.token"))
+        let path = self.folder.join(".locks").join(format!("{name}.token"));
+        // Where it cannot be made, taking it says so.
+        let _ = self.make_lock(&path);
+        path
     }
 
     fn lock(&self, name: &str) -> Result<Lock, ProfileError> {
         let path = self.folder.join(".locks").join(format!("{name}.lock"));
+        let lock = self.hold(&path)?;
+        write::sweep(&self.folder.join(format!("{name}.json")), name);
+        Ok(lock)
+    }
+
+    fn hold(&self, path: &Path) -> Result<Lock, ProfileError> {
         let error = |source| ProfileError::File {
             action: "lock",
-            path: path.clone(),
+            path: path.to_owned(),
             source,
         };
         files::create_private_dir(&self.folder).map_err(error)?;
-        Lock::exclusive(&path).map_err(error)
+        self.make_lock(path).map_err(error)?;
+        Lock::exclusive(path).map_err(error)
+    }
+
+    /// Makes a lock's file, which the others of a shared folder can take too.
+    fn make_lock(&self, path: &Path) -> io::Result<()> {
+        let group = self.group();
+        if group == 0 || path.exists() {
+            return Ok(());
+        }
+        let folder = files::folder_of(path);
+        if !folder.exists() {
+            files::create_private_dir(&folder)?;
+            rights::open_to_group(&folder, group)?;
+        }
+        match fs::File::create_new(path) {
+            Ok(_) => rights::open_to_group(path, group),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -262,7 +324,7 @@ fn save(
 ) -> Result<(), ProfileError> {
     let owner = absolute(path);
     if file.place == Place::File {
-        write_keys(path, &file.keys)?;
+        write_keys(path, name, &file.keys)?;
         return match &before.marker {
             Some(marker) => marker.forget(&owner),
             None => Ok(()),
@@ -281,14 +343,14 @@ fn save(
     }
     let marker = Marker::hold(before.marker.as_ref(), name, &owner, &held)?;
     public.insert(KEYRING.into(), marker.to_json());
-    write_keys(path, &public)?;
+    write_keys(path, name, &public)?;
     marker.tidy();
     Ok(())
 }
 
-fn write_keys(path: &Path, keys: &Map<String, Value>) -> Result<(), ProfileError> {
+fn write_keys(path: &Path, name: &str, keys: &Map<String, Value>) -> Result<(), ProfileError> {
     let text = serde_json::to_string_pretty(keys).unwrap_or_default();
-    files::replace(path, text.as_bytes()).map_err(|source| ProfileError::File {
+    write::replace(path, name, text.as_bytes()).map_err(|source| ProfileError::File {
         action: "write",
         path: path.to_owned(),
         source,

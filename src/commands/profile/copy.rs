@@ -1,0 +1,28 @@
+//! `medplum profile copy FROM TO`
+
+use clap::Args;
+
+use crate::context::Context;
+use crate::flags::complete;
+
+/// Copy the settings and secrets of a profile; its login and tokens stay with it
+#[derive(Args, Debug)]
+pub struct CopyArgs {
+    /// Profile to copy
+    #[arg(add = complete::profile())]
+    from: String,
+    /// Name of the copy
+    to: String,
+    /// Replace a profile of that name
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(context: &Context, args: &CopyArgs) -> anyhow::Result<()> {
+    let CopyArgs { from, to, force } = args;
+    context.store.copy(from, to, *force)?;
+    context
+        .output
+        .note(&format!("Profile {from} copied to {to}"));
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! `medplum profile rename FROM TO`
+
+use clap::Args;
+
+use crate::context::Context;
+use crate::flags::complete;
+
+/// Give a profile another name, with its login and tokens
+#[derive(Args, Debug)]
+pub struct RenameArgs {
+    /// Profile to rename
+    #[arg(add = complete::profile())]
+    from: String,
+    /// Its new name
+    to: String,
+    /// Replace a profile of that name
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(context: &Context, args: &RenameArgs) -> anyhow::Result<()> {
+    let RenameArgs { from, to, force } = args;
+    context.store.rename(from, to, *force)?;
+    context.output.note(&format!("Profile {from} is now {to}"));
+    Ok(())
+}
