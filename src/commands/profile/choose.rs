@@ -9,6 +9,9 @@ use crate::profile::env_file::PROFILE;
 
 /// Choose the profile that commands use when none is named by -p or MEDPLUM_PROFILE
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum profile use clinic\n\
+        \x20 medplum profile use default")]
 pub struct UseArgs {
     /// Profile to use; `default` goes back to the one of that name
     #[arg(add = complete::profile())]

@@ -7,6 +7,8 @@ use crate::flags::complete;
 
 /// Copy the settings and secrets of a profile; its login and tokens stay with it
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum profile copy clinic clinic-test")]
 pub struct CopyArgs {
     /// Profile to copy
     #[arg(add = complete::profile())]

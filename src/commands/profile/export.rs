@@ -13,6 +13,9 @@ use crate::profile::{ProfileError, Settings};
 
 /// Print the settings of a profile as JSON, for `profile import` elsewhere; without secrets, login and tokens
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum profile export clinic > clinic.json\n\
+        \x20 medplum profile export clinic --show-secrets --output clinic.json")]
 pub struct ExportArgs {
     /// Name of the profile
     #[arg(add = complete::profile())]

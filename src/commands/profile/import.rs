@@ -22,6 +22,9 @@ const LARGEST: u64 = 1 << 20;
 /// Settings that run programs, read files, add headers or trust somebody are taken with --trust only: look at the file
 /// first. Logins and tokens are never taken.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum profile import clinic.json\n\
+        \x20 medplum profile import clinic.json clinic-2 --trust")]
 pub struct ImportArgs {
     /// File to read, or - for stdin
     file: PathBuf,

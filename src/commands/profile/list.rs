@@ -57,10 +57,10 @@ pub(super) fn run(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
                             .unwrap_or("-")
                             .to_owned()
                     };
-                    let name = match profile.contains_key("inUse") {
-                        true => format!("{} (in use)", cell(&"name")),
-                        false => cell(&"name"),
-                    };
+                    let mut name = cell(&"name");
+                    if profile.contains_key("inUse") {
+                        name += " (in use)";
+                    }
                     std::iter::once(name)
                         .chain(columns.iter().map(cell))
                         .collect()

@@ -7,6 +7,8 @@ use crate::flags::complete;
 
 /// Give a profile another name, with its login and tokens
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum profile rename clinic-test test")]
 pub struct RenameArgs {
     /// Profile to rename
     #[arg(add = complete::profile())]

@@ -213,18 +213,22 @@ fn a_flag_of_another_group_is_refused_with_the_place_where_it_belongs() {
 #[test]
 fn completions_know_the_flags_that_help_leaves_out() {
     let medplum = Medplum::new();
-    let script = medplum.run(["completions", "bash"]).ok().stdout;
-    let get = script.split("medplum__subcmd__get)").nth(1).unwrap();
-    let get = get.split("return 0").next().unwrap();
+    // What the script of bash asks.
+    let completed = |words: &[&str]| {
+        let asked = medplum.command(["--", "medplum"].iter().chain(words));
+        let asked = asked
+            .env("MEDPLUM_COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+            .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+            .env("_CLAP_IFS", "\n");
+        asked.run().ok().stdout
+    };
+    let get = completed(&["get", "--"]);
     assert!(
         get.contains("--base-url") && get.contains("--as-transaction"),
         "{get}"
     );
-    let list = script
-        .split("medplum__subcmd__profile__subcmd__list)")
-        .nth(1)
-        .unwrap();
-    let list = list.split("return 0").next().unwrap();
+    let list = completed(&["profile", "list", "--"]);
     assert!(
         !list.contains("--base-url") && list.contains("--show-secrets"),
         "{list}"

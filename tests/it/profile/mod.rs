@@ -1,9 +1,12 @@
 //! Profiles, settings, and where secrets rest.
 
 mod at_rest;
+mod completion;
 mod env_file;
 mod file;
 mod login_server;
 mod many;
+mod moves;
+mod rights;
 mod secrets;
 mod settings;
