@@ -1,6 +1,6 @@
 //! Assertions: signed statements of who a client is and whom it speaks for (RFC 7523 §3), new for every try.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand;
 use jsonwebtoken::{EncodingKey, Header};
@@ -15,6 +15,8 @@ use crate::secret::Secret;
 const LIFETIME: u64 = 240;
 /// How far back `iat` lies: a server whose clock is behind must not see it in its future.
 const ISSUED_BEFORE: u64 = 10;
+/// A server whose clock differs by more than this, in seconds, may refuse an assertion for its time.
+const LARGEST_DIFFERENCE: i64 = 60;
 
 /// What signs assertions: a private key or the client's secret.
 pub struct Signer {
@@ -41,12 +43,51 @@ pub struct Assertion {
     pub about: String,
 }
 
-/// Who says what to whom.
+/// Who says what to whom, and by which clock.
 #[derive(Clone, Debug)]
 pub struct Claims<'a> {
     pub issuer: &'a str,
     pub subject: &'a str,
     pub audience: &'a str,
+    pub clock: Clock,
+}
+
+/// A clock: the one here, or a server's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// How far it is ahead of the one here, in seconds.
+    ahead: i64,
+}
+
+impl Clock {
+    /// The clock that shows this time now.
+    pub fn of(time: SystemTime) -> Self {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let ahead = match time.duration_since(SystemTime::now()) {
+            Ok(ahead) => seconds(ahead),
+            Err(behind) => -seconds(behind.duration()),
+        };
+        Self { ahead }
+    }
+
+    /// Whether it differs by so much that assertions made here may be refused.
+    pub fn is_another(self) -> bool {
+        self.ahead.abs() > LARGEST_DIFFERENCE
+    }
+
+    /// How the clock here stands to it, for people.
+    pub fn describe(self) -> String {
+        let way = if self.ahead > 0 { "behind" } else { "ahead of" };
+        format!("{} s {way} the server's", self.ahead.abs())
+    }
+
+    /// Seconds since 1970.
+    fn now(self) -> Result<u64, KeyError> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_err(|_| KeyError::Signing("the clock stands before 1970".into()))?;
+        Ok(now.as_secs().saturating_add_signed(self.ahead))
+    }
 }
 
 impl std::fmt::Debug for Signer {
@@ -116,10 +157,7 @@ impl Signer {
     /// # Errors
     /// [`KeyError::Signing`].
     pub fn sign(&self, claims: &Claims<'_>) -> Result<Assertion, KeyError> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_err(|_| KeyError::Signing("the clock stands before 1970".into()))?
-            .as_secs();
+        let (issued, expires) = lifetime(claims.clock.now()?);
         let text = jsonwebtoken::encode(
             &self.header,
             &json!({
@@ -127,8 +165,8 @@ impl Signer {
                 "sub": claims.subject,
                 "aud": claims.audience,
                 "jti": unique()?,
-                "iat": now - ISSUED_BEFORE,
-                "exp": now + LIFETIME,
+                "iat": issued,
+                "exp": expires,
             }),
             &self.key,
         )
@@ -142,6 +180,14 @@ impl Signer {
             ),
         })
     }
+}
+
+/// When an assertion made at this second was issued and when it ends; also on machines whose clock begins at 1970.
+fn lifetime(now: u64) -> (u64, u64) {
+    (
+        now.saturating_sub(ISSUED_BEFORE),
+        now.saturating_add(LIFETIME),
+    )
 }
 
 /// Whom an assertion is for: an absolute URI word for word, a path joined to the base URL, else the token URL.
@@ -183,6 +229,15 @@ mod tests {
     use super::*;
     use crate::profile::Settings;
     use crate::profile::resolve::{Layers, resolve};
+
+    #[test]
+    fn a_clock_that_begins_at_1970_makes_assertions_too() {
+        assert_eq!(lifetime(0), (0, 240));
+        assert_eq!(lifetime(9), (0, 249));
+        assert_eq!(lifetime(1_000), (990, 1_240));
+        let behind = Clock { ahead: i64::MIN };
+        assert_eq!(behind.now().unwrap(), 0);
+    }
 
     #[test]
     fn the_audience_is_the_token_url_a_path_below_the_base_or_an_absolute_uri_word_for_word() {

@@ -3,11 +3,10 @@
 use url::Url;
 
 use super::AuthError;
-use super::assertion::{self, Claims, Signer};
-use super::exchange::TokenRequest;
+use super::assertion::{self, Claims, Clock, Signer};
 use super::keys::Passphrase;
+use super::request::TokenRequest;
 use crate::profile::{Algorithm, AuthType, ClientAuth, Key, Profile, ProfileError};
-use crate::secret::Secret;
 
 /// The type of an assertion that proves a client (RFC 7523 §2.2).
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -72,12 +71,12 @@ impl ClientProof {
         }
     }
 
-    /// The way it is.
+    /// How it proves the client.
     pub fn way(&self) -> ClientAuth {
         self.way
     }
 
-    /// Puts the proof into a request. An assertion is new each time.
+    /// Puts the proof into a token request. An assertion is new each time.
     ///
     /// # Errors
     /// It cannot be signed.
@@ -86,6 +85,26 @@ impl ClientProof {
         request: TokenRequest,
         profile: &Profile,
         token_url: &Url,
+        clock: Clock,
+    ) -> Result<TokenRequest, AuthError> {
+        // With token-exchange the audience is that of the token asked for.
+        let audience = match profile.auth_type {
+            Some(AuthType::TokenExchange) => token_url.as_str().to_owned(),
+            _ => assertion::audience(profile, token_url)?,
+        };
+        self.add_for(&audience, request, profile, clock)
+    }
+
+    /// The same for another audience: an assertion for one endpoint must be of no use at another.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn add_for(
+        &self,
+        audience: &str,
+        request: TokenRequest,
+        profile: &Profile,
+        clock: Clock,
     ) -> Result<TokenRequest, AuthError> {
         let id = profile.client_id.as_deref();
         let secret = profile.client_secret.as_ref();
@@ -99,15 +118,11 @@ impl ClientProof {
                 .with("client_id", id)
                 .with_secret("client_secret", secret.clone()),
             (ClientAuth::SecretJwt | ClientAuth::PrivateKeyJwt, _, Some(signer)) => {
-                // With token-exchange the audience is that of the token asked for.
-                let audience = match profile.auth_type {
-                    Some(AuthType::TokenExchange) => token_url.as_str().to_owned(),
-                    _ => assertion::audience(profile, token_url)?,
-                };
                 let assertion = signer.sign(&Claims {
                     issuer: name,
                     subject: name,
-                    audience: &audience,
+                    audience,
+                    clock,
                 })?;
                 // The assertion names the client, so no `client_id` goes along.
                 request
@@ -169,15 +184,6 @@ fn of_secret(profile: &Profile) -> Result<Algorithm, ProfileError> {
 /// Id and secret before they are joined (RFC 6749 §2.3.1).
 fn form_encode(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-impl TokenRequest {
-    /// Adds id and secret as HTTP Basic.
-    #[must_use]
-    pub fn with_basic(mut self, id: &str, secret: &str) -> Self {
-        self.basic = Some(Secret::basic(id, secret));
-        self
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use reqwest::StatusCode;
 
 use super::browser::BrowserError;
 use super::device::DeviceError;
-use super::exchange::TokenRefusal;
+use super::discovery::DiscoveryError;
 use super::keys::KeyError;
+use super::refusal::TokenRefusal;
 use super::secret_command::SecretCommandError;
 use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
 use crate::foreign::Foreign;
@@ -24,7 +25,7 @@ pub enum AuthError {
         missing: &'static str,
     },
     #[error(
-        "no credentials were sent to {server}: those there are ({owner}) belong to another server"
+        "no credentials were sent to {server}: the ones that are known ({owner}) belong to another server"
     )]
     Withheld { server: String, owner: Withheld },
     #[error("the login of profile `{profile}` has expired and cannot be renewed")]
@@ -46,6 +47,16 @@ pub enum AuthError {
     NotBound { url: String, token_type: Foreign },
     #[error("{url} issued a token of the type {issued}, which is not one for requests")]
     NotForRequests { url: String, issued: Foreign },
+    #[error(
+        "{url} gave a token of the type `{token_type}`, which is not one that this program can use"
+    )]
+    UnknownType { url: String, token_type: Foreign },
+    #[error(
+        "{url} gave a token that no request can carry: it holds characters that no header may have"
+    )]
+    UnusableToken { url: String },
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     #[error(transparent)]
     Device(#[from] DeviceError),
     #[error("the login of profile `{profile}` is not bound to a key, which --dpop asks for")]
@@ -72,6 +83,18 @@ impl AuthError {
             Self::Refused(refusal) => {
                 refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
             }
+            Self::Discovery(error) => matches!(error, DiscoveryError::Failed { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether it looks as if the token endpoint is no longer where it was.
+    pub(super) fn is_of_a_gone_endpoint(&self) -> bool {
+        match self {
+            Self::Http(error) => matches!(error, HttpError::Connect { .. }),
+            Self::Refused(refusal) => {
+                refusal.is_page || matches!(refusal.status.as_u16(), 404 | 405 | 410)
+            }
             _ => false,
         }
     }
@@ -94,7 +117,7 @@ impl Verdict for AuthError {
             Self::Expired { .. } | Self::LoginOver { .. } | Self::LoginNotBound { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
             Self::Refused(refusal) => match (refusal.status.as_u16(), &refusal.signed) {
                 (500.., _) => (FAILED, None),
-                (404 | 405, _) => (NOT_ALLOWED, Some("check --token-url".into())),
+                (404 | 405 | 410, _) => (NOT_ALLOWED, Some("check --token-url".into())),
                 (_, Some(signed)) => (
                     NOT_ALLOWED,
                     Some(format!(
@@ -110,6 +133,8 @@ impl Verdict for AuthError {
                 Some("ask for another one with --requested-token-type access_token".into()),
             ),
             Self::Device(error) => error.verdict(),
+            Self::Discovery(error) => error.verdict(),
+            Self::UnknownType { .. } | Self::UnusableToken { .. } => (NOT_ALLOWED, Some("check --token-url: another program may answer there".into())),
             Self::NotBound { .. } => (
                 NOT_ALLOWED,
                 Some(

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
-use url::Url;
 
+use super::applicant::prove;
+use super::assertion::Clock;
+use super::authorization::header;
 use super::cache::Cache;
+use super::discovery::DiscoveryError;
 use super::dpop::{Nonces, Prover};
-use super::exchange::TokenRequest;
-use super::grant::Grant;
+use super::endpoints::Endpoint;
 use super::keys::Passphrase;
-use super::{AuthError, Token, client_auth, discovery, header, prove, secret_command};
+use super::request::TokenRequest;
+use super::{AuthError, Endpoints, Token, client_auth, discovery, grant, secret_command};
 use crate::http::{Http, Request};
 use crate::profile::{AuthType, ClientAuth, Key, Profile, urls};
 use crate::secret;
@@ -53,7 +56,13 @@ async fn try_revoke(
     tokens: &[Token],
     passphrase: &Passphrase,
 ) -> Result<Revoked, AuthError> {
-    let Some(url) = discovery::revocation_url(http, profile, cache).await? else {
+    let endpoints = match endpoints(http, profile, cache).await {
+        Ok(endpoints) => Some(endpoints),
+        Err(AuthError::Discovery(DiscoveryError::NothingFound { .. })) => None,
+        Err(error) => return Err(error),
+    };
+    let revocation = endpoints.as_ref().and_then(Endpoints::revocation);
+    let (Some(endpoints), Some(at)) = (endpoints, revocation) else {
         return match tokens
             .first()
             .filter(|login| login.context.contains_key("project"))
@@ -62,53 +71,60 @@ async fn try_revoke(
             None => Ok(Revoked::NotOffered),
         };
     };
-    if profile.fhir_base.scheme() == "https" && url.scheme() != "https" {
-        return Err(AuthError::Insecure {
-            url: url.to_string(),
-        });
-    }
     let profile = &*secret_command::with_secret(profile).await?;
-    let endpoints = discovery::endpoints(http, profile, cache).await?;
-    let advertised: &[String] = match &profile.token_url {
-        Some(url) if *url != endpoints.token_url => &[],
-        _ => &endpoints.client_auth,
-    };
-    // An assertion is for the server as the token endpoint names it.
-    let token_url = profile.token_url.as_ref().unwrap_or(&endpoints.token_url);
-    let way = match Grant::of(profile) {
-        Some(Grant::JwtAssertion) => ClientAuth::PrivateKeyJwt,
-        _ => client_auth::choose(profile, advertised),
+    let way = match grant::of(profile).map(grant::Grant::auth_type) {
+        Some(AuthType::JwtAssertion) => ClientAuth::PrivateKeyJwt,
+        _ => client_auth::choose(profile, endpoints.client_auth()),
     };
     let auth_type = profile.auth_type.unwrap_or(AuthType::AuthorizationCode);
     let proof = prove(way, profile, auth_type, passphrase).await?;
-    let prove = |request| proof.add_to(request, profile, token_url);
+    // For this endpoint alone: an assertion that a token endpoint takes is as good as a secret there.
+    let audience = at.url().as_str();
+    let proved = |request| proof.add_for(audience, request, profile, Clock::default());
+    let mut refused = Vec::new();
     for token in tokens {
         // The refresh token first: most servers take its access tokens back with it (RFC 7009 §2.1).
-        if let Some(refresh_token) = &token.refresh_token {
+        let refresh_token = token
+            .refresh_token
+            .as_ref()
+            .map(|token| (token, "refresh_token"));
+        let access_token = (&token.access_token, "access_token");
+        for (text, hint) in refresh_token.into_iter().chain([access_token]) {
             let request = TokenRequest::form()
-                .with_secret("token", refresh_token.clone())
-                .with("token_type_hint", Some("refresh_token"));
-            if let Some(words) = send(http, &url, prove(request)?).await? {
-                return Ok(Revoked::Failed(words));
-            }
-        }
-        let request = TokenRequest::form()
-            .with_secret("token", token.access_token.clone())
-            .with("token_type_hint", Some("access_token"));
-        match send(http, &url, prove(request)?).await? {
+                .with_secret("token", text.clone())
+                .with("token_type_hint", Some(hint));
+            let words = send(http, &at, proved(request)?).await?;
             // Servers need not take access tokens back (RFC 7009 §2.2.1); they end by themselves soon.
-            Some(words) if token.refresh_token.is_none() => return Ok(Revoked::Failed(words)),
-            _ => {}
+            let counts = hint == "refresh_token" || refresh_token.is_none();
+            refused.extend(words.filter(|_| counts));
         }
     }
-    Ok(Revoked::Yes)
+    refused.dedup();
+    Ok(if refused.is_empty() {
+        Revoked::Yes
+    } else {
+        Revoked::Failed(refused.join(", "))
+    })
+}
+
+/// The endpoints, with what the issuer names where the server itself says nothing of revocation.
+async fn endpoints(http: &Http, profile: &Profile, cache: &Cache) -> Result<Endpoints, AuthError> {
+    let mut found = discovery::known(http, profile, cache).await?;
+    if found.revocation_url.is_none() {
+        discovery::fill_from_issuer(http, profile, &mut found).await?;
+    }
+    Endpoints::of(profile, Some(found))
 }
 
 /// Sends one request; the server's words when it did not go well.
-async fn send(http: &Http, url: &Url, request: TokenRequest) -> Result<Option<String>, AuthError> {
-    let answer = http.send(request.into_http(url)).await?;
-    Ok((!answer.status.is_success())
-        .then(|| format!("{} answered {}", secret::url_for_people(url), answer.status)))
+async fn send(
+    http: &Http,
+    at: &Endpoint,
+    request: TokenRequest,
+) -> Result<Option<String>, AuthError> {
+    let answer = http.send(request.into_http(at)).await?;
+    let shown = || secret::url_for_people(at.url());
+    Ok((!answer.status.is_success()).then(|| format!("{} answered {}", shown(), answer.status)))
 }
 
 /// Medplum's server has no revocation endpoint; its `oauth2/logout` ends the login of the token it is called with.

@@ -1,11 +1,10 @@
 //! A stored login renewed. Servers that rotate refresh tokens take the old one back with the answer, so the new one is
 //! on disk before anything else happens.
 
-use url::Url;
-
 use super::cache::Cache;
 use super::client_auth::ClientProof;
 use super::dpop::{Nonces, Prover};
+use super::endpoints::Endpoint;
 use super::{AuthError, Token, TokenRefusal, exchange, grant};
 use crate::http::Http;
 use crate::profile::Profile;
@@ -15,7 +14,7 @@ pub(super) struct Renewal<'a> {
     pub http: &'a Http,
     pub profile: &'a Profile,
     pub cache: &'a Cache,
-    pub token_url: &'a Url,
+    pub at: &'a Endpoint,
     pub proof: &'a ClientProof,
     pub nonces: &'a Nonces,
 }
@@ -35,12 +34,12 @@ impl Renewal<'_> {
         // The refresh token of a public client is bound to the same key (RFC 9449 §5).
         let key = login.bound_to.clone();
         let prover = key.map(|key| Prover::new(key, self.nonces));
-        let make = || {
+        let make = |clock| {
             let request = grant::refresh::request(refresh_token);
-            let request = self.proof.add_to(request, profile, self.token_url)?;
+            let request = self.proof.add_to(request, profile, self.at.url(), clock)?;
             Ok(request.with_dpop(prover.as_ref()))
         };
-        match exchange::exchange(self.http, self.token_url, make).await {
+        match exchange::exchange(self.http, self.at, make).await {
             Ok(mut token) => {
                 token.keep_from(login);
                 cache

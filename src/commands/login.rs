@@ -10,9 +10,9 @@ use url::Url;
 
 use super::duration;
 use super::profile::StoreArg;
-use crate::auth::browser::{self, Person, SignIn, SignedIn};
+use crate::auth::browser::{self, Person, SignIn};
 use crate::auth::cache::{self, Cache};
-use crate::auth::{AuthError, Token, device, discovery};
+use crate::auth::{AuthError, SignedIn, Token, device, discovery};
 use crate::context::Context;
 use crate::output::Output;
 use crate::profile::held::{self, Place};
@@ -138,7 +138,7 @@ async fn keep(
     let SignedIn {
         token,
         profile,
-        endpoints,
+        found,
         ..
     } = signed_in;
     let lock = Cache::new(context.store.clone(), &profile.name)
@@ -146,7 +146,7 @@ async fn keep(
         .await;
     let place = args.store.map(Place::from);
     let stored = store(context, profile, place, |file| {
-        if let Some(found) = endpoints {
+        if let Some(found) = found {
             discovery::put(file, profile, found);
         }
         cache::put_login(file, profile, token);

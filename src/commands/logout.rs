@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::auth::cache::Cache;
+use crate::auth::discovery;
 use crate::auth::revocation::{self, Revoked};
 use crate::context::Context;
 
@@ -34,6 +35,8 @@ pub async fn run(context: &Context, _args: LogoutArgs) -> anyhow::Result<()> {
         .await
     };
     let output = &context.output;
+    // The next login asks the server anew where its endpoints are.
+    discovery::forget(&cache)?;
     if !cache.clear()? {
         output.note(&format!("Profile {name} has no login"));
         return Ok(());

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::auth::TokenSource;
 use crate::auth::cache::Cache;
+use crate::auth::endpoints::is_in_the_clear;
 use crate::exit::{self, Failure};
 use crate::fhir::Client;
 use crate::http::pace::Pace;
@@ -70,6 +71,7 @@ impl Context {
         if let Some(layer) = settings.insecure_from {
             self.warn_of_insecurity(layer, &profile.name);
         }
+        self.warn_of_plain_http(profile);
         let pace = self.pace.get_or_init(|| {
             let rate = settings.max_requests_per_second?;
             Some(Arc::new(Pace::new(rate)))
@@ -89,6 +91,16 @@ impl Context {
         }
         let trace: Arc<dyn Trace> = Arc::new(OutputTrace(self.output.clone()));
         Ok(Http::new(network, trace)?)
+    }
+
+    fn warn_of_plain_http(&self, profile: &Profile) {
+        let urls = [Some(&profile.fhir_base), profile.token_url.as_ref()];
+        if let Some(url) = urls.into_iter().flatten().find(|url| is_in_the_clear(url)) {
+            self.output.warn(&format!(
+                "{} is not https: anyone on the way can read what is sent there, secrets and tokens too.",
+                crate::secret::url_for_people(url)
+            ));
+        }
     }
 
     /// Tells, when `--insecure` is about to be stored, what that means.

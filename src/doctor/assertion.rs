@@ -9,10 +9,10 @@ use crate::exit;
 pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let tokens = &examination.client.tokens;
     let none = || skipped(format!("none is sent with auth: {}", tokens.describe()));
-    let Some(endpoint) = &examination.endpoint else {
+    let Some(endpoints) = &examination.endpoints else {
         return Ok(none());
     };
-    let request = tokens.rehearse(endpoint).await;
+    let request = tokens.rehearse(endpoints).await;
     let request = request.map_err(|error| Trouble::of(&error))?;
     let Some((header, claims)) = request.and_then(|request| request.assertion()) else {
         return Ok(none());
@@ -25,7 +25,7 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     let audience = text("aud");
     let named = examination.named_token_url.as_ref();
-    let issuer = examination.document.get("issuer").and_then(Value::as_str);
+    let issuer = examination.document.issuer.get();
     if let Some(named) = named.filter(|url| url.as_str() != audience && issuer != Some(audience)) {
         let flag = if examination.client.profile.audience.is_some() {
             "--audience"

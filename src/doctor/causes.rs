@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::{Examination, environment};
 use crate::auth::TokenRefusal;
-use crate::auth::grant::Grant;
-use crate::profile::ClientAuth;
+use crate::auth::grant;
 use crate::profile::urls;
+use crate::profile::{AuthType, ClientAuth};
 
 /// The longest that an assertion may be good (SMART App Launch 2.2, client-confidential-asymmetric), in seconds.
 const LONGEST_ASSERTION: i64 = 300;
@@ -108,15 +108,15 @@ pub(super) fn candidates(examination: &Examination<'_>, refusal: &TokenRefusal) 
         return vec!["the token endpoint is down or overloaded: try again later".into()];
     }
     let unknown = format!("wrong client id: the server does not know {id} (--client-id)");
-    let mut set = match Grant::of(profile) {
-        Some(Grant::JwtAssertion) => with_key(examination, unknown),
-        Some(Grant::JwtBearer) if profile.private_key_path.is_none() => vec![
+    let mut set = match grant::of(profile).map(grant::Grant::auth_type) {
+        Some(AuthType::JwtAssertion) => with_key(examination, unknown),
+        Some(AuthType::JwtBearer) if profile.private_key_path.is_none() => vec![
             "wrong client secret, which signs the assertion: a typing error, or replaced since"
                 .into(),
             unknown,
             subject(examination),
         ],
-        Some(Grant::JwtBearer) => {
+        Some(AuthType::JwtBearer) => {
             let mut set = with_key(examination, unknown);
             set.insert(1, subject(examination));
             set

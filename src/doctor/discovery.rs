@@ -1,11 +1,11 @@
 //! Whether a FHIR server answers at the base, and where its token endpoint is.
 
-use serde_json::Value;
 use url::Url;
 
 use super::causes::{Finding, Rank};
 use super::{Ending, Examination, Passed, Trouble, fetch, tls};
-use crate::auth::{AuthError, TokenEndpoint, discovery};
+use crate::auth::discovery::{self, DiscoveryError, Found};
+use crate::auth::{AuthError, Endpoints};
 use crate::exit;
 use crate::http::HttpError;
 use crate::profile::urls;
@@ -29,15 +29,11 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let bad_url = |error: url::ParseError| Trouble::new(exit::USAGE, error.to_string());
     let url =
         urls::below(&profile.fhir_base, ".well-known/smart-configuration").map_err(bad_url)?;
-    let page = match fetch::get(client, url).await {
-        Ok(page) => Some(page),
-        Err(HttpError::Broken { .. } | HttpError::Encoding { .. }) => None,
+    match fetch::document(client, url).await {
+        Ok(document) => examination.document = document.unwrap_or_default(),
+        Err(HttpError::Broken { .. } | HttpError::Encoding { .. } | HttpError::TooLarge { .. }) => {
+        }
         Err(error) => return Err(tls::trouble(&error)),
-    };
-    if let Some(page) = page.filter(|page| page.status.is_success())
-        && let Some(document) = page.json.filter(Value::is_object)
-    {
-        examination.document = document;
     }
     if let Some(trouble) = wrong_base(examination).await {
         return Err(trouble);
@@ -48,43 +44,21 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
             client.tokens.describe()
         )]));
     }
-    let found = match discovery::look(&client.http, profile).await {
-        Ok(found) => found,
-        Err(AuthError::Http(error)) => return Err(tls::trouble(&error)),
-        Err(error) => return Err(Trouble::of(&error)),
-    };
-    let source = if examination.document.get("token_endpoint").is_some() {
-        "the SMART configuration"
-    } else {
-        "the CapabilityStatement"
-    };
-    examination.endpoint = match (&profile.token_url, &found) {
-        (Some(set), _) => Some(TokenEndpoint::at(set.clone())),
-        (None, Some(found)) => Some(TokenEndpoint::found(found)),
-        (None, None) => None,
-    };
-    examination.named_token_url = found.map(|found| found.token_url);
-    let (url, source) = match (&profile.token_url, &examination.named_token_url) {
-        (Some(set), _) => (set.clone(), "the profile or a flag"),
-        (None, Some(named)) => (named.clone(), source),
-        (None, None) => {
-            let defaults = discovery::defaults(&client.http, profile);
-            let defaults = defaults.map_err(|error| Trouble::of(&error))?;
-            (
-                defaults.token_url,
-                "Medplum's default, since the server names none",
-            )
-        }
-    };
+    let found = found(examination).await?;
+    examination.named_token_url = found.as_ref().map(|found| found.token_url.clone());
+    let mut detail = compared(examination, found.as_ref());
+    let endpoints = Endpoints::of(profile, found)
+        .map_err(|error| Trouble::of(&error).because(error.to_string()))?;
+    let url = endpoints.token_url().clone();
     let shown = secret::url_for_people(&url);
-    if profile.token_url.is_none()
-        && profile.fhir_base.scheme() == "https"
-        && url.scheme() != "https"
-    {
-        let error = AuthError::Insecure { url: shown };
-        return Err(Trouble::of(&error).because(error.to_string()));
-    }
-    let mut detail = vec![format!("token URL {shown} (from {source})")];
+    let source = match &profile.token_url {
+        Some(_) => "the profile or a flag",
+        None if examination.document.token_endpoint.get().is_some() => "the SMART configuration",
+        None if examination.document.issuer.get().is_some() => "the issuer",
+        None if urls::is_medplum(&profile.base_url) => "Medplum's own",
+        None => "the CapabilityStatement",
+    };
+    detail.insert(0, format!("token URL {shown} (from {source})"));
     if let Some(named) = examination.named_token_url.as_ref().filter(|n| **n != url) {
         let named = secret::url_for_people(named);
         detail.push(format!("the server itself names {named}"));
@@ -95,18 +69,53 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
             ),
         ));
     }
-    if examination.endpoint.is_none() {
-        examination.endpoint = Some(TokenEndpoint::at(url.clone()));
-    }
-    examination.token_url = Some(url);
+    examination.endpoints = Some(endpoints);
     Ok(Passed::Done(detail))
+}
+
+/// What the server names; with a token URL that is set it may name nothing.
+async fn found(examination: &Examination<'_>) -> Result<Option<Found>, Trouble> {
+    let client = examination.client;
+    match discovery::look(&client.http, &client.profile, client.is_medplum()).await {
+        Ok(found) => Ok(Some(found)),
+        Err(AuthError::Discovery(_)) if client.profile.token_url.is_some() => Ok(None),
+        Err(AuthError::Http(error)) => Err(tls::trouble(&error)),
+        Err(error @ AuthError::Discovery(DiscoveryError::NothingFound { .. })) => {
+            Err(Trouble::of(&error).because(format!("{error}; name it with --token-url")))
+        }
+        Err(error) => Err(Trouble::of(&error)),
+    }
+}
+
+/// What the profile remembers, where the server says something else now.
+fn compared(examination: &mut Examination<'_>, found: Option<&Found>) -> Vec<String> {
+    let client = examination.client;
+    let Ok(Some(kept)) = client.tokens.remembered() else {
+        return Vec::new();
+    };
+    let Some(found) = found.filter(|_| client.profile.token_url.is_none()) else {
+        return Vec::new();
+    };
+    if kept.token_url == found.token_url {
+        return Vec::new();
+    }
+    let (kept, now) = (
+        secret::url_for_people(&kept.token_url),
+        secret::url_for_people(&found.token_url),
+    );
+    examination.notes.push(format!(
+        "the profile remembers the token endpoint {kept}, and the server now names {now}; commands ask the server again \
+         when the old one is gone, or after a day, or at once after `medplum logout`"
+    ));
+    vec![format!("the profile remembers {kept}")]
 }
 
 /// What is wrong with the base, unless a FHIR server was found there.
 async fn wrong_base(examination: &Examination<'_>) -> Option<Trouble> {
     let page = examination.metadata.as_ref()?;
     let wants_login = matches!(page.status.as_u16(), 401 | 403);
-    let is_smart = examination.document.get("token_endpoint").is_some();
+    let document = &examination.document;
+    let is_smart = document.token_endpoint.get().is_some() || document.issuer.get().is_some();
     if page.is_capability_statement() || wants_login || is_smart {
         return None;
     }

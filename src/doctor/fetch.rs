@@ -2,23 +2,25 @@
 
 use std::time::SystemTime;
 
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderValue};
-use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use reqwest::StatusCode;
+use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::auth::discovery::LARGEST_STATEMENT;
+use crate::auth::discovery::document::{Document, Statement};
+use crate::auth::discovery::fetch::{self, Wanted};
 use crate::fhir::Client;
-use crate::http::{HttpError, Request};
-use crate::words;
+use crate::http::HttpError;
 
-/// CapabilityStatements can be some megabytes.
-const LARGEST: usize = 32 << 20;
+/// Key sets are small.
+const LARGEST_KEY_SET: usize = 256 << 10;
 
 /// What an address gave.
 #[derive(Debug)]
 pub(super) struct Page {
     pub status: StatusCode,
-    pub json: Option<Value>,
+    /// What it is as a CapabilityStatement, if it is JSON.
+    pub statement: Option<Statement>,
     /// Whether it is a web page.
     pub is_html: bool,
     /// The server's words when they are no JSON.
@@ -29,58 +31,62 @@ pub(super) struct Page {
     pub ahead: Option<i64>,
 }
 
-/// Fetches a document; one redirect on the same host is followed, since servers redirect to add or take away a slash.
+/// Fetches what may be a CapabilityStatement.
 pub(super) async fn get(client: &Client, url: Url) -> Result<Page, HttpError> {
-    let page = once(client, url.clone()).await?;
-    match &page.moved_to {
-        Some(target) if target.origin() == url.origin() => once(client, target.clone()).await,
-        _ => Ok(page),
-    }
+    let page = ask(client, url, LARGEST_STATEMENT).await?;
+    let statement: Option<Statement> = read(&page);
+    let is_json = statement.is_some();
+    Ok(Page {
+        status: page.status,
+        is_html: !is_json && page.is_html(),
+        words: (!is_json).then(|| page.words()).flatten(),
+        ahead: page.date().map(seconds_ahead),
+        moved_to: page.moved_to,
+        statement,
+    })
 }
 
-async fn once(client: &Client, url: Url) -> Result<Page, HttpError> {
-    let mut request = Request::new(Method::GET, url.clone())
-        .header(
-            ACCEPT,
-            HeaderValue::from_static("application/fhir+json, application/json"),
-        )
-        .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    client.profile.add_headers(&mut request.headers, &url);
-    let answer = client.http.send(request).await?;
-    let (status, ahead) = (answer.status, answer.header(DATE).and_then(ahead));
-    let moved_to = status
-        .is_redirection()
-        .then(|| url.join(answer.header("location")?).ok())
-        .flatten();
-    let kind = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
-    let body = answer.body.bytes(LARGEST).await?;
-    let json: Option<Value> = serde_json::from_slice(&body).ok();
-    let start = String::from_utf8_lossy(&body[..body.len().min(1024)]).into_owned();
-    Ok(Page {
-        status,
-        is_html: json.is_none() && words::is_html(&kind, &start),
-        words: json
-            .is_none()
-            .then(|| words::of_text(&kind, &body))
-            .flatten(),
-        json,
-        moved_to,
-        ahead,
-    })
+/// Fetches a SMART configuration; `None` when there is none.
+pub(super) async fn document(client: &Client, url: Url) -> Result<Option<Document>, HttpError> {
+    let page = ask(client, url, LARGEST_STATEMENT).await?;
+    Ok(read(&page).filter(|_| page.status.is_success()))
+}
+
+/// Fetches a key set: the status, and the JSON if it is some.
+pub(super) async fn key_set(
+    client: &Client,
+    url: Url,
+) -> Result<(StatusCode, Option<serde_json::Value>), HttpError> {
+    let page = ask(client, url, LARGEST_KEY_SET).await?;
+    Ok((page.status, read(&page)))
+}
+
+/// Asked once: who looks for a fault wants to see it.
+async fn ask(client: &Client, url: Url, largest: usize) -> Result<fetch::Page, HttpError> {
+    let wanted = Wanted {
+        accept: "application/fhir+json, application/json",
+        largest,
+        retries: 0,
+    };
+    fetch::get(&client.http, &client.profile, url, wanted).await
+}
+
+fn read<T: DeserializeOwned>(page: &fetch::Page) -> Option<T> {
+    let text = page.text();
+    // serde would take a list for an object, its elements for the members.
+    let is_object = text.trim_ascii_start().starts_with(b"{");
+    is_object
+        .then(|| serde_json::from_slice(text).ok())
+        .flatten()
 }
 
 impl Page {
     /// Whether it is what a FHIR server says of itself (R4 CapabilityStatement, DSTU2 Conformance).
     pub(super) fn is_capability_statement(&self) -> bool {
-        let kind = self.json.as_ref().and_then(|json| json.get("resourceType"));
-        let kind = kind.and_then(Value::as_str).unwrap_or_default();
-        self.status.is_success() && matches!(kind, "CapabilityStatement" | "Conformance")
+        let kind = self.statement.as_ref();
+        let kind = kind.and_then(|statement| statement.resource_type.get());
+        self.status.is_success() && matches!(kind, Some("CapabilityStatement" | "Conformance"))
     }
-}
-
-/// How far a `Date` is ahead of the clock here, in seconds (RFC 9110 §6.6.1).
-fn ahead(date: &str) -> Option<i64> {
-    Some(seconds_ahead(httpdate::parse_http_date(date).ok()?))
 }
 
 /// How far a time is ahead of the clock here, in seconds; negative when it lies in the past.

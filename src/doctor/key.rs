@@ -7,6 +7,7 @@ use url::Url;
 
 use super::causes::{Finding, Rank};
 use super::{Ending, Examination, Passed, Trouble, fetch, skipped};
+use crate::auth::Way;
 use crate::auth::keys::PublicKey;
 use crate::profile::AuthType;
 use crate::secret;
@@ -33,12 +34,14 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
         key.algorithm
     )];
     let algorithm = key.algorithm.name();
-    let is_assertion = tokens.describe() == AuthType::JwtAssertion.name();
+    let is_assertion = tokens.way() == Way::Grant(AuthType::JwtAssertion);
     if is_assertion
-        && let Some(taken) =
-            examination.advertised("token_endpoint_auth_signing_alg_values_supported")
+        && let Some(taken) = &examination
+            .document
+            .token_endpoint_auth_signing_alg_values_supported
+            .0
         && !taken.is_empty()
-        && !taken.contains(&algorithm)
+        && !taken.iter().any(|taken| taken == algorithm)
     {
         let text = format!(
             "algorithm: the assertion is signed with {algorithm}, and the server takes {}; use a key or --algorithm \
@@ -83,17 +86,13 @@ async fn published(
     let unknown = |reason: String| Published::Unknown(reason);
     let parsed = Url::parse(url).map_err(|error| unknown(error.to_string()))?;
     let shown = secret::url_for_people(&parsed);
-    let page = fetch::get(examination.client, parsed)
+    let (status, json) = fetch::key_set(examination.client, parsed)
         .await
         .map_err(|error| unknown(error.to_string()))?;
-    if !page.status.is_success() {
-        return Err(unknown(format!("status {}", page.status)));
+    if !status.is_success() {
+        return Err(unknown(format!("status {status}")));
     }
-    let Some(keys) = page
-        .json
-        .as_ref()
-        .and_then(|json| json.get("keys")?.as_array())
-    else {
+    let Some(keys) = json.as_ref().and_then(|json| json.get("keys")?.as_array()) else {
         return Err(Published::Wrong(format!(
             "key set: {shown} holds no JWKS, so the server finds no key there"
         )));

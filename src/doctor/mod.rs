@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use url::Url;
 
-use crate::auth::{SigningKey, Token, TokenEndpoint};
+use crate::auth::discovery::document::Document;
+use crate::auth::{Endpoints, SigningKey, Token};
 use crate::fhir::Client;
 use crate::verdicts;
 use causes::Finding;
@@ -99,13 +100,11 @@ struct Examination<'a> {
     /// What `/metadata` gave without credentials.
     metadata: Option<Page>,
     /// `.well-known/smart-configuration`, or empty.
-    document: Value,
+    document: Document,
     /// The token URL that the server itself names.
     named_token_url: Option<Url>,
-    /// The token URL in use.
-    token_url: Option<Url>,
-    /// The same with what is known of it.
-    endpoint: Option<TokenEndpoint>,
+    /// The endpoints in use.
+    endpoints: Option<Endpoints>,
     /// How far the server's clock is ahead of this one, in seconds.
     ahead: Option<i64>,
     key: Option<SigningKey>,
@@ -128,10 +127,9 @@ pub async fn examine(
         client,
         reading,
         metadata: None,
-        document: Value::Null,
+        document: Document::default(),
         named_token_url: None,
-        token_url: None,
-        endpoint: None,
+        endpoints: None,
         ahead: None,
         key: None,
         assertion: None,
@@ -187,12 +185,6 @@ impl Examination<'_> {
             "metadata" => metadata::check(self).await,
             _ => read::check(self).await,
         }
-    }
-
-    /// What a list in the SMART configuration names; `None` when there is no such list.
-    fn advertised(&self, name: &str) -> Option<Vec<&str>> {
-        let list = self.document.get(name)?.as_array()?;
-        Some(list.iter().filter_map(Value::as_str).collect())
     }
 }
 

@@ -4,6 +4,8 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::{Ending, Examination, Trouble, done, skipped};
+use crate::auth::Way;
+use crate::auth::discovery::document::Resource;
 use crate::exit;
 use crate::fhir::{Answer, FhirError, TokenRule};
 use crate::http::Request;
@@ -72,7 +74,7 @@ fn searchable(examination: &Examination<'_>) -> Option<String> {
     let mut kinds: Vec<&str> = offered
         .iter()
         .filter(|resource| searches(resource))
-        .filter_map(|resource| resource.get("type")?.as_str())
+        .filter_map(|resource| resource.kind.get())
         .filter(|kind| may(kind))
         .collect();
     kinds.sort_by_key(|kind| *kind != "Patient");
@@ -80,19 +82,18 @@ fn searchable(examination: &Examination<'_>) -> Option<String> {
 }
 
 /// The types that the CapabilityStatement lists, if it lists any.
-fn offered<'a>(examination: &'a Examination<'_>) -> Option<&'a Vec<Value>> {
-    let metadata = examination.metadata.as_ref()?.json.as_ref()?;
-    let list = metadata.pointer("/rest/0/resource")?.as_array()?;
+fn offered<'a>(examination: &'a Examination<'_>) -> Option<&'a [Resource]> {
+    let statement = examination.metadata.as_ref()?.statement.as_ref()?;
+    let list = &statement.rest.0.first()?.resource.0;
     (!list.is_empty()).then_some(list)
 }
 
-fn searches(resource: &Value) -> bool {
-    let Some(interactions) = resource.get("interaction").and_then(Value::as_array) else {
+fn searches(resource: &Resource) -> bool {
+    let Some(interactions) = &resource.interaction else {
         return true;
     };
-    interactions
-        .iter()
-        .any(|one| one.get("code").and_then(Value::as_str) == Some("search-type"))
+    let mut codes = interactions.0.iter().map(|one| one.code.get());
+    codes.any(|code| code == Some("search-type"))
 }
 
 /// The type of a scope that allows to search (SMART App Launch 2.2, scopes).
@@ -110,16 +111,16 @@ fn trouble(examination: &Examination<'_>, error: &FhirError) -> Trouble {
         return trouble;
     };
     let tokens = &examination.client.tokens;
-    match (refusal.status.as_u16(), tokens.describe()) {
-        (401, "none") => trouble.because(
+    match (refusal.status.as_u16(), tokens.way()) {
+        (401, Way::Anonymous) => trouble.because(
             "no credentials are configured, and the server wants some: see `medplum help auth`",
         ),
-        (401, "basic") => trouble.perhaps(vec![
+        (401, Way::Basic) => trouble.perhaps(vec![
             "wrong client secret (the password)".into(),
             "wrong client id (the user)".into(),
             "the server takes no HTTP Basic: choose another --auth-type".into(),
         ]),
-        (401, "access token") => trouble.perhaps(vec![
+        (401, Way::GivenToken) => trouble.perhaps(vec![
             "the access token has expired".into(),
             "the access token is for another server".into(),
         ]),

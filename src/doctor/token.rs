@@ -2,20 +2,19 @@
 
 use super::causes::{self, Finding, Rank};
 use super::{Ending, Examination, Trouble, done, fetch, skipped, tls};
-use crate::auth::grant::Grant;
-use crate::auth::{AuthError, TokenEndpoint, TokenRefusal};
-use crate::profile::ClientAuth;
+use crate::auth::{AuthError, Endpoints, TokenRefusal, Way, grant};
+use crate::profile::{AuthType, ClientAuth};
 
 pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let tokens = &examination.client.tokens;
     if !tokens.has_tokens() {
-        return Ok(skipped(match tokens.describe() {
-            "none" => "no credentials are configured: requests go out without".to_owned(),
-            "access token" => "an access token was given".to_owned(),
-            way => format!("none is needed for auth: {way}"),
+        return Ok(skipped(match tokens.way() {
+            Way::Anonymous => "no credentials are configured: requests go out without".to_owned(),
+            Way::GivenToken => "an access token was given".to_owned(),
+            way => format!("none is needed for auth: {}", way.name()),
         }));
     }
-    let token = match tokens.token_anew(examination.endpoint.as_ref()).await {
+    let token = match tokens.token_anew(examination.endpoints.as_ref()).await {
         Ok(token) => token,
         Err(AuthError::Refused(refusal)) => return Err(refused(examination, &refusal)),
         Err(AuthError::Http(error)) => return Err(tls::trouble(&error)),
@@ -90,21 +89,22 @@ fn refused(examination: &mut Examination<'_>, refusal: &TokenRefusal) -> Trouble
 /// Whether the server says that it wants the client's proof in another way.
 fn client_auth(examination: &Examination<'_>) -> Option<Finding> {
     let profile = &examination.client.profile;
-    let taken = examination.advertised("token_endpoint_auth_methods_supported")?;
-    let way = match Grant::of(profile)? {
-        Grant::JwtAssertion => ClientAuth::PrivateKeyJwt.method(),
-        Grant::JwtBearer => return None,
-        grant => {
-            let advertised = examination
-                .endpoint
-                .as_ref()
-                .map(TokenEndpoint::client_auth);
-            grant
-                .client_auth(profile, advertised.unwrap_or_default())
-                .method()
+    let taken = examination
+        .document
+        .token_endpoint_auth_methods_supported
+        .0
+        .as_ref()?;
+    let grant = grant::of(profile)?;
+    let way = match grant.auth_type() {
+        AuthType::JwtAssertion => ClientAuth::PrivateKeyJwt.method(),
+        AuthType::JwtBearer => return None,
+        _ => {
+            let endpoints = examination.endpoints.as_ref();
+            let advertised = endpoints.map(Endpoints::client_auth).unwrap_or_default();
+            grant.client_auth(profile, advertised).method()
         }
     };
-    (!taken.is_empty() && !taken.contains(&way)).then(|| {
+    (!taken.is_empty() && !taken.iter().any(|taken| taken == way)).then(|| {
         let text = format!(
             "client authentication: the client proves itself by {way}, and the server takes {}; choose with \
              --client-auth or --auth-type",

@@ -69,6 +69,11 @@ impl Client {
         }
     }
 
+    /// Whether the server is known to be a Medplum server.
+    pub fn is_medplum(&self) -> bool {
+        self.is_medplum
+    }
+
     /// Notes that the server is a Medplum server although its host does not say so (a login told it).
     pub fn set_medplum(&mut self) {
         self.is_medplum = true;

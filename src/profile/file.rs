@@ -173,6 +173,11 @@ impl ProfileFile {
         }
     }
 
+    /// Forgets where the server's endpoints are.
+    pub fn drop_discovery(&mut self) {
+        self.keys.shift_remove(DISCOVERY);
+    }
+
     /// One of the file's JSON-in-a-string values; `None` when absent or not JSON.
     pub fn json(&self, key: &str) -> Option<Value> {
         let value = serde_json::from_str(self.keys.get(key)?.as_str()?).ok()?;

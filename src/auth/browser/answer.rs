@@ -11,6 +11,8 @@ pub(super) struct Awaited {
     pub(super) state: Secret,
     /// The issuer, when discovery named one: an answer that names another is no answer (RFC 9207).
     pub(super) issuer: Option<String>,
+    /// Whether the server says that it names itself in every answer (RFC 9207 §3): one that does not is no answer of it.
+    pub(super) must_name_issuer: bool,
 }
 
 /// The answer to this login.
@@ -59,10 +61,16 @@ impl Awaited {
         &self,
         one: impl Fn(&str) -> Result<Option<String>, String>,
     ) -> Result<Answer, String> {
-        if let (Some(issuer), Some(expected)) = (one("iss")?, &self.issuer)
-            && issuer != *expected
-        {
-            return Err(format!("it comes from {issuer}, not from {expected}"));
+        match (one("iss")?, &self.issuer) {
+            (Some(issuer), Some(expected)) if issuer != *expected => {
+                return Err(format!("it comes from {issuer}, not from {expected}"));
+            }
+            (None, Some(expected)) if self.must_name_issuer => {
+                return Err(format!(
+                    "it does not say that it comes from {expected}, as that server's answers do (iss)"
+                ));
+            }
+            _ => {}
         }
         if let Some(code) = one("error")? {
             let words = one("error_description")?.or(one("error_uri")?);
@@ -94,6 +102,7 @@ mod tests {
         let awaited = Awaited {
             state: Secret::public("s-1"),
             issuer: Some("https://i.example".into()),
+            must_name_issuer: query.contains("&must"),
         };
         match awaited.read(query) {
             Err(reason) => format!("not ours: {reason}"),
@@ -136,6 +145,8 @@ mod tests {
             "state=s-1",
             "state=s-1&code=a&code=b",
             "state=s-1&code=c&iss=x",
+            "state=s-1&code=c&must",
+            "state=s-1&error=access_denied&must",
         ] {
             assert!(read(query).starts_with("bad: "), "{query}: {}", read(query));
         }

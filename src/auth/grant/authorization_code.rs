@@ -5,7 +5,7 @@ use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope
 use url::Url;
 
 use super::super::dpop::BoundKey;
-use super::super::exchange::TokenRequest;
+use super::super::request::TokenRequest;
 use crate::profile::{Key, Profile, ProfileError};
 use crate::secret::Secret;
 
@@ -92,4 +92,5 @@ pub fn token_request(asked: &AuthorizationRequest, code: Secret) -> TokenRequest
         .with_secret("code", code)
         .with("redirect_uri", Some(&asked.redirect_uri))
         .with_secret("code_verifier", asked.verifier.clone())
+        .good_once()
 }

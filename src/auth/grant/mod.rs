@@ -1,4 +1,4 @@
-//! One file per auth type: what it puts into a token request.
+//! The auth types that ask the token endpoint: one file for each, and the one match that chooses between them.
 
 pub mod authorization_code;
 pub mod client_credentials;
@@ -8,185 +8,156 @@ pub mod jwt_bearer;
 pub mod refresh;
 pub mod token_exchange;
 
+use std::fmt;
+
 use url::Url;
 
 use super::AuthError;
-use super::assertion::{Signer, SigningKey};
+use super::assertion::{Clock, Signer, SigningKey};
 use super::client_auth::{self, ClientProof};
-use super::exchange::TokenRequest;
 use super::keys::Passphrase;
-use crate::profile::{Algorithm, AuthType, ClientAuth, Key, Profile, ProfileError};
+use super::request::TokenRequest;
+use crate::profile::{AuthType, ClientAuth, Profile};
 
-/// The auth types that ask the token endpoint without a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
-    ClientCredentials,
-    JwtBearer,
-    JwtAssertion,
-    TokenExchange,
+/// An auth type that asks the token endpoint without a person.
+pub trait Grant: fmt::Debug + Sync {
+    /// The auth type it belongs to.
+    fn auth_type(&self) -> AuthType;
+
+    /// What it asks of a profile and this one does not have, in words.
+    fn missing(&self, profile: &Profile) -> Option<&'static str>;
+
+    /// How the client proves itself with it, on a server that advertises these ways.
+    fn client_auth(&self, profile: &Profile, advertised: &[String]) -> ClientAuth {
+        client_auth::choose(profile, advertised)
+    }
+
+    /// Whether the client's secret is needed, so that a program that prints it has to run.
+    fn uses_secret(&self, profile: &Profile) -> bool {
+        match profile.client_auth {
+            Some(way) => way.uses_secret(),
+            None => profile.has_client_secret(),
+        }
+    }
+
+    /// Reads the key that signs its assertions, if it sends any. May ask a person for its passphrase.
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    fn signer(
+        &self,
+        _profile: &Profile,
+        _passphrase: &Passphrase,
+    ) -> Result<Option<Signer>, AuthError> {
+        Ok(None)
+    }
+
+    /// A setting that it passes over, told to the person.
+    fn notice(&self, _profile: &Profile) -> Option<String> {
+        None
+    }
+
+    /// A new token request with the client's proof; called once for every try.
+    ///
+    /// # Errors
+    /// Something it needs cannot be read or made.
+    fn request(&self, asked: &Asked<'_>) -> Result<TokenRequest, AuthError>;
+}
+
+/// What a token request is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub profile: &'a Profile,
+    pub token_url: &'a Url,
+    /// What signs, for the grants that have a [`Grant::signer`].
+    pub signer: Option<&'a Signer>,
+    pub proof: &'a ClientProof,
+    /// The clock that assertions are made by.
+    pub clock: Clock,
+}
+
+/// The grant a profile asks for; without an auth type its key decides, else its id and secret.
+pub fn of(profile: &Profile) -> Option<&'static dyn Grant> {
+    match profile.auth_type {
+        Some(AuthType::ClientCredentials) => Some(&client_credentials::ClientCredentials),
+        Some(AuthType::JwtBearer) => Some(&jwt_bearer::JwtBearer),
+        Some(AuthType::JwtAssertion) => Some(&jwt_assertion::JwtAssertion),
+        Some(AuthType::TokenExchange) => Some(&token_exchange::TokenExchange),
+        Some(AuthType::Basic | AuthType::AuthorizationCode | AuthType::DeviceCode) => None,
+        None if profile.private_key_path.is_some() => Some(&jwt_assertion::JwtAssertion),
+        None => {
+            let has_proof = profile.has_client_secret() || profile.client_cert.is_some();
+            let has_pair = profile.client_id.is_some() && has_proof;
+            has_pair.then_some(&client_credentials::ClientCredentials)
+        }
+    }
 }
 
 /// A grant with its key read, ready for any number of tries.
 #[derive(Debug)]
-pub enum Prepared {
-    ClientCredentials,
-    JwtBearer(Signer),
-    JwtAssertion(Signer),
-    TokenExchange,
+pub struct Prepared {
+    grant: &'static dyn Grant,
+    signer: Option<Signer>,
 }
 
-impl Grant {
-    /// The grant a profile asks for; without an auth type its key decides, else its id and secret.
-    pub fn of(profile: &Profile) -> Option<Self> {
-        match profile.auth_type {
-            Some(AuthType::ClientCredentials) => Some(Self::ClientCredentials),
-            Some(AuthType::JwtBearer) => Some(Self::JwtBearer),
-            Some(AuthType::JwtAssertion) => Some(Self::JwtAssertion),
-            Some(AuthType::TokenExchange) => Some(Self::TokenExchange),
-            Some(AuthType::Basic | AuthType::AuthorizationCode | AuthType::DeviceCode) => None,
-            None if profile.private_key_path.is_some() => Some(Self::JwtAssertion),
-            None => {
-                let has_proof = profile.has_client_secret() || profile.client_cert.is_some();
-                let has_pair = profile.client_id.is_some() && has_proof;
-                has_pair.then_some(Self::ClientCredentials)
-            }
-        }
-    }
-
-    /// The auth type it belongs to.
-    pub fn auth_type(self) -> AuthType {
-        match self {
-            Self::ClientCredentials => AuthType::ClientCredentials,
-            Self::JwtBearer => AuthType::JwtBearer,
-            Self::JwtAssertion => AuthType::JwtAssertion,
-            Self::TokenExchange => AuthType::TokenExchange,
-        }
-    }
-
-    /// What an auth type asks of a profile and this one does not have, in words.
-    pub fn missing(self, profile: &Profile) -> Option<&'static str> {
-        let id = &profile.client_id;
-        let has_secret = profile.has_client_secret();
-        let key = &profile.private_key_path;
-        let has_other_proof =
-            key.is_some() || profile.client_cert.is_some() || profile.client_auth.is_some();
-        match self {
-            Self::TokenExchange if profile.exchange.subject.is_none() => {
-                Some("a token to exchange (--subject-token-file)")
-            }
-            Self::ClientCredentials if id.is_some() && has_other_proof => None,
-            Self::ClientCredentials if id.is_none() || !has_secret => {
-                Some("a client id and a client secret")
-            }
-            Self::JwtAssertion if id.is_none() || key.is_none() => {
-                Some("a client id and a private key (--private-key-path)")
-            }
-            Self::JwtBearer if id.is_none() => Some("a client id"),
-            Self::JwtBearer if !has_secret && key.is_none() => {
-                Some("a client secret or a private key")
-            }
-            Self::JwtBearer if profile.subject.is_none() => {
-                Some("a subject (--subject), the user it signs in")
-            }
-            _ => None,
-        }
-    }
-
-    /// How the client proves itself with this grant, on a server that advertises these ways.
-    pub fn client_auth(self, profile: &Profile, advertised: &[String]) -> ClientAuth {
-        match self {
-            // It is the grant itself that is signed; servers that want more are told so by the profile.
-            Self::JwtBearer => profile.client_auth.unwrap_or(ClientAuth::Public),
-            Self::JwtAssertion => ClientAuth::Public,
-            Self::ClientCredentials | Self::TokenExchange => {
-                client_auth::choose(profile, advertised)
-            }
-        }
-    }
-
-    /// Whether the client's secret is needed, so that a program that prints it has to run.
-    pub fn uses_secret(self, profile: &Profile) -> bool {
-        if profile.client_auth.is_some_and(ClientAuth::uses_secret) && self != Self::JwtAssertion {
-            return true;
-        }
-        match self {
-            Self::ClientCredentials | Self::TokenExchange => {
-                profile.client_auth.is_none() && profile.has_client_secret()
-            }
-            Self::JwtBearer => {
-                profile.private_key_path.is_none() || profile.algorithm == Some(Algorithm::Hs256)
-            }
-            Self::JwtAssertion => false,
-        }
-    }
-
+impl Prepared {
     /// Reads the key, if the grant needs one. May ask a person for its passphrase.
     ///
     /// # Errors
     /// The key cannot be used.
-    pub fn prepare(
-        self,
+    pub fn new(
+        grant: &'static dyn Grant,
         profile: &Profile,
         passphrase: &Passphrase,
-    ) -> Result<Prepared, AuthError> {
-        let incomplete = || AuthError::Incomplete {
-            profile: profile.name.clone(),
-            auth_type: self.auth_type(),
-            missing: self.missing(profile).unwrap_or("a key"),
-        };
-        if let (Self::JwtAssertion, Some(way)) = (self, profile.client_auth)
-            && way != ClientAuth::PrivateKeyJwt
-        {
-            return Err(ProfileError::BadSetting {
-                key: Key::ClientAuth,
-                value: way.name().into(),
-                reason:
-                    "jwt-assertion proves the client by its key, and a request carries one proof"
-                        .into(),
-            }
-            .into());
-        }
-        match self {
-            Self::ClientCredentials => Ok(Prepared::ClientCredentials),
-            Self::TokenExchange => Ok(Prepared::TokenExchange),
-            Self::JwtBearer => jwt_bearer::signer(profile, passphrase)?
-                .map(Prepared::JwtBearer)
-                .ok_or_else(incomplete),
-            Self::JwtAssertion => Signer::with_key(profile, passphrase)?
-                .map(Prepared::JwtAssertion)
-                .ok_or_else(incomplete),
-        }
+    ) -> Result<Self, AuthError> {
+        let signer = grant.signer(profile, passphrase)?;
+        Ok(Self { grant, signer })
     }
-}
 
-impl Prepared {
     /// What signs the assertions, when there are any.
     pub fn signing_key(&self) -> Option<SigningKey> {
-        match self {
-            Self::ClientCredentials | Self::TokenExchange => None,
-            Self::JwtBearer(signer) | Self::JwtAssertion(signer) => Some(signer.signing_key()),
-        }
+        self.signer.as_ref().map(Signer::signing_key)
     }
 
     /// A new token request; called once for every try.
     ///
     /// # Errors
-    /// The assertion cannot be made.
+    /// As [`Grant::request`].
     pub fn request(
         &self,
         profile: &Profile,
         token_url: &Url,
         proof: &ClientProof,
+        clock: Clock,
     ) -> Result<TokenRequest, AuthError> {
-        let request = match self {
-            // Its assertion is the client's proof.
-            Self::JwtAssertion(signer) => {
-                return jwt_assertion::request(profile, token_url, signer);
-            }
-            Self::ClientCredentials => client_credentials::request(profile),
-            Self::JwtBearer(signer) => jwt_bearer::request(profile, token_url, signer)?,
-            Self::TokenExchange => token_exchange::request(profile)?,
-        };
-        proof.add_to(request, profile, token_url)
+        self.grant.request(&Asked {
+            profile,
+            token_url,
+            signer: self.signer.as_ref(),
+            proof,
+            clock,
+        })
+    }
+}
+
+impl Asked<'_> {
+    /// Puts the client's proof into a request.
+    fn proved(&self, request: TokenRequest) -> Result<TokenRequest, AuthError> {
+        self.proof
+            .add_to(request, self.profile, self.token_url, self.clock)
+    }
+
+    /// What signs, which must have been read.
+    fn signer(&self, auth_type: AuthType) -> Result<&Signer, AuthError> {
+        self.signer
+            .ok_or_else(|| incomplete(self.profile, auth_type, "a key"))
+    }
+}
+
+fn incomplete(profile: &Profile, auth_type: AuthType, missing: &'static str) -> AuthError {
+    AuthError::Incomplete {
+        profile: profile.name.clone(),
+        auth_type,
+        missing,
     }
 }

@@ -1,10 +1,14 @@
 //! `token-exchange`: a token of somebody else's for one of this server's (RFC 8693 §2.1).
 
 use super::super::AuthError;
-use super::super::exchange::TokenRequest;
-use crate::profile::{ExchangeSettings, GivenToken, Key, Profile, ProfileError, secret_file};
+use super::super::request::TokenRequest;
+use super::{Asked, Grant, incomplete};
+use crate::profile::{
+    AuthType, ExchangeSettings, GivenToken, Key, Profile, ProfileError, secret_file,
+};
 use crate::secret::Secret;
 
+const MISSING: &str = "a token to exchange (--subject-token-file)";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// The names that have a URI of this form (RFC 8693 §3).
 const TYPES: [&str; 6] = [
@@ -15,11 +19,27 @@ const TYPES: [&str; 6] = [
     "saml1",
     "saml2",
 ];
+
+/// Another token for one of somebody else's.
+#[derive(Debug)]
+pub struct TokenExchange;
+
+impl Grant for TokenExchange {
+    fn auth_type(&self) -> AuthType {
+        AuthType::TokenExchange
+    }
+
+    fn missing(&self, profile: &Profile) -> Option<&'static str> {
+        profile.exchange.subject.is_none().then_some(MISSING)
+    }
+
+    fn request(&self, asked: &Asked<'_>) -> Result<TokenRequest, AuthError> {
+        asked.proved(request(asked.profile)?)
+    }
+}
+
 /// The token request without the client's proof. Files are read now.
-///
-/// # Errors
-/// There is no token to exchange, or its file cannot be read.
-pub fn request(profile: &Profile) -> Result<TokenRequest, AuthError> {
+fn request(profile: &Profile) -> Result<TokenRequest, AuthError> {
     let ExchangeSettings {
         subject,
         subject_type,
@@ -29,11 +49,7 @@ pub fn request(profile: &Profile) -> Result<TokenRequest, AuthError> {
         resource,
     } = &profile.exchange;
     let Some(subject) = subject else {
-        return Err(AuthError::Incomplete {
-            profile: profile.name.clone(),
-            auth_type: crate::profile::AuthType::TokenExchange,
-            missing: "a token to exchange (--subject-token-file)",
-        });
+        return Err(incomplete(profile, AuthType::TokenExchange, MISSING));
     };
     let kind = |given: Option<&str>| uri(given.unwrap_or("access_token"));
     let mut request = TokenRequest::new(GRANT_TYPE)

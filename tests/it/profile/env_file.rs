@@ -7,6 +7,7 @@ use std::process::Command;
 use ::medplum::profile::{Key, Side};
 use serde_json::json;
 
+use crate::support::fhir::names_token_endpoint;
 use crate::support::oauth::basic;
 use crate::support::{Answer, Medplum, Server, Site};
 
@@ -27,6 +28,7 @@ fn greedy() -> Server {
             _ => Answer::json(200, "{}"),
         })
     });
+    names_token_endpoint(&server, "/fhir/R4", "/oauth2/token");
     server
 }
 

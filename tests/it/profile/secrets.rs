@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
+use crate::support::fhir::names_token_endpoint;
 use crate::support::{Answer, Medplum, Request, Run, Server, Site, TokenEndpoint};
 
 const ID: &str = "client-7";
@@ -45,6 +46,7 @@ fn assert_keeps_secrets(run: &Run) {
 /// A server that knows the client and repeats all it is told in its errors.
 fn loose_tongue() -> (Server, TokenEndpoint, Medplum) {
     let server = Server::start();
+    names_token_endpoint(&server, "/fhir/R4", "/oauth2/token");
     let tokens = TokenEndpoint::on(&server, "/oauth2/token")
         .client(ID, SECRET)
         .pattern(TOKEN);

@@ -170,6 +170,37 @@ fn a_server_without_the_endpoint_is_named_as_such() {
     site.medplum.run(flag).ok();
 }
 
+/// D9: a number that no clock can count to ended the program with an abort.
+#[test]
+fn odd_lifetimes_of_a_code_do_no_harm() {
+    let texts = [
+        "1e19",
+        "9223372036854775807",
+        "18446744073709551616",
+        "1e300",
+        "-1",
+        "null",
+        "\"soon\"",
+        "true",
+        "{}",
+    ];
+    for text in texts {
+        let mut code = code();
+        code["expires_in"] = serde_json::from_str(text).unwrap();
+        let site = site(&code, vec![token()]);
+        site.login().finish().ok().says("enter this code");
+        assert_eq!(site.server.requests_to("/token").len(), 1, "{text}");
+    }
+}
+
+/// A server that is out of order for a moment is asked again, slower (RFC 8628 §3.5).
+#[test]
+fn a_busy_token_endpoint_does_not_end_the_waiting() {
+    let site = site(&code(), vec![Answer::empty(503), token()]);
+    site.login().finish().ok();
+    assert_eq!(site.server.requests_to("/token").len(), 2);
+}
+
 #[test]
 fn ctrl_c_ends_the_waiting_with_130() {
     let site = site(&code(), vec![error("authorization_pending"); 99]);

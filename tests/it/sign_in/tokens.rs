@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::support::fhir::names_token_endpoint;
 use crate::support::medplum::ReadOnly;
 use crate::support::{Answer, Medplum, Server, Site, TokenEndpoint};
 
@@ -425,6 +426,7 @@ fn token_renews_what_has_run_out() {
 #[test]
 fn a_token_that_cannot_be_kept_is_a_notice() {
     let server = Server::start();
+    names_token_endpoint(&server, "/fhir/R4", "/oauth2/token");
     let tokens = TokenEndpoint::on(&server, "/oauth2/token");
     server.on("GET", "/fhir/R4/Patient/1", Answer::json(200, "{}"));
     let medplum = Medplum::of_an_ordinary_user();

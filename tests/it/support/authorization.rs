@@ -372,7 +372,8 @@ impl State {
         let names_client = ["iss", "sub"].map(|claim| &jwt.claims[claim]);
         let is_good = is_signed
             && names_client == [&json!(self.client.0); 2]
-            && jwt.claims["aud"] == format!("{}/oauth2/token", self.origin);
+            // For the endpoint that it came to, and no other.
+            && jwt.claims["aud"] == format!("{}{}", self.origin, request.path());
         is_good
             .then_some(())
             .ok_or_else(|| refused("the assertion is not this client's"))

@@ -38,6 +38,7 @@ impl Site {
         let tokens = TokenEndpoint::on(&server, path);
         let accepting = tokens.clone();
         protect(&server, "/fhir/R4", move |header| accepting.accepts(header));
+        names_token_endpoint(&server, "/fhir/R4", path);
         server.on("GET", "/fhir/R4/Patient/1", Answer::json(200, PATIENT));
         Self {
             server,
@@ -67,6 +68,13 @@ impl Site {
     pub fn gets(&self) -> usize {
         self.server.requests_to("/fhir/R4/Patient/1").len()
     }
+}
+
+/// Has a server name its token endpoint in the SMART configuration below a FHIR base.
+pub fn names_token_endpoint(server: &Server, base: &str, path: &str) {
+    let smart = serde_json::json!({"token_endpoint": server.url(path)}).to_string();
+    let target = format!("{base}/.well-known/smart-configuration");
+    server.on("GET", &target, Answer::new(200, "application/json", smart));
 }
 
 /// Asks for a good token below a path, but for what SMART and FHIR leave open.

@@ -1,0 +1,71 @@
+//! A token endpoint that answered without a token, and what it said.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use reqwest::StatusCode;
+use url::Url;
+
+use super::AuthError;
+use super::token_answer::TokenAnswer;
+use crate::foreign::Foreign;
+use crate::secret;
+
+/// A token endpoint that answered, but with no token.
+#[derive(Debug)]
+pub struct TokenRefusal {
+    pub url: Url,
+    pub status: StatusCode,
+    /// The OAuth error code (RFC 6749 §5.2), when there was one.
+    pub code: Option<Foreign>,
+    /// The server's own words.
+    pub words: Option<Foreign>,
+    /// What the assertion sent said, when there was one.
+    pub signed: Option<String>,
+    /// Whether the answer was a web page.
+    pub is_page: bool,
+    /// When the server says it answered (RFC 9110 §6.6.1).
+    pub date: Option<SystemTime>,
+}
+
+impl fmt::Display for TokenRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the token endpoint {} answered {} without a token",
+            secret::url_for_people(&self.url),
+            self.status
+        )?;
+        if let Some(code) = &self.code {
+            write!(f, ": {code}")?;
+        }
+        if let Some(words) = &self.words {
+            write!(
+                f,
+                "{} {words}",
+                if self.code.is_some() { " -" } else { ":" }
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for TokenRefusal {}
+
+/// What an answer without a token says.
+pub(super) fn refusal(
+    url: &Url,
+    date: Option<SystemTime>,
+    answer: &TokenAnswer,
+    signed: Option<String>,
+) -> AuthError {
+    AuthError::Refused(Box::new(TokenRefusal {
+        url: url.clone(),
+        status: answer.status(),
+        code: answer.code(),
+        words: answer.words(),
+        signed,
+        is_page: answer.is_page(),
+        date,
+    }))
+}

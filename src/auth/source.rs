@@ -1,0 +1,397 @@
+//! A token for a profile: kept, renewed when its time comes, and asked for again when a server refuses it.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
+use tokio::sync::Mutex;
+
+use super::applicant::Applicant;
+use super::assertion::SigningKey;
+use super::authorization::Authorization;
+use super::cache::Cache;
+use super::discovery::{self, Found};
+use super::endpoints::Endpoints;
+use super::grant::Grant;
+use super::keys::Prompt;
+use super::request::TokenRequest;
+use super::way::{Method, Way};
+use super::{AuthError, Token, secret_command, stored_login};
+use crate::http::Http;
+use crate::profile::store::ProfileFile;
+use crate::profile::{Profile, ProfileError};
+use crate::secret::Secret;
+
+/// A token no older than this is not replaced because of a 403.
+const YOUNG: SignedDuration = SignedDuration::from_secs(60);
+
+/// Gives the authorization for requests, and a new one when a server refuses it.
+#[derive(Debug)]
+pub struct TokenSource {
+    method: Method,
+    profile: Profile,
+    http: Http,
+    cache: Cache,
+    applicant: Applicant,
+    /// The token that requests go out with.
+    current: Mutex<Option<Token>>,
+}
+
+impl TokenSource {
+    /// The source of a profile. `file` is the profile file, if there is one.
+    ///
+    /// # Errors
+    /// [`AuthError::Incomplete`] and [`AuthError::Withheld`].
+    pub fn for_profile(
+        profile: &Profile,
+        file: Option<&ProfileFile>,
+        http: &Http,
+        cache: Cache,
+    ) -> Result<Self, AuthError> {
+        let has_login = profile.may_use_login && file.is_some_and(|file| cache.has_login(file));
+        let method = Method::of(profile, has_login)?;
+        let mut profile = profile.clone();
+        if matches!(method, Method::Login) && profile.client_id.is_none() {
+            profile.client_id = profile.login_client_id().map(str::to_owned);
+        }
+        Ok(Self {
+            method,
+            applicant: Applicant::new(&profile, http),
+            profile,
+            http: http.clone(),
+            cache,
+            current: Mutex::new(None),
+        })
+    }
+
+    /// The same, with somebody who can be asked for the passphrase of a key.
+    #[must_use]
+    pub fn with_prompt(mut self, prompt: Arc<dyn Prompt>) -> Self {
+        self.applicant.set_prompt(prompt);
+        self
+    }
+
+    /// How requests are authorized.
+    pub fn way(&self) -> Way {
+        self.method.way()
+    }
+
+    /// The name of the way in use, for people.
+    pub fn describe(&self) -> &'static str {
+        self.way().name()
+    }
+
+    /// Whether requests go out without credentials because none are configured.
+    pub fn is_anonymous(&self) -> bool {
+        self.way() == Way::Anonymous
+    }
+
+    /// Whether every request goes out with the same credential, also after the server refused it.
+    pub fn is_fixed(&self) -> bool {
+        matches!(self.way(), Way::GivenToken | Way::Basic)
+    }
+
+    /// Whether tokens come from the token endpoint by the client's own credentials.
+    pub fn has_grant(&self) -> bool {
+        matches!(self.way(), Way::Grant(_))
+    }
+
+    /// Whether the way in has tokens at all.
+    pub fn has_tokens(&self) -> bool {
+        matches!(
+            self.way(),
+            Way::StoredLogin | Way::LoggedOut(_) | Way::Grant(_)
+        )
+    }
+
+    /// Whether a login is stored for this server.
+    pub fn is_login(&self) -> bool {
+        self.way() == Way::StoredLogin
+    }
+
+    /// The way of signing in, whether a login is stored just now or not.
+    pub fn kind(&self) -> &'static str {
+        match self.way() {
+            Way::StoredLogin | Way::LoggedOut(_) => "login",
+            way => way.name(),
+        }
+    }
+
+    /// The project and the member that a stored login to Medplum names.
+    pub fn login_names(&self) -> Vec<String> {
+        let login = match &self.method {
+            Method::Login => self.cache.read(&self.profile, true).ok().flatten(),
+            _ => None,
+        };
+        let context = login.map(|login| login.context).unwrap_or_default();
+        let named = ["project", "profile"].into_iter();
+        named
+            .filter_map(|name| Some(context.get(name)?.get("reference")?.as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// What to put on the next request; `None` when nothing is configured.
+    ///
+    /// # Errors
+    /// No token can be had.
+    pub async fn authorization(&self) -> Result<Option<Authorization>, AuthError> {
+        Ok(Some(match &self.method {
+            Method::Anonymous => return Ok(None),
+            Method::Basic => {
+                let profile = secret_command::with_secret(&self.profile).await?;
+                let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+                Authorization::basic(&Secret::basic(
+                    &text(profile.client_id.as_deref()),
+                    &text(profile.client_secret.as_ref().map(Secret::expose)),
+                ))?
+            }
+            Method::Given(token) => Authorization::given(token)?,
+            Method::Login | Method::LoggedOut(_) | Method::Grant(_) => {
+                Authorization::of_token(self.token().await?, &self.applicant.nonces)?
+            }
+        }))
+    }
+
+    /// Another authorization after a server refused this one; `None` when there is no way to get one.
+    ///
+    /// # Errors
+    /// The token endpoint refused, or a stored login cannot be renewed.
+    pub async fn renew(&self, refused: &Authorization) -> Result<Option<Authorization>, AuthError> {
+        let Some(refused) = &refused.renewable else {
+            return Ok(None);
+        };
+        let mut current = self.current.lock().await;
+        if current
+            .as_ref()
+            .is_none_or(|token| token.access_token == *refused)
+        {
+            *current = Some(self.obtain(Some(refused)).await?);
+        }
+        drop(current);
+        self.authorization().await
+    }
+
+    /// Whether an answer may mean that another token is needed: a 401, and also a 403 to a token of some age that the
+    /// client can get by itself. AB2D says 403 to one that has expired.
+    pub fn may_be_stale(&self, sent: &Authorization, status: StatusCode) -> bool {
+        let is_old = || {
+            sent.issued
+                .is_some_and(|issued| Timestamp::now().duration_since(issued) > YOUNG)
+        };
+        status == StatusCode::UNAUTHORIZED
+            || status == StatusCode::FORBIDDEN && self.has_grant() && is_old()
+    }
+
+    /// A token that is good for the next request.
+    ///
+    /// # Errors
+    /// [`AuthError::NoLogin`] when the profile has no way to a token at all.
+    pub async fn token(&self) -> Result<Token, AuthError> {
+        match &self.method {
+            Method::Given(token) => return Ok(Token::opaque(token.clone())),
+            Method::Anonymous | Method::Basic | Method::LoggedOut(_) => {
+                return Err(self.no_login());
+            }
+            Method::Login | Method::Grant(_) => {}
+        }
+        let mut current = self.current.lock().await;
+        if let Some(token) = current.as_ref().filter(|token| self.is_good(token)) {
+            return Ok(token.clone());
+        }
+        let token = match self.cached()? {
+            Some(token) if self.is_good(&token) => token,
+            _ => self.obtain(None).await?,
+        };
+        *current = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Asks the token endpoint whatever the cache holds. The caller stores what it gets, together with the settings
+    /// that it was got with.
+    ///
+    /// # Errors
+    /// As [`TokenSource::token`].
+    pub async fn log_in(&self) -> Result<Token, AuthError> {
+        match &self.method {
+            Method::Grant(grant) => self.granted(*grant).await,
+            _ => self.token().await,
+        }
+    }
+
+    /// For the doctor: a token from these endpoints whatever the cache holds, and the requests that follow go out with
+    /// it. Nothing is stored but a stored login that was renewed: the old one may be worth nothing then.
+    ///
+    /// # Errors
+    /// As [`TokenSource::token`].
+    pub async fn token_anew(&self, endpoints: Option<&Endpoints>) -> Result<Token, AuthError> {
+        let token = match (&self.method, endpoints) {
+            (Method::Grant(grant), Some(endpoints)) => {
+                self.applicant.ask(*grant, endpoints).await?
+            }
+            _ => self.log_in().await?,
+        };
+        *self.current.lock().await = Some(token.clone());
+        Ok(token)
+    }
+
+    /// For the doctor: reads the key and says what signs; `None` when nothing does.
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    pub async fn signing_key(&self) -> Result<Option<SigningKey>, AuthError> {
+        match self.method {
+            Method::Grant(grant) => self.applicant.signing_key(grant).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// For the doctor: the token request that would go out; nothing is sent.
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    pub async fn rehearse(&self, endpoints: &Endpoints) -> Result<Option<TokenRequest>, AuthError> {
+        match self.method {
+            Method::Grant(grant) => self.applicant.rehearse(grant, endpoints).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a token serves another request. A login that cannot be renewed serves to its last moment.
+    fn is_good(&self, token: &Token) -> bool {
+        token.is_fresh() || self.is_login() && token.refresh_token.is_none() && !token.has_expired()
+    }
+
+    /// A new token, asked for by one process at a time; the others find it in the cache.
+    async fn obtain(&self, refused: Option<&Secret>) -> Result<Token, AuthError> {
+        let _lock = self.cache.lock_tokens().await;
+        let cached = self.cached()?;
+        if let Some(token) = &cached
+            && self.is_good(token)
+            && Some(&token.access_token) != refused
+        {
+            return Ok(token.clone());
+        }
+        match &self.method {
+            Method::Grant(grant) => {
+                let token = self.granted(*grant).await?;
+                if let Err(error) = self.cache.write(&self.profile, &token) {
+                    // A read-only home in CI: every command asks for its own token then.
+                    self.http
+                        .trace
+                        .notice(&format!("The token could not be cached: {error}"));
+                }
+                Ok(token)
+            }
+            Method::Login => match cached {
+                Some(login) => self.renewed(&login).await,
+                None => Err(self.no_usable_login()?),
+            },
+            _ => Err(self.no_login()),
+        }
+    }
+
+    /// A token by a grant; from where the endpoint has moved to, if it has.
+    async fn granted(&self, grant: &'static dyn Grant) -> Result<Token, AuthError> {
+        // The key first: nothing is sent when it cannot be used.
+        self.applicant.prepare(grant).await?;
+        let endpoints = self.endpoints().await?;
+        match self.applicant.ask(grant, &endpoints).await {
+            Ok(token) => Ok(token),
+            Err(error) => match self.moved(&endpoints, &error).await {
+                Some(endpoints) => self.applicant.ask(grant, &endpoints).await,
+                None => Err(error),
+            },
+        }
+    }
+
+    /// The stored login, renewed; by the endpoint that has moved, if it has.
+    async fn renewed(&self, login: &Token) -> Result<Token, AuthError> {
+        if login.refresh_token.is_none() {
+            return Err(AuthError::Expired {
+                profile: self.profile.name.clone(),
+            });
+        }
+        let endpoints = self.endpoints().await?;
+        match self.renewed_at(&endpoints, login).await {
+            Ok(token) => Ok(token),
+            Err(error) => match self.moved(&endpoints, &error).await {
+                Some(endpoints) => self.renewed_at(&endpoints, login).await,
+                None => Err(error),
+            },
+        }
+    }
+
+    async fn renewed_at(&self, endpoints: &Endpoints, login: &Token) -> Result<Token, AuthError> {
+        let profile = secret_command::with_secret(&self.profile).await?;
+        let proof = self.applicant.proof_of_login(&profile, endpoints).await?;
+        let renewal = stored_login::Renewal {
+            http: &self.http,
+            profile: &profile,
+            cache: &self.cache,
+            at: &endpoints.token(proof.way()),
+            proof: &proof,
+            nonces: &self.applicant.nonces,
+        };
+        renewal.renew(login).await
+    }
+
+    /// The endpoints as the user set them or as they are known.
+    async fn endpoints(&self) -> Result<Endpoints, AuthError> {
+        let found = match self.profile.token_url {
+            Some(_) => None,
+            None => Some(discovery::known(&self.http, &self.profile, &self.cache).await?),
+        };
+        Endpoints::of(&self.profile, found)
+    }
+
+    /// The endpoints as the server names them now, when those that were remembered are gone and others are named.
+    async fn moved(&self, before: &Endpoints, error: &AuthError) -> Option<Endpoints> {
+        let found = before.found().filter(|found| found.is_remembered)?;
+        if self.profile.token_url.is_some() || !error.is_of_a_gone_endpoint() {
+            return None;
+        }
+        self.http.trace.line(
+            1,
+            &format!("* {error}: asking the server where its token endpoint is now"),
+        );
+        let now = discovery::look(&self.http, &self.profile, false)
+            .await
+            .ok()?;
+        discovery::keep(&self.http, &self.profile, &self.cache, &now);
+        if now.token_url == found.token_url {
+            return None;
+        }
+        Endpoints::of(&self.profile, Some(now)).ok()
+    }
+
+    /// For the doctor: what the profile file remembers of the endpoints.
+    ///
+    /// # Errors
+    /// The file is broken or cannot be read.
+    pub fn remembered(&self) -> Result<Option<Found>, ProfileError> {
+        discovery::remembered(&self.profile, &self.cache)
+    }
+
+    /// The token in the profile; one that is not bound to a key is none where such a one is asked for.
+    fn cached(&self) -> Result<Option<Token>, ProfileError> {
+        let token = self.cache.read(&self.profile, self.is_login())?;
+        Ok(token.filter(|token| !self.profile.dpop || token.bound_to.is_some()))
+    }
+
+    /// Why the stored login cannot be used.
+    fn no_usable_login(&self) -> Result<AuthError, ProfileError> {
+        Ok(match self.cache.read(&self.profile, true)? {
+            Some(_) => AuthError::LoginNotBound {
+                profile: self.profile.name.clone(),
+            },
+            None => self.no_login(),
+        })
+    }
+
+    fn no_login(&self) -> AuthError {
+        AuthError::NoLogin {
+            profile: self.profile.name.clone(),
+            server: self.profile.base_url.to_string(),
+        }
+    }
+}
