@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use medplum::bulk::export::manifest;
+use medplum::bulk::export::{manifest, page};
 use serde_json::Value;
 use url::Url;
 
@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     } else {
         "text/html"
     };
-    let Ok(read) = manifest::parse(&url, content_type, data) else {
+    let Ok(read) = page::parse(&url, content_type, data) else {
         return;
     };
     let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
         .sum();
     assert_eq!(read.files.len(), listed, "every entry is a file");
     let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
-    assert!(read.files.iter().all(|file| is_web(&file.url)));
+    assert!(read.files.iter().all(|file| is_web(&file.link.url())));
     assert!(read.next.as_ref().is_none_or(is_web));
     let mut links = json["link"].as_array().into_iter().flatten();
     let has_next = links.any(|link| link["relation"] == "next");

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_LOCATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 
 use super::result::JobResult;
-use super::{Answer, Client, FhirError, Refusal, TokenRule};
+use super::{Answer, Client, FhirError, LARGEST_ANSWER, Refusal, TokenRule};
 use crate::exit::{FAILED, NETWORK, NOT_FOUND, Verdict};
-use crate::http::{Request, retry};
+use crate::http::retry::{self, Retry};
+use crate::http::{Request, Response};
 use crate::{secret, words};
 
 /// Server's answers that ask for no wait get this one; BCDA says `Retry-After: 0`.
@@ -20,6 +21,8 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// Failed polls in a row after which the job counts as out of reach.
 const MOST_FAILURES: u32 = 10;
+/// Answers in a row that say a job is not there any more, before they are believed.
+const MOST_ODD: u32 = 2;
 /// Bare 500s in a row: some servers stumble, others mean it.
 const MOST_BARE_ERRORS: u32 = 3;
 
@@ -68,13 +71,13 @@ pub struct Finished {
 /// Why a job's result could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum AsyncError {
-    #[error(
-        "{method} {url} answered {status} without a Content-Location, so there is no job to wait for{words}"
-    )]
+    #[error("{method} {url} answered {status} {location}, so there is no job to wait for{words}")]
     NoJob {
         method: Method,
         url: String,
         status: StatusCode,
+        /// What is wrong with its Content-Location.
+        location: String,
         words: String,
     },
     #[error("the job failed: {0}")]
@@ -112,44 +115,58 @@ impl Verdict for AsyncError {
     }
 }
 
-/// The status URL of an accepted request, resolved against the request's own URL.
+/// Polls a status URL until the job is done, and reads the result.
 ///
 /// # Errors
-/// [`AsyncError::NoJob`] when the answer is not 202 with a Content-Location.
-pub fn accepted(answer: Answer) -> Result<Url, AsyncError> {
-    let location = answer
-        .header(CONTENT_LOCATION)
-        .and_then(|text| answer.url.join(text.trim()).ok());
-    if let (StatusCode::ACCEPTED, Some(url)) = (answer.status, location) {
-        return Ok(url);
+/// The job failed, is gone, took too long, or its status or result cannot be read.
+pub async fn wait(
+    client: &Client,
+    status_url: &Url,
+    mut first_wait: Option<Duration>,
+    patience: Patience,
+    mut watch: impl FnMut(&Progress),
+) -> Result<Finished, AsyncError> {
+    let mut tries = Retry::new(client.http.network.retries.max(1), LONGEST_BACKOFF);
+    loop {
+        let Response {
+            status,
+            headers,
+            url,
+            body,
+        } = wait_open(client, status_url, first_wait.take(), patience, &mut watch).await?;
+        let error = match body.bytes(LARGEST_ANSWER).await {
+            Ok(body) => {
+                return Ok(Finished {
+                    url,
+                    status,
+                    headers,
+                    body,
+                });
+            }
+            Err(error) => error,
+        };
+        match tries.wait(None).filter(|_| !error.is_lasting()) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(FhirError::from(error).into()),
+        }
     }
-    let refusal = Refusal::of_answer(answer);
-    let words = match refusal.words.as_slice() {
-        [] => String::new(),
-        words => format!(": {}", words.join("; ")),
-    };
-    Err(AsyncError::NoJob {
-        method: refusal.method,
-        url: secret::url_for_people(&refusal.url),
-        status: refusal.status,
-        words,
-    })
 }
 
-/// Polls a status URL until the job is done.
+/// Polls a status URL until the job is done. The body of the result is for the caller to read.
 ///
 /// # Errors
 /// The job failed, is gone, took too long, or its status cannot be read.
-pub async fn wait(
+pub async fn wait_open(
     client: &Client,
     status_url: &Url,
     first_wait: Option<Duration>,
     patience: Patience,
     mut watch: impl FnMut(&Progress),
-) -> Result<Finished, AsyncError> {
+) -> Result<Response, AsyncError> {
     let started = Instant::now();
     let mut backoff = SHORTEST_WAIT;
     let mut stumbles = Stumbles::default();
+    let mut odd = Odd::default();
     if let Some(wait) = first_wait {
         let wait = wait.min(patience.max_retry_after);
         if patience.max_wait.is_some_and(|longest| wait > longest) {
@@ -162,13 +179,19 @@ pub async fn wait(
     }
     loop {
         let mut code = None;
-        let (words, asked, failed) = match look(client, status_url).await? {
-            Look::Finished(finished) => return Ok(finished),
-            Look::Running { words, asked } => {
+        let (words, asked, failed) = match look(client, status_url).await {
+            Err(error) => {
+                let (words, status) = odd.forgive(error)?;
+                code = Some(status.as_u16());
+                (Some(words), None, true)
+            }
+            Ok(Look::Finished(answer)) => return Ok(*answer),
+            Ok(Look::Running { words, asked }) => {
                 stumbles = Stumbles::default();
+                odd.seen();
                 (words, asked, false)
             }
-            Look::Stumbled { error, asked } => {
+            Ok(Look::Stumbled { error, asked }) => {
                 let words = error.to_string();
                 if let FhirError::Refused(refusal) = &error {
                     code = Some(refusal.status.as_u16());
@@ -207,7 +230,8 @@ pub async fn wait(
 /// What one look at the status found.
 #[derive(Debug)]
 pub enum Look {
-    Finished(Finished),
+    /// The result; its body is not read yet.
+    Finished(Box<Response>),
     Running {
         words: Option<String>,
         asked: Option<Duration>,
@@ -226,8 +250,17 @@ pub enum Look {
 pub async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError> {
     let request = Request::new(Method::GET, status_url.clone())
         .header(ACCEPT, HeaderValue::from_static("application/json"));
-    let answer = match client.read_once(request, TokenRule::OwnOrigins).await {
-        Ok(answer) => answer,
+    let answer = async {
+        let answer = client.send_with(request, TokenRule::OwnOrigins, 0).await?;
+        let status = job_status(answer.status, &answer.headers);
+        if status.is_success() && status != StatusCode::ACCEPTED {
+            return Ok(Err(Box::new(answer)));
+        }
+        Ok::<_, FhirError>(Ok(Answer::beginning(Method::GET, answer).await?))
+    };
+    let answer = match answer.await {
+        Ok(Err(finished)) => return Ok(Look::Finished(finished)),
+        Ok(Ok(answer)) => answer,
         Err(FhirError::Http(error)) if !error.is_lasting() => {
             return Ok(Look::Stumbled {
                 error: error.into(),
@@ -244,18 +277,11 @@ pub async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError>
         Err(error) => return Err(error.into()),
     };
     let asked = retry::retry_after(&answer.headers, SystemTime::now());
-    let status = job_status(&answer);
+    let status = job_status(answer.status, &answer.headers);
     if status == StatusCode::ACCEPTED {
-        let words = answer.header("x-progress").map(words::shortened);
+        let words = answer.headers.get("x-progress");
+        let words = words.map(|words| words::shortened(&String::from_utf8_lossy(words.as_bytes())));
         return Ok(Look::Running { words, asked });
-    }
-    if status.is_success() {
-        return Ok(Look::Finished(Finished {
-            url: answer.url,
-            status: answer.status,
-            headers: answer.headers,
-            body: answer.body,
-        }));
     }
     let refusal = Box::new(Refusal::of_answer(answer));
     // What is on the way to the server says so too (520 and 524 of Cloudflare), and nothing of the job.
@@ -270,6 +296,44 @@ pub async fn look(client: &Client, status_url: &Url) -> Result<Look, AsyncError>
         401 | 403 => Err(AsyncError::Fhir(FhirError::Refused(refusal))),
         404 | 410 => Err(AsyncError::Gone(refusal)),
         _ => Err(AsyncError::Failed(refusal)),
+    }
+}
+
+/// Answers in a row that end a job. A gateway gives one at times, and a job that was there a minute ago deserves another
+/// look.
+#[derive(Debug, Default)]
+struct Odd {
+    in_a_row: u32,
+    was_there: bool,
+}
+
+impl Odd {
+    /// The job is there.
+    fn seen(&mut self) {
+        (self.in_a_row, self.was_there) = (0, true);
+    }
+
+    /// The words of an answer that another look may put right, unless it is one too many.
+    fn forgive(&mut self, error: AsyncError) -> Result<(String, StatusCode), AsyncError> {
+        let (AsyncError::Gone(refusal)
+        | AsyncError::Failed(refusal)
+        | AsyncError::Fhir(FhirError::Refused(refusal))) = &error
+        else {
+            return Err(error);
+        };
+        let may_pass = refusal.status.is_client_error() && refusal.status.as_u16() != 401;
+        let most = match (self.was_there, refusal.is_page) {
+            (true, _) => MOST_ODD,
+            // A page is a gateway's, not the server's own word.
+            (false, true) => 1,
+            (false, false) => 0,
+        };
+        if !may_pass || self.in_a_row >= most {
+            return Err(error);
+        }
+        self.in_a_row += 1;
+        let status = refusal.status;
+        Ok((error.to_string(), status))
     }
 }
 
@@ -304,14 +368,13 @@ impl Stumbles {
 }
 
 /// The job's status: the HTTP one, unless the server says it apart (Bulk Data 3.0, `separate-export-status`).
-fn job_status(answer: &Answer) -> StatusCode {
-    let separate = answer
-        .header("x-export-status")
+fn job_status(status: StatusCode, headers: &HeaderMap) -> StatusCode {
+    let separate = headers
+        .get("x-export-status")
+        .and_then(|value| value.to_str().ok())
         .and_then(|text| text.split_whitespace().next()?.parse::<u16>().ok())
         .and_then(|code| StatusCode::from_u16(code).ok());
-    separate
-        .filter(|_| answer.status.is_success())
-        .unwrap_or(answer.status)
+    separate.filter(|_| status.is_success()).unwrap_or(status)
 }
 
 /// Tells the server that the job's files are not needed any more, or to stop it. 404 is fine: it is gone already.

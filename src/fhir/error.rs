@@ -8,14 +8,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-use super::Answer;
+use super::{Answer, beginning};
 use crate::auth::AuthError;
 use crate::exit::{FAILED, NOT_ALLOWED, NOT_FOUND, USAGE, Verdict};
 use crate::http::{HttpError, Response};
 use crate::{secret, words};
 
-/// The most of an error body that is read.
-const LARGEST_ERROR: usize = 4 << 20;
 /// As many issues of an outcome are shown.
 const MOST_ISSUES: usize = 20;
 /// Issue codes that say "this time", not "never" (FHIR R4, issue-type, children of `transient`).
@@ -112,6 +110,8 @@ pub struct Refusal {
     pub is_transient: bool,
     /// Whether the body was an OperationOutcome.
     pub is_outcome: bool,
+    /// Whether the body was a web page, which is not the server's own word.
+    pub is_page: bool,
     /// The body, for output that was asked for whatever the status.
     pub body: Bytes,
 }
@@ -125,7 +125,7 @@ impl Refusal {
             url,
             body,
         } = answer;
-        let (body, problem) = match body.bytes(LARGEST_ERROR).await {
+        let (body, problem) = match beginning::of(body, beginning::FOR_WORDS).await {
             Ok(body) => (body, None),
             Err(error) => (Bytes::new(), Some(error.to_string())),
         };
@@ -168,6 +168,8 @@ impl Refusal {
         body: Bytes,
     ) -> Self {
         let json: Option<Value> = serde_json::from_slice(&body).ok();
+        let begins = String::from_utf8_lossy(&body[..body.len().min(64)]);
+        let is_page = json.is_none() && words::is_html(content_type, &begins);
         let is_outcome = json.as_ref().is_some_and(is_outcome);
         let (words, is_transient) = match &json {
             Some(json) if is_outcome => (outcome_words(json), is_transient(json)),
@@ -184,6 +186,7 @@ impl Refusal {
             words,
             is_transient,
             is_outcome,
+            is_page,
             body,
         }
     }

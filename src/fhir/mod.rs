@@ -1,6 +1,8 @@
 //! Requests with a token, answers with meaning. One function decides where a token goes.
 
+pub mod accepted;
 pub mod asynchronous;
+pub mod beginning;
 pub mod error;
 pub mod id;
 pub mod ndjson;
@@ -243,6 +245,16 @@ impl Client {
         })
     }
 
+    /// As [`Client::read_once`], with no more of the body than its words: what follows them is not read.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn read_words(&self, request: Request, rule: TokenRule) -> Result<Answer, FhirError> {
+        let method = request.method.clone();
+        let answer = self.send_with(request, rule, 0).await?;
+        Ok(Answer::beginning(method, answer).await?)
+    }
+
     /// The request as it goes out, with the authorization that was put on it.
     async fn dressed(
         &self,
@@ -311,6 +323,26 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer with no more of its body than words need.
+    ///
+    /// # Errors
+    /// The body broke off.
+    pub async fn beginning(method: Method, answer: Response) -> Result<Self, HttpError> {
+        let Response {
+            status,
+            headers,
+            url,
+            body,
+        } = answer;
+        Ok(Self {
+            method,
+            status,
+            headers,
+            url,
+            body: beginning::of(body, beginning::FOR_WORDS).await?,
+        })
+    }
+
     /// A header's value as text, when it has one.
     pub fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

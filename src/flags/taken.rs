@@ -46,6 +46,7 @@ const SERVER: &[Group] = &[
 const OTHERS: &[(&str, &[Group])] = &[
     ("auth", &[Group::Output]),
     ("bulk report", &[Group::Output]),
+    ("bulk verify", &[Group::Output]),
     ("completions", &[Group::Output]),
     ("demo", &[Group::Output]),
     ("keys", &[Group::Keys, Group::EnvFile, Group::Output]),

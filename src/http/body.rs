@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
-use reqwest::header::CONTENT_LENGTH;
+use reqwest::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use url::Url;
 
 use super::coding::Coding;
@@ -37,6 +37,15 @@ impl Body {
     /// Whether the bytes on the wire are gzip.
     pub fn is_gzip(&self) -> bool {
         self.gzip
+    }
+
+    /// Whether the wire itself marks where the body ends: else a connection that was cut looks like the end.
+    pub fn has_end(&self) -> bool {
+        let headers = self.answer.headers();
+        self.answer.version() >= reqwest::Version::HTTP_2
+            || self.gzip
+            || headers.contains_key(CONTENT_LENGTH)
+            || headers.contains_key(TRANSFER_ENCODING)
     }
 
     /// The length of the bytes on the wire, when the server said it.
@@ -93,7 +102,8 @@ impl Body {
         Ok(bytes.into())
     }
 
-    fn encoding_error(&self, error: &std::io::Error) -> HttpError {
+    /// What is wrong with the encoding.
+    pub(crate) fn encoding_error(&self, error: &std::io::Error) -> HttpError {
         HttpError::Encoding {
             url: Box::new(self.url.clone()),
             reason: format!("gzip: {}", innermost(error)),

@@ -87,7 +87,7 @@ impl HttpError {
     pub fn is_lasting(&self) -> bool {
         matches!(
             self,
-            Self::Setup { .. } | Self::Proxy { passing: false, .. }
+            Self::Setup { .. } | Self::Proxy { passing: false, .. } | Self::TooLarge { .. }
         )
     }
 }

@@ -3,19 +3,24 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::CONTENT_LOCATION;
+use reqwest::header::{CONTENT_LOCATION, DATE};
+use serde_json::Value;
 use url::Url;
 
 use super::end;
 use super::error::BulkError;
 use super::event::Observer;
+use super::instant;
 use super::kickoff::Kickoff;
 use super::log::Log;
 use super::open::Work;
 use super::options::Options;
 use super::state::GivenUp;
-use crate::fhir::asynchronous::{self, AsyncError};
+use crate::fhir::accepted;
+use crate::fhir::asynchronous::AsyncError;
+use crate::fhir::error::{is_outcome, outcome_words};
 use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::http::retry;
 use crate::secret::url_for_people;
@@ -42,9 +47,14 @@ pub(super) async fn start_job(
         }
         (None, None) => {
             job.kicking_off()?;
-            match kick_off(client, &work.kickoff, &work.log).await {
-                Ok((status_url, wait)) => {
+            match kick_off(client, &work.kickoff, &work.log, observer).await {
+                Ok(Accepted {
+                    status_url,
+                    wait,
+                    at,
+                }) => {
                     first_wait = wait;
+                    job.state.asked_at = Some(at.to_string());
                     // Said before anything else can fail: without it nobody finds the job again.
                     observer.started(&status_url);
                     job.accepted(&status_url)?;
@@ -121,9 +131,10 @@ async fn kick_off(
     client: &Client,
     kickoff: &Kickoff,
     log: &Log,
-) -> Result<(Url, Option<Duration>), BulkError> {
+    observer: &Arc<dyn Observer>,
+) -> Result<Accepted, BulkError> {
     let request = kickoff.request(client)?;
-    let answer = client.read_once(request, TokenRule::OwnOrigins).await?;
+    let answer = client.read_words(request, TokenRule::OwnOrigins).await?;
     log.kicked_off(client, kickoff, &answer);
     let jobs = running_jobs(client, &answer);
     if !jobs.is_empty() {
@@ -131,8 +142,30 @@ async fn kick_off(
         return Err(BulkError::JobsRunning { refusal, jobs });
     }
     let answer = answer.checked()?;
-    let first_wait = retry::retry_after(&answer.headers, SystemTime::now());
-    Ok((asynchronous::accepted(answer)?, first_wait))
+    // The server passed over something, and says so (Bulk Data 3.0, response - success).
+    if let Ok(body) = serde_json::from_slice::<Value>(&answer.body)
+        && is_outcome(&body)
+    {
+        for words in outcome_words(&body) {
+            observer.notice(&format!("The server accepts the export and says: {words}"));
+        }
+        log.remarked(&answer);
+    }
+    let wait = retry::retry_after(&answer.headers, SystemTime::now());
+    let at = answer.header(DATE).and_then(instant::read);
+    Ok(Accepted {
+        status_url: accepted::status_url(answer)?,
+        wait,
+        at: at.unwrap_or_else(Timestamp::now),
+    })
+}
+
+/// A job that the server works on.
+struct Accepted {
+    status_url: Url,
+    wait: Option<Duration>,
+    /// The server's clock.
+    at: Timestamp,
 }
 
 /// The jobs that a refused kick-off names as running (AB2D: 429 with their URLs, joined by commas).

@@ -33,14 +33,12 @@ pub enum BulkError {
     Manifest(#[from] ManifestError),
     #[error("{} holds a series of exports", folder.display())]
     Series { folder: PathBuf },
+    #[error("{} holds no manifest.json, so nobody can say what should be in it", folder.display())]
+    NoManifest { folder: PathBuf },
     #[error("{} holds no export", folder.display())]
     NoJob { folder: PathBuf },
     #[error("files of the export in {} are gone; the server's copies were not deleted", folder.display())]
     Vanished { folder: PathBuf },
-    #[error(
-        "the manifest has no transactionTime, so the next export of the series would not know where to begin"
-    )]
-    NoTransactionTime,
     #[error("{refusal}")]
     JobsRunning {
         refusal: Box<Refusal>,
@@ -150,9 +148,9 @@ impl Verdict for BulkError {
             Self::BadRequest(_) => (USAGE, None),
             Self::Busy { .. } => (USAGE, Some("wait for it, or choose another folder with -d".into())),
             Self::Series { .. } => (USAGE, Some("go on with it by --since auto, or choose another folder with -d".into())),
+            Self::NoManifest { .. } => (USAGE, Some("name the folder of an export that listed its files, such as `medplum bulk verify DIR`".into())),
             Self::NoJob { .. } => (USAGE, Some("name the folder of an export, such as `medplum bulk status DIR`".into())),
             Self::Vanished { .. } => (FAILED, Some("leave the folder as it is while an export runs, and run the same command again".into())),
-            Self::NoTransactionTime => (FAILED, Some("export without --since auto, into a folder of its own".into())),
             Self::JobsRunning { jobs, .. } => (
                 FAILED,
                 Some(format!(

@@ -8,6 +8,7 @@ use super::error::BulkError;
 use super::event::{ExportedFile, FailedFile, Observer, Summary};
 use super::open::Work;
 use super::options::Options;
+use super::series;
 use super::sink::outcomes::Outcomes;
 use super::state::{Job, Standing};
 use crate::fhir::Client;
@@ -53,7 +54,11 @@ pub(super) async fn complete(
     job.finish(&whole)?;
     if let Some(mut series) = work.series {
         let time = job.state.transaction_time.clone().unwrap_or_default();
-        series.finished(&time, (options.accepts)(&summary.outcomes))?;
+        let (next, warning) = series::next_since(&job.state, jiff::Timestamp::now());
+        if let Some(warning) = warning {
+            observer.notice(&warning);
+        }
+        series.finished(&time, next, (options.accepts)(&summary.outcomes))?;
     }
     Ok(())
 }
@@ -73,12 +78,12 @@ pub fn standing(folder: &Path) -> Result<Summary, BulkError> {
         match standing.exported(planned) {
             Some(file) => summary.files.push(file),
             None => summary.failed.push(FailedFile {
-                url: crate::secret::url_for_people(&planned.file.url),
+                url: crate::secret::url_for_people(&planned.file.link.url()),
                 path: planned.path.clone(),
                 code: None,
                 is_content: false,
                 group: planned.file.group,
-                resource_type: planned.file.resource_type.clone(),
+                resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
                 reason: "it was here when the export ended, and is not, or not whole, now".into(),
             }),
         }

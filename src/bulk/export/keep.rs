@@ -48,7 +48,7 @@ pub fn write(job: &mut Job, is_complete: bool) -> Result<(), BulkError> {
 }
 
 fn entry(job: &Job, planned: &Planned) -> Value {
-    let mut url = planned.file.url.clone();
+    let mut url = planned.file.link.url();
     url.set_query(None);
     url.set_fragment(None);
     let _ = url.set_username("");

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::error::BulkError;
+use super::instant;
 use crate::fhir::{Client, FHIR_JSON};
 use crate::http::Request;
 use crate::secret;
@@ -279,9 +280,11 @@ fn encode_of(name: &str, value: &str) -> String {
 /// The text is none of these.
 pub fn parse_instant(text: &str, now: Timestamp) -> Result<String, String> {
     let text = text.trim();
-    if text.parse::<Timestamp>().is_ok() {
-        // As typed: servers compare, and an instant keeps its own zone.
-        return Ok(text.to_owned());
+    if text.parse::<Timestamp>().is_ok()
+        && let Some(instant) = instant::normalised(text)
+    {
+        // An instant stays as it was typed: servers compare, and it keeps its own zone.
+        return Ok(instant);
     }
     if text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok() {
         return Ok(format!("{text}T00:00:00Z"));
@@ -330,6 +333,15 @@ mod tests {
         assert_eq!(
             parse("2026-01-31T10:00:00+02:00").unwrap(),
             "2026-01-31T10:00:00+02:00"
+        );
+        // Azure passed over these and exported everything.
+        assert_eq!(
+            parse("2026-01-31 10:00:00Z").unwrap(),
+            "2026-01-31T10:00:00Z"
+        );
+        assert_eq!(
+            parse("2026-01-31T10:00:00+0200").unwrap(),
+            "2026-01-31T08:00:00Z"
         );
         assert_eq!(parse("2d").unwrap(), "2026-11-20T10:20:31Z");
         assert_eq!(parse("12h").unwrap(), "2026-11-21T22:20:31Z");

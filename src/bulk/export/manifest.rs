@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use super::link::{Link, PageOrigin};
 use super::sink::promise::Promise;
-use crate::{secret, words};
+use crate::words;
 
 /// The list a file stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,18 +20,27 @@ pub enum Group {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestFile {
     pub group: Group,
-    pub resource_type: Option<String>,
-    pub url: Url,
+    pub resource_type: Option<Box<str>>,
+    #[serde(flatten)]
+    pub link: Link,
     /// The number of resources the server says are in it.
     pub count: Option<u64>,
-    /// Whether the token goes with the request.
-    pub requires_access_token: bool,
     /// What the server says of its bytes.
     #[serde(default, skip_serializing_if = "Promise::is_empty")]
     pub promise: Promise,
+    /// It is listed twice, and different things are promised of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contradicts: bool,
 }
 
-/// One page of a manifest.
+impl ManifestFile {
+    /// Whether two entries promise the same of their bytes.
+    pub fn promises_the_same_as(&self, other: &Self) -> bool {
+        self.count == other.count && self.promise == other.promise
+    }
+}
+
+/// One page of a manifest, or all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Manifest {
     pub transaction_time: Option<String>,
@@ -39,6 +49,8 @@ pub struct Manifest {
     pub requires_access_token: bool,
     pub files: Vec<ManifestFile>,
     pub next: Option<Url>,
+    /// Counts that are no number of resources: how many, and the first in words.
+    pub odd_counts: Option<(u64, String)>,
 }
 
 /// Why a manifest cannot be used.
@@ -52,105 +64,94 @@ pub enum ManifestError {
     BadNext { url: String, found: String },
     #[error("the manifest's pages lead in a circle at {url}")]
     Loop { url: String },
+    #[error("the manifest at {url} is too large: {what}")]
+    TooLarge { url: String, what: String },
+    #[error("the manifest has more than {pages} pages, and the last one at {url} names another")]
+    Endless { url: String, pages: usize },
 }
 
-/// Reads one page that came from `url`. What the manifest is made of decides, not its Content-Type.
-///
-/// # Errors
-/// The text is no manifest, or an entry names no file: skipping it would hide data.
-pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, ManifestError> {
-    let shown = secret::url_for_people(url);
-    let not_a_manifest = |found: String| ManifestError::NotAManifest {
-        url: shown.clone(),
-        found,
-    };
-    let Ok(Value::Object(json)) =
-        serde_json::from_slice::<Value>(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
-    else {
-        return Err(not_a_manifest(
-            words::of_text(content_type, body).unwrap_or_else(|| "an empty body".into()),
-        ));
-    };
-    let lists = ["output", "deleted", "error", "outcome"];
-    if !lists.iter().any(|list| json.contains_key(*list)) && !json.contains_key("transactionTime") {
-        let found = match json.get("resourceType").and_then(Value::as_str) {
-            Some(resource_type) => format!("a {resource_type}"),
-            None => words::shortened(&String::from_utf8_lossy(body)),
-        };
-        return Err(not_a_manifest(found));
-    }
-    // Epic has been seen to say the string "true"; a manifest that does not say is taken to mean no.
-    let requires_access_token = match json.get("requiresAccessToken") {
-        Some(Value::Bool(required)) => *required,
-        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
-        _ => false,
-    };
-    let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
-    let mut manifest = Manifest {
-        transaction_time: text("transactionTime"),
-        request: text("request"),
-        requires_access_token,
-        ..Manifest::default()
-    };
-    for (list, group) in
-        lists
-            .into_iter()
-            .zip([Group::Output, Group::Deleted, Group::Error, Group::Error])
-    {
-        let items = match json.get(list) {
-            None | Some(Value::Null) => continue,
-            Some(Value::Array(items)) => items,
-            Some(other) => return Err(not_a_manifest(format!("its `{list}` is {other}"))),
-        };
-        for item in items {
-            let file_url = item
-                .get("url")
-                .and_then(Value::as_str)
-                .and_then(|text| url.join(text).ok());
-            let Some(file_url) = file_url.filter(|url| matches!(url.scheme(), "http" | "https"))
-            else {
-                let found = item.get("url").cloned().unwrap_or(Value::Null);
-                return Err(ManifestError::BadFile {
-                    url: shown.clone(),
-                    found: words::shortened(&found.to_string()),
-                });
-            };
-            manifest.files.push(ManifestFile {
-                group,
-                resource_type: item.get("type").and_then(Value::as_str).map(str::to_owned),
-                url: file_url,
-                count: count(item.get("count")),
-                requires_access_token,
-                promise: Promise::of(item),
-            });
+/// What a page is read against.
+pub(super) struct Page<'a> {
+    url: &'a Url,
+    origin: PageOrigin,
+}
+
+impl<'a> Page<'a> {
+    /// The page that came from a URL.
+    pub(super) fn at(url: &'a Url) -> Self {
+        Self {
+            url,
+            origin: PageOrigin::of(url),
         }
     }
-    if let Some(link) = next_link(&json) {
+
+    /// An entry of a list; what it holds in place of a URL is the error.
+    pub(super) fn file(&self, group: Group, item: &Value) -> Result<ManifestFile, String> {
+        let text = item.get("url").and_then(Value::as_str);
+        let link = text.and_then(|text| Link::new(self.url, &self.origin, text));
+        let Some(link) = link else {
+            let found = item.get("url").unwrap_or(&Value::Null);
+            return Err(words::shortened(&found.to_string()));
+        };
+        Ok(ManifestFile {
+            group,
+            resource_type: item.get("type").and_then(Value::as_str).map(Into::into),
+            link,
+            count: count(item.get("count")).unwrap_or_default(),
+            promise: Promise::of(item),
+            contradicts: false,
+        })
+    }
+
+    /// The page that a link leads to, when there is one; what stands in place of a URL is the error.
+    pub(super) fn next(&self, link: &Value) -> Result<Option<Url>, String> {
+        let Some(link) = next_link(link) else {
+            return Ok(None);
+        };
         // Passing over it would hide the files of all later pages.
         let next = link
             .as_str()
-            .and_then(|link| url.join(link).ok())
+            .and_then(|link| self.url.join(link).ok())
             .filter(|url| matches!(url.scheme(), "http" | "https"));
-        let bad_link = || ManifestError::BadNext {
-            url: shown.clone(),
-            found: words::shortened(&link.to_string()),
-        };
-        manifest.next = Some(next.ok_or_else(bad_link)?);
+        next.map(Some)
+            .ok_or_else(|| words::shortened(&link.to_string()))
     }
-    Ok(manifest)
 }
 
-fn count(value: Option<&Value>) -> Option<u64> {
-    match value? {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
+/// A count as servers write it; one that is no number of resources is the error.
+pub(super) fn count(value: Option<&Value>) -> Result<Option<u64>, String> {
+    /// The largest number that a float holds exactly.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = |number: f64| {
+        let is_whole = (0.0..EXACT).contains(&number) && number.fract() == 0.0;
+        is_whole.then(|| format!("{number:.0}").parse().ok())?
+    };
+    let read = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Number(number)) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+        Some(Value::String(text)) => text
+            .trim()
+            .parse()
+            .ok()
+            .or_else(|| whole(text.trim().parse().ok()?)),
+        Some(_) => None,
+    };
+    let odd = || words::shortened(&value.unwrap_or(&Value::Null).to_string());
+    read.map(Some).ok_or_else(odd)
+}
+
+/// Whether the page says that the token goes with the files. Epic has been seen to say the string "true"; one that does
+/// not say is taken to mean no.
+pub(super) fn requires_token(value: &Value) -> bool {
+    match value {
+        Value::Bool(required) => *required,
+        Value::String(text) => text.eq_ignore_ascii_case("true"),
+        _ => false,
     }
 }
 
 /// The `next` link as it stands there, when there is one. A link that is a single object is read as a list of one.
-fn next_link(json: &serde_json::Map<String, Value>) -> Option<&Value> {
-    let link = json.get("link")?;
+fn next_link(link: &Value) -> Option<&Value> {
     let links = match link {
         Value::Array(links) => links.as_slice(),
         link => std::slice::from_ref(link),
@@ -162,84 +163,27 @@ fn next_link(json: &serde_json::Map<String, Value>) -> Option<&Value> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn read(text: &str) -> Result<Manifest, ManifestError> {
-        parse(
-            &Url::parse("https://h.example/fhir/job/1").unwrap(),
-            "",
-            text.as_bytes(),
-        )
-    }
-
     #[test]
-    fn published_and_odd_shapes_are_read() {
-        let manifest = read(
-            r#"{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":"true","output":[
-            {"type":"Patient","url":"/f/1","count":"2"},{"type":"Patient","url":"https://b.example/2","count":3,"x":1}],
-            "deleted":null,"outcome":[{"url":"e"}],"extension":[],"link":[{"relation":"next","url":"?page=2"}]}"#,
-        )
-        .unwrap();
-        assert_eq!(manifest.files.len(), 3);
-        assert_eq!(manifest.files[0].url.as_str(), "https://h.example/f/1");
-        assert_eq!(manifest.files[0].count, Some(2));
-        assert!(manifest.files.iter().all(|file| file.requires_access_token));
-        assert_eq!(manifest.files[2].group, Group::Error);
-        assert_eq!(
-            manifest.next.unwrap().as_str(),
-            "https://h.example/fhir/job/1?page=2"
-        );
-        assert!(read(r#"{"transactionTime":"x"}"#).unwrap().files.is_empty());
-    }
-
-    #[test]
-    fn what_is_no_manifest_is_refused_with_what_was_found() {
-        for (text, found) in [
-            ("", "an empty body"),
-            ("<html><title>Login</title>", "Login"),
-            (
-                r#"{"resourceType":"OperationOutcome"}"#,
-                "a OperationOutcome",
-            ),
-            (r#"{"output":"none"}"#, "`output` is"),
-            (r#"{"output":[{"type":"Patient"}]}"#, "null"),
-            (r#"{"output":[{"url":"s3://bucket/x"}]}"#, "s3://"),
+    fn a_count_is_a_whole_number_however_it_is_written() {
+        for (value, expected) in [
+            (json!(2), Ok(Some(2))),
+            (json!("2"), Ok(Some(2))),
+            (json!(2.0), Ok(Some(2))),
+            (json!("2.0"), Ok(Some(2))),
+            (json!(2e3), Ok(Some(2000))),
+            (json!(null), Ok(None)),
+            (json!(-1), Err("-1".to_owned())),
+            (json!(1.5), Err("1.5".to_owned())),
+            (json!(1e30), Err("1e+30".to_owned())),
+            (json!("many"), Err("\"many\"".to_owned())),
+            (json!([]), Err("[]".to_owned())),
         ] {
-            let error = read(text).unwrap_err().to_string();
-            assert!(error.contains(found), "{error}");
+            assert_eq!(count(Some(&value)), expected, "{value}");
         }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_json_makes_it_panic(text in "\\PC{0,80}") {
-            let _ = read(&text);
-            let _ = read(&format!(r#"{{"output":[{text}]}}"#));
-        }
-
-        #[test]
-        fn every_entry_is_a_file_or_the_page_is_refused(
-            entries in proptest::collection::vec((0_usize..4, 0_usize..8, proptest::option::of(0_u64..9)), 0..12),
-        ) {
-            let lists = ["output", "deleted", "error", "outcome"];
-            let urls = ["/f/1", "f/2", "?f=3", "https://b.example/4?sig=a%2Fb", "HTTP://h.example/5", "s3://b/6", "", "http://["];
-            let mut page = serde_json::json!({"transactionTime": "2026-01-01T00:00:00Z"});
-            for (list, url, count) in &entries {
-                let entry = serde_json::json!({"type": "Patient", "url": urls[*url], "count": count});
-                let items = page.as_object_mut().unwrap().entry(lists[*list]);
-                items.or_insert_with(|| serde_json::json!([])).as_array_mut().unwrap().push(entry);
-            }
-            let is_usable = |url: usize| url != 5 && url != 7;
-            match read(&page.to_string()) {
-                Err(_) => proptest::prop_assert!(entries.iter().any(|(_, url, _)| !is_usable(*url))),
-                Ok(read) => {
-                    proptest::prop_assert!(entries.iter().all(|(_, url, _)| is_usable(*url)));
-                    let counts = |list: usize| entries.iter().filter(move |entry| entry.0 == list).map(|entry| entry.2);
-                    let wanted: Vec<_> = (0..4).flat_map(counts).collect();
-                    let found: Vec<_> = read.files.iter().map(|file| file.count).collect();
-                    proptest::prop_assert_eq!(found, wanted, "in the order of the lists");
-                }
-            }
-        }
+        assert_eq!(count(None), Ok(None));
     }
 }

@@ -5,25 +5,31 @@ pub mod begun;
 pub mod error;
 pub mod event;
 pub mod fetch;
+pub mod instant;
 pub mod keep;
 pub mod kickoff;
 pub mod layout;
+pub mod link;
 pub mod log;
 pub mod manifest;
 pub mod names;
 pub mod options;
+pub mod page;
 pub mod report;
 pub mod series;
 pub mod settle;
 pub mod sink;
 pub mod state;
+pub mod verify;
 
 mod ask;
 pub mod end;
 mod finish;
+mod meter;
 mod open;
 mod plan;
 pub mod replace;
+mod rerun;
 mod same;
 mod wait;
 
@@ -41,6 +47,7 @@ use log::Logged;
 use open::Work;
 use options::How;
 pub use options::Options;
+use rerun::Tried;
 pub use sink::outcomes::Outcomes;
 
 /// Runs an export to its end, or goes on with one. Whatever could be had is on disk when it returns; the summary
@@ -55,7 +62,35 @@ pub async fn run(
     observer: &Arc<dyn Observer>,
 ) -> Result<Summary, BulkError> {
     let started = Instant::now();
-    let work = open::open(client, kickoff, options, observer)?;
+    let mut tried = Box::pin(attempt(client, kickoff, options, observer)).await;
+    // A series never stops by itself: where nothing more can come of a job, another one is asked for, once.
+    if options.series
+        && let Some(why) = rerun::reason(&tried)
+    {
+        let anew = rerun::give_up(client, kickoff, options, observer, &why)?;
+        tried = Box::pin(attempt(client, kickoff, &anew, observer)).await;
+    }
+    let mut summary = tried.result?;
+    summary.elapsed = started.elapsed();
+    Ok(summary)
+}
+
+async fn attempt(
+    client: &Client,
+    kickoff: &Kickoff,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+) -> Tried {
+    let work = match open::open(client, kickoff, options, observer) {
+        Ok(work) => work,
+        Err(error) => {
+            return Tried {
+                result: Err(error),
+                was_resumed: true,
+            };
+        }
+    };
+    let was_resumed = work.job.state.status_url.is_some();
     let log = Arc::clone(&work.log);
     let logged: Arc<dyn Observer> = Arc::new(Logged::new(Arc::clone(&log), Arc::clone(observer)));
     let result = Box::pin(run_logged(client, options, &logged, work)).await;
@@ -64,9 +99,10 @@ pub async fn run(
     }
     // Whatever is wrong with the log is said by now, or here.
     logged.batch_landed();
-    let mut summary = result?;
-    summary.elapsed = started.elapsed();
-    Ok(summary)
+    Tried {
+        result,
+        was_resumed,
+    }
 }
 
 async fn run_logged(
@@ -124,7 +160,8 @@ async fn run_logged(
     }
     job.still_there()?;
     keep::write(job, summary.is_whole())?;
-    if summary.is_whole() {
+    // What attachments of a series are missing stands in their index; the next run asks for what changed.
+    if summary.is_whole() || work.series.is_some() && summary.failed.is_empty() {
         finish::complete(client, options, observer, work, &mut summary).await?;
     }
     Ok(summary)

@@ -1,7 +1,7 @@
 //! File names: by type and number, or as the Medplum CLI makes them, and never two that are one on some disk.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use super::manifest::{Group, ManifestFile};
@@ -16,9 +16,11 @@ pub struct Names {
     style: NameStyle,
     /// `.ndjson` or `.ndjson.gz`.
     suffix: &'static str,
-    taken: HashSet<String>,
-    /// The number to try next for a stem, so that thousands of files of one type do not search from the start.
-    next: HashMap<String, usize>,
+    /// Hashes of the names: two of one hash are taken for one name, which costs a number.
+    taken: HashSet<u64>,
+    /// The number to try next for the hash of a stem, so that thousands of files of one type do not search from the start.
+    next: HashMap<u64, usize>,
+    hashes: RandomState,
 }
 
 impl Names {
@@ -29,6 +31,7 @@ impl Names {
             suffix: if compress { ".ndjson.gz" } else { ".ndjson" },
             taken: HashSet::new(),
             next: HashMap::new(),
+            hashes: RandomState::new(),
         }
     }
 
@@ -39,7 +42,7 @@ impl Names {
             [name] => format!("/{name}"),
             parts => parts.join("/"),
         };
-        self.taken.insert(name.to_lowercase());
+        self.taken.insert(self.hashes.hash_one(name.to_lowercase()));
     }
 
     /// The path of a file below the export's folder; `deleted` and error files have folders of their own.
@@ -56,7 +59,10 @@ impl Names {
         let suffix = self.suffix;
         let number = self
             .next
-            .entry(format!("{folder}/{}", stem.to_lowercase()))
+            .entry(
+                self.hashes
+                    .hash_one(format!("{folder}/{}", stem.to_lowercase())),
+            )
             .or_insert(1);
         loop {
             let name = match (self.style, *number) {
@@ -67,10 +73,10 @@ impl Names {
             };
             *number += 1;
             // Names that differ only in case are one file on macOS and Windows.
-            if self
-                .taken
-                .insert(format!("{folder}/{}", name.to_lowercase()))
-            {
+            if self.taken.insert(
+                self.hashes
+                    .hash_one(format!("{folder}/{}", name.to_lowercase())),
+            ) {
                 return PathBuf::from(folder).join(name);
             }
         }
@@ -97,7 +103,7 @@ fn resource_type(file: &ManifestFile) -> String {
 
 fn medplum_stem(file: &ManifestFile) -> String {
     let mut stem = String::new();
-    for character in format!("{}_{}", resource_type(file), file.url.path()).chars() {
+    for character in format!("{}_{}", resource_type(file), file.link.url().path()).chars() {
         if character.is_ascii_alphanumeric() {
             stem.push(character);
         } else if !stem.ends_with('_') {
@@ -115,17 +121,21 @@ fn medplum_stem(file: &ManifestFile) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::link::{Link, PageOrigin};
     use super::*;
     use crate::bulk::export::sink::promise::Promise;
 
     fn file(group: Group, resource_type: &str, url: &str) -> ManifestFile {
         ManifestFile {
             group,
-            resource_type: Some(resource_type.to_owned()),
-            url: url::Url::parse(url).unwrap(),
+            resource_type: Some(resource_type.into()),
+            link: {
+                let page = url::Url::parse("https://h/").unwrap();
+                Link::new(&page, &PageOrigin::of(&page), url).unwrap()
+            },
             count: None,
-            requires_access_token: false,
             promise: Promise::default(),
+            contradicts: false,
         }
     }
 

@@ -13,7 +13,7 @@ use super::layout;
 use super::log::{self, Log};
 use super::options::{Again, Options};
 use super::replace::Replacement;
-use super::series::Series;
+use super::series::{self, Series};
 use super::settle;
 use super::sink::outcomes::Outcomes;
 use super::state::{self, Job, Phase};
@@ -48,9 +48,10 @@ pub(super) fn open(
     let mut replacement = None;
     let mut place = folder.clone();
     if options.series {
-        let mut request = request(client, &kickoff, None);
-        requester::put_into(&mut request, client, Series::kept_request(folder)?.as_ref());
-        let opened = series.insert(Series::open(folder, request)?);
+        let opened = series.insert(self::series(client, &kickoff, folder)?);
+        if options.again == Again::Restart {
+            give_up(opened, "--restart begins anew", observer)?;
+        }
         place = opened.current()?;
         if let Some(time) = ended_in(&place, opened, options.accepts)? {
             observer.notice(&format!("The export of {time} was complete already."));
@@ -114,6 +115,33 @@ pub(super) fn open(
     })
 }
 
+/// The series of a folder, held by this process alone.
+pub(super) fn series(
+    client: &Client,
+    kickoff: &Kickoff,
+    folder: &Path,
+) -> Result<Series, BulkError> {
+    let mut request = request(client, kickoff, None);
+    requester::put_into(&mut request, client, Series::kept_request(folder)?.as_ref());
+    Series::open(folder, request)
+}
+
+/// Gives the current export of a series up, and says so.
+pub(super) fn give_up(
+    series: &mut Series,
+    why: &str,
+    observer: &Arc<dyn Observer>,
+) -> Result<(), BulkError> {
+    let aside = match series.give_up()? {
+        Some(folder) => format!(" What came of it lies in {}.", folder.display()),
+        None => String::new(),
+    };
+    observer.notice(&format!(
+        "The unfinished export of the series is given up: {why}.{aside}"
+    ));
+    Ok(())
+}
+
 /// An export of a series whose end was not recorded any more: it is recorded now.
 fn ended_in(
     place: &Path,
@@ -130,7 +158,8 @@ fn ended_in(
         .values()
         .for_each(|done| outcomes.add(&done.outcomes));
     let time = job.state.transaction_time.clone().unwrap_or_default();
-    series.finished(&time, accepts(&outcomes))?;
+    let (next, _) = series::next_since(&job.state, jiff::Timestamp::now());
+    series.finished(&time, next, accepts(&outcomes))?;
     Ok(Some(time))
 }
 

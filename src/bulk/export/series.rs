@@ -4,17 +4,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::BulkError;
-use super::layout;
 use super::state::{self, Job, document};
+use super::{instant, layout};
 use crate::bulk::requester;
 use crate::files::{self, Lock};
+use crate::words;
 
 /// The export whose transactionTime is not known yet.
 const NAMELESS: &str = "in-progress";
+/// What came of exports that were given up, in the state of the series.
+const GIVEN_UP: &str = "given-up";
+/// A server's clock and its database may differ by so much.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
 
 /// A folder's series, held by this process alone.
 #[derive(Debug)]
@@ -133,23 +139,55 @@ impl Series {
     /// # Errors
     /// The disk.
     pub fn current(&mut self) -> Result<PathBuf, BulkError> {
-        let name = self
-            .state
-            .current
-            .get_or_insert_with(|| NAMELESS.to_owned())
-            .clone();
+        // A folder that was taken away leaves its name to nobody: that is the time of what was in it.
+        let has_job = |name: &str| {
+            let place = self.folder.join(name).join(layout::STATE);
+            place.join(layout::JOB).exists()
+        };
+        let current = self.state.current.take().filter(|name| has_job(name));
+        let name = current.unwrap_or_else(|| NAMELESS.to_owned());
+        self.state.current = Some(name.clone());
         self.save()?;
         Ok(self.folder.join(name))
     }
 
-    /// Gives the export that runs its name, once its manifest says of when it is. The job is opened anew there.
+    /// Gives the export that runs up: nothing more will come of it. What came is put aside.
     ///
     /// # Errors
-    /// The manifest has no transactionTime; the disk.
+    /// The disk.
+    pub fn give_up(&mut self) -> Result<Option<PathBuf>, BulkError> {
+        let Some(name) = self.state.current.clone() else {
+            return Ok(None);
+        };
+        let from = self.folder.join(&name);
+        let mut to = None;
+        if from.exists() {
+            let aside = self.folder.join(layout::STATE).join(GIVEN_UP);
+            let disk = |source| BulkError::disk(&aside, source);
+            files::create_private_dir(&aside).map_err(disk)?;
+            let place = unique(&aside, &name);
+            fs::rename(&from, &place).map_err(disk)?;
+            files::sync_dir(&self.folder);
+            files::sync_dir(&aside);
+            to = Some(place);
+        }
+        self.state.current = None;
+        self.state.next_name = None;
+        self.save()?;
+        Ok(to)
+    }
+
+    /// Gives the export that runs its name, once its manifest says of when it is: else it is of the time it was asked
+    /// for. The job is opened anew there.
+    ///
+    /// # Errors
+    /// The disk.
     pub fn name(&mut self, job: Job) -> Result<Job, BulkError> {
         let from = job.folder().to_owned();
         let time = job.state.transaction_time.clone();
-        let time = time.ok_or(BulkError::NoTransactionTime)?;
+        let time = time.filter(|time| instant::read(time).is_some());
+        let time = time.or_else(|| asked_at(&job.state).map(|at| at.to_string()));
+        let time = time.unwrap_or_else(|| Timestamp::now().to_string());
         if self.state.current.as_deref() != Some(NAMELESS) {
             return Ok(job);
         }
@@ -166,13 +204,11 @@ impl Series {
             })
             .take(64)
             .collect();
-        let names = std::iter::once(stem.clone()).chain((2..).map(|n| format!("{stem}_{n}")));
-        let name = names
-            .into_iter()
-            .find(|name| !self.folder.join(name).exists())
-            .unwrap_or(stem);
-        let to = self.folder.join(&name);
-        self.state.next_name = Some(name);
+        let to = unique(&self.folder, &stem);
+        let name = to
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        self.state.next_name = name;
         self.save()?;
         fs::rename(&from, &to).map_err(|source| BulkError::disk(&to, source))?;
         files::sync_dir(&self.folder);
@@ -197,7 +233,12 @@ impl Series {
     ///
     /// # Errors
     /// The disk.
-    pub fn finished(&mut self, transaction_time: &str, is_good: bool) -> Result<(), BulkError> {
+    pub fn finished(
+        &mut self,
+        transaction_time: &str,
+        next: Option<String>,
+        is_good: bool,
+    ) -> Result<(), BulkError> {
         if let Some(folder) = self.state.current.take() {
             self.state.runs.push(Run {
                 folder,
@@ -207,8 +248,8 @@ impl Series {
             });
         }
         // Without an instant to go on from, the next export asks for the same again.
-        if is_good && transaction_time.parse::<jiff::Timestamp>().is_ok() {
-            self.state.since = Some(transaction_time.to_owned());
+        if is_good && next.is_some() {
+            self.state.since = next;
         }
         self.save()
     }
@@ -229,6 +270,58 @@ impl Series {
     }
 }
 
+/// From when the next export asks, and what there is to say of it: the earliest time that any page or reading of the
+/// manifest gave, since nothing later is in all files, and not later than the kick-off, since what a server says of the
+/// future says nothing of what it gave.
+pub(super) fn next_since(
+    state: &document::State,
+    now: Timestamp,
+) -> (Option<String>, Option<String>) {
+    let stated = state.transaction_time.as_deref().unwrap_or_default();
+    let Some(time) = instant::read(stated) else {
+        let shown = match stated {
+            "" => "The manifest has no transactionTime".to_owned(),
+            stated => format!(
+                "The transactionTime {} of the manifest is no point in time",
+                words::shortened(stated)
+            ),
+        };
+        let warning = format!("{shown}, so the next export of the series asks for the same again.");
+        return (None, Some(warning));
+    };
+    let asked = asked_at(state).filter(|asked| *asked < time);
+    let Some(asked) = asked else {
+        return (instant::normalised(stated), None);
+    };
+    let begun = state.started.as_deref().and_then(instant::read);
+    let passed = now
+        .duration_since(begun.unwrap_or(now))
+        .max(SignedDuration::ZERO);
+    let is_future = time.duration_since(asked) > passed + CLOCKS;
+    let warning = is_future.then(|| {
+        format!(
+            "The transactionTime {} of the manifest lies in the future, so the next export of the series asks for \
+             what changed since {asked}, when this one was asked for.",
+            words::shortened(stated)
+        )
+    });
+    (Some(asked.to_string()), warning)
+}
+
+/// When a job was asked for, by the server's clock where it told it.
+fn asked_at(state: &document::State) -> Option<Timestamp> {
+    let asked = state.asked_at.as_deref().or(state.started.as_deref());
+    asked.and_then(instant::read)
+}
+
+/// A path of this name in a folder, or with a number behind it, that is not there.
+fn unique(folder: &Path, name: &str) -> PathBuf {
+    let names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}_{n}")));
+    let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
+    let mut paths = names.map(|name| folder.join(name)).filter(is_free);
+    paths.next().unwrap_or_else(|| folder.join(name))
+}
+
 fn locked(folder: &Path) -> Result<(PathBuf, Lock), BulkError> {
     let place = folder.join(layout::STATE);
     let lock = Lock::try_exclusive(&place.join(layout::LOCK))
@@ -238,4 +331,45 @@ fn locked(folder: &Path) -> Result<(PathBuf, Lock), BulkError> {
         })?;
     state::sweep(folder);
     Ok((place, lock))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(stated: Option<&str>, asked: &str, hours: i64) -> (Option<String>, bool) {
+        let state: document::State = serde_json::from_value(serde_json::json!({
+            "version": 2, "request": null, "phase": "done", "started": "2026-11-28T10:00:00Z",
+            "status_url": null, "statusUrl": null, "transactionTime": stated, "askedAt": asked,
+        }))
+        .unwrap();
+        let now = "2026-11-28T10:00:00Z".parse::<Timestamp>().unwrap();
+        let (since, warning) = next_since(&state, now + SignedDuration::from_hours(hours));
+        (since, warning.is_some())
+    }
+
+    #[test]
+    fn the_next_export_asks_from_the_earliest_time_and_never_from_the_future() {
+        let asked = "2026-11-28T10:00:05Z";
+        let text = |text: &str| Some(text.to_owned());
+        for (stated, hours, expected) in [
+            (
+                Some("2026-11-28T10:00:00.000Z"),
+                0,
+                (text("2026-11-28T10:00:00.000Z"), false),
+            ),
+            (
+                Some("2026-11-28T10:00:00"),
+                0,
+                (text("2026-11-28T10:00:00Z"), false),
+            ),
+            // The job waited for its turn.
+            (Some("2026-11-28T11:30:00Z"), 2, (text(asked), false)),
+            (Some("2099-01-01T00:00:00Z"), 2, (text(asked), true)),
+            (Some("soon"), 0, (None, true)),
+            (None, 0, (None, true)),
+        ] {
+            assert_eq!(next(stated, asked, hours), expected, "{stated:?}");
+        }
+    }
 }

@@ -1,21 +1,46 @@
 //! The server works: polls until it is done, then reads all pages of the manifest.
 
 use std::collections::HashSet;
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::{Buf, Bytes};
+use flate2::read::MultiGzDecoder;
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use url::Url;
 
 use super::error::BulkError;
 use super::event::Observer;
-use super::fetch::Links;
+use super::instant;
 use super::log::Log;
-use super::manifest::{self, Manifest, ManifestError};
-use crate::fhir::Client;
+use super::manifest::{Manifest, ManifestError, ManifestFile};
+use super::page;
 use crate::fhir::asynchronous::{self, AsyncError, Patience};
+use crate::fhir::{Client, FhirError};
+use crate::http::body::Body;
+use crate::http::retry::Retry;
+use crate::http::{HttpError, Response};
 use crate::secret;
 use crate::words::number_of;
+
+/// The most pages that a manifest may have.
+const MOST_PAGES: usize = 10_000;
+/// The most bytes of one page, decoded.
+const LARGEST_PAGE: u64 = 1 << 30;
+/// Chunks of a page that wait to be read.
+const CHUNKS: usize = 4;
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Reads the manifest of the job again.
+pub(super) trait Links: Send + Sync {
+    /// The manifest as it is now; `None` when it cannot be had.
+    fn read(&self) -> impl Future<Output = Option<Manifest>> + Send;
+}
 
 /// Reads the manifest of a finished job again.
 pub(super) struct Reread<'a> {
@@ -52,11 +77,13 @@ pub(super) async fn read_manifest(
     let mut next = Some(status_url.clone());
     let mut wait = first_wait;
     while let Some(url) = next {
+        let shown = || secret::url_for_people(&url);
         if !seen.insert(url.clone()) {
-            return Err(ManifestError::Loop {
-                url: secret::url_for_people(&url),
-            }
-            .into());
+            return Err(ManifestError::Loop { url: shown() }.into());
+        }
+        if pages == MOST_PAGES {
+            let (url, pages) = (shown(), MOST_PAGES);
+            return Err(ManifestError::Endless { url, pages }.into());
         }
         let left = Patience {
             max_wait: patience
@@ -64,55 +91,204 @@ pub(super) async fn read_manifest(
                 .map(|longest| longest.saturating_sub(started.elapsed())),
             ..patience
         };
-        let finished = asynchronous::wait(client, &url, wait.take(), left, |progress| {
-            observer.polled(progress);
-        })
-        .await?;
-        if finished.status == StatusCode::NO_CONTENT {
-            return Err(AsyncError::NoJob {
-                method: Method::GET,
-                url: secret::url_for_people(&url),
-                status: finished.status,
-                words: " and no manifest".into(),
-            }
-            .into());
+        if pages > 0 && left.max_wait.is_some_and(|left| left.is_zero()) {
+            return Err(too_long(started, status_url));
         }
-        let mut page = manifest::parse(&finished.url, finished.content_type(), &finished.body)?;
-        if !client.is_own(&finished.url) {
-            // A page that another server made up names nobody who gets the token.
-            for file in &mut page.files {
-                file.requires_access_token &= client.is_own(&file.url);
-            }
-        }
+        let page = read_page(client, &url, wait.take(), left, observer);
+        let page = match left.max_wait.filter(|_| pages > 0) {
+            // The first one is waited for as long as the job works; all others are there.
+            Some(left) => tokio::time::timeout(left, page)
+                .await
+                .map_err(|_| too_long(started, status_url))?,
+            None => page.await,
+        }?;
         pages += 1;
         if let Some(log) = log {
             log.page(pages, &page);
         }
-        whole.transaction_time = whole.transaction_time.or(page.transaction_time);
-        whole.request = whole.request.or(page.request);
-        whole.requires_access_token |= page.requires_access_token;
-        whole.files.extend(page.files);
-        next = page.next;
+        next = add(&mut whole, page);
+        if whole.files.len() > page::MOST_FILES {
+            let what = "more than a million files".to_owned();
+            return Err(ManifestError::TooLarge { url: shown(), what }.into());
+        }
     }
     without_repetitions(&mut whole, observer);
+    if let Some((number, odd)) = &whole.odd_counts {
+        observer.notice(&format!(
+            "The manifest gives {} that are no number of resources, such as {odd}: nothing is checked by them.",
+            number_of(*number, "count")
+        ));
+    }
     if let Some(log) = log {
         log.manifest(pages, &whole);
     }
     Ok(whole)
 }
 
-/// A file listed twice is one file: its lines must not be on disk twice.
-fn without_repetitions(manifest: &mut Manifest, observer: &Arc<dyn Observer>) {
-    let before = manifest.files.len();
-    let mut seen = HashSet::new();
-    manifest
-        .files
-        .retain(|file| seen.insert((file.group, file.resource_type.clone(), file.url.clone())));
-    let repeated = before - manifest.files.len();
-    if repeated > 0 {
-        observer.notice(&format!(
-            "The manifest lists {} a second time; each is fetched once.",
-            number_of(repeated, "file")
-        ));
+fn too_long(started: Instant, status_url: &Url) -> BulkError {
+    let status_url = secret::url_for_people(status_url);
+    let waited = started.elapsed();
+    AsyncError::TooLong { waited, status_url }.into()
+}
+
+/// Adds a page to those before it, and tells the next one. What holds for all is the earliest time: nothing later is in all of them.
+fn add(whole: &mut Manifest, page: Manifest) -> Option<Url> {
+    whole.transaction_time = instant::earlier(whole.transaction_time.take(), page.transaction_time);
+    whole.request = whole.request.take().or(page.request);
+    whole.requires_access_token |= page.requires_access_token;
+    match (&mut whole.odd_counts, page.odd_counts) {
+        (Some(before), Some(more)) => before.0 += more.0,
+        (before, more) => *before = before.take().or(more),
     }
+    if whole.files.is_empty() {
+        whole.files = page.files;
+    } else {
+        whole.files.extend(page.files);
+    }
+    page.next
+}
+
+/// One page; it is asked for again when it breaks off.
+async fn read_page(
+    client: &Client,
+    url: &Url,
+    first_wait: Option<Duration>,
+    patience: Patience,
+    observer: &Arc<dyn Observer>,
+) -> Result<Manifest, BulkError> {
+    let mut retry = Retry::new(client.http.network.retries.max(1), LONGEST_WAIT);
+    let mut first_wait = first_wait;
+    loop {
+        let answer =
+            asynchronous::wait_open(client, url, first_wait.take(), patience, |progress| {
+                observer.polled(progress);
+            })
+            .await?;
+        if answer.status == StatusCode::NO_CONTENT {
+            return Err(AsyncError::NoJob {
+                method: Method::GET,
+                url: secret::url_for_people(url),
+                status: answer.status,
+                location: "and no manifest".into(),
+                words: String::new(),
+            }
+            .into());
+        }
+        match stream(answer).await {
+            Err(BulkError::Fhir(FhirError::Http(error))) if !error.is_lasting() => {
+                let Some(wait) = retry.wait(None) else {
+                    return Err(BulkError::Fhir(error.into()));
+                };
+                tokio::time::sleep(wait).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Reads a page as it comes.
+async fn stream(answer: Response) -> Result<Manifest, BulkError> {
+    let content_type = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
+    let Response { url, body, .. } = answer;
+    let is_gzip = body.is_gzip();
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    let reader = tokio::task::spawn_blocking(move || {
+        let source = Chunks {
+            receiver,
+            chunk: Bytes::new(),
+        };
+        if is_gzip {
+            let decoded = MultiGzDecoder::new(source).take(LARGEST_PAGE);
+            page::read(&url, &content_type, decoded)
+        } else {
+            page::read(&url, &content_type, source.take(LARGEST_PAGE))
+        }
+    });
+    let sent = send(body, sender).await;
+    let ended = |error| BulkError::disk(Path::new("the manifest"), io::Error::other(error));
+    let read = reader.await.map_err(|error: JoinError| ended(error))?;
+    match (read, sent) {
+        (Ok(page), _) => Ok(page),
+        (Err(_), Err(error)) => Err(BulkError::Fhir(error.into())),
+        (Err(error), Ok(())) => Err(error.into()),
+    }
+}
+
+/// Sends the chunks of a body to whoever reads it, until they want no more.
+async fn send(mut body: Body, sender: mpsc::Sender<Bytes>) -> Result<(), HttpError> {
+    while let Some(chunk) = body.chunk().await? {
+        if sender.send(chunk).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The chunks of a body, read where reading may wait.
+struct Chunks {
+    receiver: mpsc::Receiver<Bytes>,
+    chunk: Bytes,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(chunk) => self.chunk = chunk,
+                None => return Ok(0),
+            }
+        }
+        let read = buffer.len().min(self.chunk.len());
+        self.chunk.copy_to_slice(&mut buffer[..read]);
+        Ok(read)
+    }
+}
+
+/// A file listed twice is one file: its lines must not be on disk twice. What is promised of it must agree.
+fn without_repetitions(manifest: &mut Manifest, observer: &Arc<dyn Observer>) {
+    let files = &mut manifest.files;
+    let key = |file: &ManifestFile| (file.group, file.resource_type.clone());
+    let mut order: Vec<u32> = (0..u32::try_from(files.len()).unwrap_or(u32::MAX)).collect();
+    let at = |number: u32| number as usize;
+    order.sort_by(|one, other| {
+        let (one_file, other_file) = (&files[at(*one)], &files[at(*other)]);
+        one_file
+            .link
+            .as_str()
+            .cmp(other_file.link.as_str())
+            .then_with(|| key(one_file).cmp(&key(other_file)))
+            .then(one.cmp(other))
+    });
+    let mut repeated = HashSet::new();
+    let mut contradicting = Vec::new();
+    let mut first = None;
+    for number in order {
+        let file = &files[at(number)];
+        match first.map(|first| (first, &files[at(first)])) {
+            Some((place, before))
+                if before.link.as_str() == file.link.as_str() && key(before) == key(file) =>
+            {
+                repeated.insert(number);
+                if !before.promises_the_same_as(file) {
+                    contradicting.push(place);
+                }
+            }
+            _ => first = Some(number),
+        }
+    }
+    if repeated.is_empty() {
+        return;
+    }
+    for number in contradicting {
+        files[at(number)].contradicts = true;
+    }
+    let mut number = 0;
+    files.retain(|_| {
+        number += 1;
+        !repeated.contains(&(number - 1))
+    });
+    observer.notice(&format!(
+        "The manifest lists {} a second time; each is fetched once.",
+        number_of(repeated.len(), "file")
+    ));
 }

@@ -10,7 +10,7 @@ use url::Url;
 use crate::bulk::export::{ExportedFile, FailedFile, Observer};
 use crate::fhir::asynchronous::Progress;
 use crate::output::{Format, Output};
-use crate::words::number_of;
+use crate::words::{self, number_of};
 
 /// Without a terminal the same words are not repeated more often.
 const QUIET_TIME: Duration = Duration::from_secs(300);
@@ -86,7 +86,8 @@ impl Observer for Bars {
     }
 
     fn started(&self, status_url: &Url) {
-        self.output.note(&format!("Status URL: {status_url}"));
+        let shown = without_user(status_url);
+        self.output.note(&format!("Status URL: {shown}"));
         if let Ok(mut slot) = self.status_url.lock() {
             *slot = Some(status_url.clone());
         }
@@ -141,6 +142,7 @@ impl Observer for Bars {
 
     fn file_failed(&self, failure: &FailedFile) {
         let resource_type = failure.resource_type.as_deref().unwrap_or("file");
+        let resource_type = words::shortened(resource_type);
         self.output.warn(&format!(
             "{resource_type} {} is missing: {}",
             failure.url, failure.reason
@@ -150,6 +152,14 @@ impl Observer for Bars {
     fn notice(&self, text: &str) {
         self.output.warn(text);
     }
+}
+
+/// A URL as a person may need it again, without who asks: a password may stand there.
+pub(super) fn without_user(url: &Url) -> Url {
+    let mut shown = url.clone();
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown
 }
 
 /// Bytes in the unit a person would use.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::bars::Bars;
+use super::bars::{Bars, without_user};
 use super::interrupt;
 use super::summary::{self, FailOn};
 use crate::bulk::export::kickoff::Kickoff;
@@ -75,7 +75,7 @@ enum FileTokenArg {
     Never,
 }
 
-fn parallel(text: &str) -> Result<usize, String> {
+pub(super) fn parallel(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..=64) => Ok(number),
         _ => Err("write a number from 1 to 64".into()),
@@ -205,7 +205,8 @@ fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
     match bars.status_url() {
         Some(_) if dead => {}
         Some(url) => context.output.warn(&format!(
-            "The export is not complete. Run the same command again to go on.\n  Status URL: {url}"
+            "The export is not complete. Run the same command again to go on.\n  Status URL: {}",
+            without_user(&url)
         )),
         None if matches!(error, BulkError::Interrupted { .. }) => context.output.warn(
             "The kick-off may have reached the server; whether a job was started is not known.",

@@ -11,6 +11,7 @@ mod request;
 mod resume;
 mod status;
 mod summary;
+mod verify;
 
 use clap::Subcommand;
 
@@ -22,6 +23,7 @@ pub enum BulkCommand {
     Status(status::StatusArgs),
     Report(report::ReportArgs),
     Resume(resume::ResumeArgs),
+    Verify(verify::VerifyArgs),
     Cancel(cancel::CancelArgs),
     Import(Box<import::ImportArgs>),
 }
@@ -31,6 +33,7 @@ pub async fn run(context: &Context, command: BulkCommand) -> anyhow::Result<()> 
         BulkCommand::Export(args) => export::run(context, *args).await,
         BulkCommand::Status(args) => status::run(context, args).await,
         BulkCommand::Report(args) => report::run(context, &args),
+        BulkCommand::Verify(args) => verify::run(context, &args),
         BulkCommand::Resume(args) => resume::run(context, args).await,
         BulkCommand::Cancel(args) => cancel::run(context, args).await,
         BulkCommand::Import(args) => import::run(context, *args).await,

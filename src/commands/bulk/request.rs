@@ -115,10 +115,9 @@ impl RequestArgs {
             Some(Since::Auto) | None => None,
         };
         let ago = [("since", since), ("until", self.until.as_ref())];
-        let types = self.types.iter().map(|name| name.trim().to_owned());
         Kickoff {
             level: self.export_level.clone(),
-            types: types.filter(|name| !name.is_empty()).collect(),
+            types: without_blanks(&self.types),
             since: since.map(|at| at.instant.clone()),
             until: self.until.as_ref().map(|at| at.instant.clone()),
             ago: ago
@@ -126,9 +125,9 @@ impl RequestArgs {
                 .filter_map(|(name, at)| Some((name.to_owned(), at?.ago.clone()?)))
                 .collect(),
             type_filters: self.type_filters.clone(),
-            elements: self.elements.clone(),
-            patients: self.patients.clone(),
-            include_associated_data: self.include_associated_data.clone(),
+            elements: without_blanks(&self.elements),
+            patients: without_blanks(&self.patients),
+            include_associated_data: without_blanks(&self.include_associated_data),
             output_format: self.output_format.clone(),
             organize_output_by: self.organize_output_by.clone(),
             allow_partial_manifests: self.allow_partial_manifests,
@@ -142,6 +141,12 @@ impl RequestArgs {
             post: self.method == MethodArg::Post,
         }
     }
+}
+
+/// The names of a list that was typed with blanks behind its commas.
+fn without_blanks(names: &[String]) -> Vec<String> {
+    let names = names.iter().map(|name| name.trim().to_owned());
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 fn since(text: &str) -> Result<Since, String> {

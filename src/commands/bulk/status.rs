@@ -6,13 +6,14 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::bars::time;
+use super::bars::{time, without_user};
 use super::resume::client_for;
 use crate::bulk::export::begun::{self, Begun};
 use crate::bulk::export::state::Phase;
 use crate::context::Context;
 use crate::fhir::asynchronous::{self, Look};
 use crate::output::Format;
+use crate::words;
 
 /// Show how far an export is, here and at the server
 #[derive(Args, Debug)]
@@ -117,12 +118,18 @@ fn facts(begun: &Begun, word: Option<&Word>) -> Vec<(&'static str, String)> {
             Some(format!("{} of {}", snapshot.here, snapshot.listed)),
         );
     }
-    add("As of", state.transaction_time.clone());
+    add(
+        "As of",
+        state.transaction_time.as_deref().map(words::shortened),
+    );
     add("Begun", state.started.clone());
     if state.phase != Phase::Done {
         add(
             "Status URL",
-            state.status_url.as_ref().map(ToString::to_string),
+            state
+                .status_url
+                .as_ref()
+                .map(|url| without_user(url).to_string()),
         );
     }
     for run in &begun.finished_runs {
@@ -144,7 +151,7 @@ fn as_json(begun: &Begun, word: Option<&Word>) -> Value {
         "files": {"listed": snapshot.listed, "here": snapshot.here},
         "transactionTime": state.transaction_time,
         "started": state.started,
-        "statusUrl": state.status_url,
+        "statusUrl": state.status_url.as_ref().map(without_user),
         "runs": begun.finished_runs,
     })
 }

@@ -9,6 +9,7 @@ use url::Url;
 use super::{AnswerArgs, body, condition};
 use crate::context::Context;
 use crate::exit::{self, Failure};
+use crate::fhir::accepted;
 use crate::fhir::asynchronous::{self, Patience};
 use crate::fhir::result::JobResult;
 use crate::fhir::{Client, FHIR_JSON, TokenRule, with_body};
@@ -91,7 +92,7 @@ pub async fn post(context: &Context, args: PostArgs) -> anyhow::Result<()> {
         // The server did it at once (RFC 7240 lets it), or refused.
         return super::show(context, &args.write.answer, answer);
     }
-    let status_url = asynchronous::accepted(answer)?;
+    let status_url = accepted::status_url(answer)?;
     if args.no_wait {
         return context.output.line(status_url.as_str());
     }

@@ -15,6 +15,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug)]
 pub struct Checker {
     expected: Option<String>,
+    /// Types that are no data where nothing is expected.
+    refused: &'static [&'static str],
     scanner: Scanner,
     utf8: Utf8,
     /// Lines that are complete.
@@ -78,6 +80,7 @@ impl Checker {
     pub fn new(expected: Option<&str>) -> Self {
         Self {
             expected: expected.map(str::to_owned),
+            refused: &[],
             scanner: Scanner::default(),
             utf8: Utf8::default(),
             lines: 0,
@@ -85,6 +88,19 @@ impl Checker {
             sample: Vec::new(),
             mark: 0,
         }
+    }
+
+    /// A check for resources of any type but these.
+    pub fn but_not(refused: &'static [&'static str]) -> Self {
+        Self {
+            refused,
+            ..Self::new(None)
+        }
+    }
+
+    /// The resources of the lines that have ended.
+    pub fn resources(&self) -> u64 {
+        self.resources
     }
 
     /// Takes the next bytes of the file.
@@ -171,6 +187,17 @@ impl Checker {
                         let kind = LineErrorKind::WrongType {
                             found: printable(found),
                             expected: expected.clone(),
+                        };
+                        return Err(self.error(kind));
+                    }
+                    None if self
+                        .refused
+                        .iter()
+                        .any(|refused| refused.as_bytes() == found) =>
+                    {
+                        let kind = LineErrorKind::WrongType {
+                            found: printable(found),
+                            expected: "data".to_owned(),
                         };
                         return Err(self.error(kind));
                     }

@@ -82,6 +82,9 @@ fn with_line(line: &[u8]) -> Answer {
     ndjson([one.as_bytes(), line, b"\n", two.as_bytes()].concat())
 }
 
+/// Other patients than those of the first file.
+const OTHERS_TEXT: &str = "{\"resourceType\":\"Patient\",\"id\":\"3\"}\n";
+
 pub(super) fn file() -> Answer {
     ndjson(OBSERVATIONS)
 }
@@ -158,7 +161,7 @@ fn faults_of_the_manifest() -> Vec<Fault> {
         ("a URL that is listed twice", Elsewhere, Manifest(|m| m["output"][2] = m["output"][0].clone()), 0, &[O, P], ""),
         ("names that differ only in case", Elsewhere, Servers(|bulk| {
             bulk.manifest(|m| m["output"][2] = json!({"type": "Patient", "url": "/files/P"}));
-            bulk.server.on("GET", "/files/P", ndjson(PATIENTS));
+            bulk.server.on("GET", "/files/P", ndjson(OTHERS_TEXT));
             Vec::new()
         }), 0, &[O, "Patient_files_P_2.ndjson", P], ""),
     ]
@@ -303,7 +306,8 @@ fn check(fault: Fault, args: &[&str]) {
     assert_eq!(bulk.names(), files, "{name}: files\n{run}");
     for (file, bytes) in bulk.files() {
         let whole = match file.split_once("_files_").unwrap().1.split_at(1).0 {
-            "p" | "P" => PATIENTS,
+            "p" => PATIENTS,
+            "P" => OTHERS_TEXT,
             "o" => OBSERVATIONS,
             _ => CONDITIONS,
         };

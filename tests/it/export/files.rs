@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::support::bulk::{CONDITIONS, OBSERVATIONS, PATIENTS, gzip, ndjson, outcome};
+use crate::support::readings::lines;
 use crate::support::{Answer, Bulk};
 
 const DELETED: &str = concat!(
@@ -109,7 +110,9 @@ fn files_have_the_names_that_the_medplum_cli_gives() {
         "/files/%7Bid%7D",
         "/files/job/1?X-Sig=a%2Fb",
     ] {
-        bulk.file("output", "Patient", target, ndjson(PATIENTS));
+        let from = target.len();
+        let text = lines("Patient", from..from + 1);
+        bulk.file("output", "Patient", target, ndjson(text));
     }
     bulk.export(&[]).ok();
     assert_eq!(
@@ -183,7 +186,12 @@ fn names_are_safe_whatever_the_manifest_says() {
 #[test]
 fn numbered_names_count_within_their_type() {
     let bulk = Bulk::with_three_files();
-    bulk.file("output", "Patient", "/files/p2", ndjson(PATIENTS));
+    bulk.file(
+        "output",
+        "Patient",
+        "/files/p2",
+        ndjson(lines("Patient", 10..12)),
+    );
     bulk.file(
         "error",
         "OperationOutcome",
@@ -392,7 +400,12 @@ fn a_file_that_is_organized_by_patient_may_hold_any_type() {
 #[test]
 fn files_are_named_by_type_and_number_unless_something_else_is_asked_for() {
     let bulk = Bulk::with_three_files();
-    bulk.file("output", "Patient", "/files/p2", ndjson(PATIENTS));
+    bulk.file(
+        "output",
+        "Patient",
+        "/files/p2",
+        ndjson(lines("Patient", 10..12)),
+    );
     bulk.file("deleted", "Bundle", "/files/d", ndjson(DELETED));
     bulk.file(
         "error",
@@ -407,7 +420,8 @@ fn files_are_named_by_type_and_number_unless_something_else_is_asked_for() {
         serde_json::from_str(&bulk.medplum.read(&format!("{name}/manifest.json"))).unwrap()
     };
     assert_eq!(manifest("out")["complete"], false);
-    bulk.server.on("GET", "/files/p2", ndjson(PATIENTS));
+    bulk.server
+        .on("GET", "/files/p2", ndjson(lines("Patient", 10..12)));
     // Gone on with by another name style: the files keep the names they have.
     bulk.medplum
         .shell(&format!("{export} --file-names numbered"))

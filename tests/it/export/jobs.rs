@@ -1,6 +1,7 @@
 //! A job apart from the command that started it: detached, looked at, gone on with, stopped, adopted.
 
 use crate::support::bulk::{PATIENTS, STATUS, ndjson, outcome, pending};
+use crate::support::readings::lines;
 use crate::support::{Answer, Bulk};
 
 #[test]
@@ -180,8 +181,11 @@ fn links_that_are_over_are_read_again_in_the_same_run() {
             "/files/q?signature=1",
             ndjson(PATIENTS),
         );
-        bulk.server
-            .on("GET", "/files/p?signature=2", ndjson(PATIENTS));
+        bulk.server.on(
+            "GET",
+            "/files/p?signature=2",
+            ndjson(lines("Patient", 10..12)),
+        );
         bulk.server
             .on("GET", "/files/q?signature=2", ndjson(PATIENTS));
         let old = bulk.manifest_text();

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::bulk::{PATIENTS, STATUS, ndjson, pending};
+use crate::support::readings::lines;
 use crate::support::{Answer, Bulk};
 
 const THREE: [&str; 3] = [
@@ -81,7 +82,9 @@ fn all_pages_of_a_manifest_are_fetched_and_waited_for() {
             "transactionTime": "2026-01-31T10:00:00Z", "requiresAccessToken": true, "link": next,
             "output": [{"type": "Patient", "url": bulk.server.url(target)}], "error": [],
         });
-        bulk.server.on("GET", target, ndjson(PATIENTS));
+        let from = target.bytes().map(usize::from).sum::<usize>();
+        bulk.server
+            .on("GET", target, ndjson(lines("Patient", from..from + 1)));
         Answer::new(200, "application/json", page.to_string())
     };
     let second = page(

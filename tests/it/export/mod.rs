@@ -1,13 +1,17 @@
 //! `bulk export` and what reads its folder.
 
 mod attachments;
+mod attachments_bounds;
 mod basics;
+mod bounded;
 mod docs;
 mod faults;
 mod faults_disk;
 mod faults_links;
 mod files;
 mod given_up;
+mod identity;
+mod identity_model;
 mod jobs;
 mod kills;
 pub mod kills_calls;
@@ -22,4 +26,7 @@ mod reports;
 mod requester;
 mod resume;
 mod series;
+mod series_goes_on;
+mod shapes;
 mod tokens;
+mod verify;

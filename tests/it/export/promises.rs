@@ -8,6 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::support::bulk::{PATIENTS, ndjson};
+use crate::support::readings::lines;
 use crate::support::{Answer, Bulk};
 
 fn sha256(text: &str) -> String {
@@ -126,10 +127,11 @@ fn a_server_that_says_too_much_is_asked_by_fewer_at_a_time() {
     let bulk = Bulk::open();
     for n in 0..6 {
         let path = format!("/files/{n}");
-        bulk.file("output", "Patient", &path, ndjson(PATIENTS));
+        let text = lines("Patient", n..n + 1);
+        bulk.file("output", "Patient", &path, ndjson(&text));
         let refusal = || Answer::outcome(429, "throttled", "slower").header("Retry-After", "0");
         bulk.server
-            .on_sequence("GET", &path, [refusal(), refusal(), ndjson(PATIENTS)]);
+            .on_sequence("GET", &path, [refusal(), refusal(), ndjson(&text)]);
     }
     bulk.export(&["--parallel", "4"]).ok().says("slower");
     assert_eq!(bulk.names().len(), 6);

@@ -142,16 +142,6 @@ fn a_series_is_of_one_request_and_of_no_other_export() {
 }
 
 #[test]
-fn without_a_transaction_time_there_is_no_series() {
-    let bulk = site();
-    bulk.manifest(|manifest| {
-        manifest.as_object_mut().unwrap().remove("transactionTime");
-    });
-    bulk.export(&SERIES).fails(1).says("transactionTime");
-    assert_eq!(bulk.deletes(), 0);
-}
-
-#[test]
 fn a_kill_while_the_server_works_leaves_a_series_that_goes_on() {
     let bulk = site();
     bulk.status((0..200).map(|_| pending()));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use crate::support::bulk::{OBSERVATIONS, PATIENTS, STATUS, ndjson, pending};
+use crate::support::readings::lines;
 use crate::support::{Answer, Bulk, Server};
 
 /// B12: the token was sent whatever `requiresAccessToken` said. The file hosts refuse what is wrong.
@@ -19,7 +20,11 @@ fn files_get_the_token_exactly_when_the_manifest_says_so() {
     ] {
         let bulk = Bulk::with_three_files();
         let host = bulk.file_host();
-        host.on("GET", "/files/signed?X-Sig=1", ndjson(PATIENTS));
+        host.on(
+            "GET",
+            "/files/signed?X-Sig=1",
+            ndjson(lines("Patient", 10..12)),
+        );
         bulk.entry(
             "output",
             json!({"type": "Patient", "url": host.url("/files/signed?X-Sig=1")}),
@@ -57,7 +62,7 @@ fn a_manifest_that_says_nothing_of_tokens_gets_none() {
 fn headers_of_the_user_do_not_go_to_foreign_file_hosts() {
     let bulk = Bulk::with_three_files();
     let host = bulk.file_host();
-    host.on("GET", "/files/x", ndjson(PATIENTS));
+    host.on("GET", "/files/x", ndjson(lines("Patient", 10..12)));
     bulk.entry(
         "output",
         json!({"type": "Patient", "url": host.url("/files/x")}),

@@ -118,6 +118,11 @@ impl Bulk {
         self.state.lock().unwrap().status.extend(answers);
     }
 
+    /// Nothing more comes before the manifest.
+    pub fn status_over(&self) {
+        self.state.lock().unwrap().status.clear();
+    }
+
     /// Exports the whole system into `out`, with these arguments more.
     pub fn command(&self, args: &[&str]) -> Invocation<'_> {
         let start = ["bulk", "export", "-p", "site", "-d", "out"];

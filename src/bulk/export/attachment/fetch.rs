@@ -16,7 +16,7 @@ use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::Observer;
 use crate::bulk::export::layout;
 use crate::bulk::export::sink::unwrap::Unwrap;
-use crate::fhir::{FhirError, Refusal};
+use crate::fhir::{FHIR_JSON, FhirError, Refusal};
 use crate::http::body::Sink;
 use crate::http::retry::Retry;
 use crate::http::{HttpError, Request, Response, retry};
@@ -86,6 +86,15 @@ impl Source {
             self.client.http.network.retries.saturating_add(1),
             LONGEST_WAIT,
         );
+        if let Some(data) = &found.data {
+            let mut target = target()?;
+            let written = target.write_all(data).and_then(|()| target.flush());
+            written.map_err(|source| {
+                BulkError::disk(std::path::Path::new(layout::ATTACHMENTS), source)
+            })?;
+            let size = data.len() as u64;
+            return Ok(self.wants_size(size).map(|()| target));
+        }
         loop {
             let failed = match self.attempt(found, url, observer, target()?).await {
                 Ok(target) => {
@@ -183,24 +192,19 @@ impl Source {
 
     async fn ask(&self, found: &Found, url: &Url) -> Result<Response, Failed> {
         let stated = found.content_type.as_deref().unwrap_or_default();
-        let accept = HeaderValue::from_str(&format!("{stated}, */*;q=0.5"))
-            .ok()
-            // By a name that is FHIR's own, servers send the Binary instead of its content (FHIR R4 §2.21.1).
-            .filter(|_| {
-                stated.contains('/') && !is_json(&essence(stated)) && !is_xml(&essence(stated))
-            })
-            .unwrap_or(HeaderValue::from_static("*/*"));
-        let request = Request::new(Method::GET, url.clone()).header(ACCEPT, accept);
-        self.gate.open().await;
-        let answer = self
-            .client
-            .send_with(request, self.token_rule(url), RETRIES);
-        let answer = answer.await.map_err(|error| match error {
-            FhirError::Auth(AuthError::Http(error)) => Failed::Passing(error.to_string()),
-            FhirError::Auth(error) => Failed::Stop(BulkError::Fhir(error.into())),
-            FhirError::Http(error) if !error.is_lasting() => Failed::Passing(error.to_string()),
-            error => missing(&error),
-        })?;
+        // By a name that is FHIR's own, servers send the Binary instead of its content (FHIR R4 §2.21.1).
+        let is_its_own =
+            stated.contains('/') && !is_json(&essence(stated)) && !is_xml(&essence(stated));
+        let stated = Some(stated).filter(|_| is_its_own);
+        let accept =
+            stated.map_or_else(|| "*/*".to_owned(), |stated| format!("{stated}, */*;q=0.5"));
+        let mut answer = self.ask_for(url, &accept).await?;
+        // Some take the exact type alone (Oracle Health), or FHIR's.
+        for exact in stated.into_iter().chain([FHIR_JSON]) {
+            if answer.status == StatusCode::NOT_ACCEPTABLE {
+                answer = self.ask_for(url, exact).await?;
+            }
+        }
         if answer.status == StatusCode::OK {
             return Ok(answer);
         }
@@ -219,6 +223,21 @@ impl Source {
             ""
         };
         Err(Failed::Lasting(Absent::Missing(format!("{refusal}{hint}"))))
+    }
+
+    async fn ask_for(&self, url: &Url, accept: &str) -> Result<Response, Failed> {
+        let accept = HeaderValue::from_str(accept).unwrap_or(HeaderValue::from_static("*/*"));
+        let request = Request::new(Method::GET, url.clone()).header(ACCEPT, accept);
+        self.gate.open().await;
+        let answer = self
+            .client
+            .send_with(request, self.token_rule(url), RETRIES);
+        answer.await.map_err(|error| match error {
+            FhirError::Auth(AuthError::Http(error)) => Failed::Passing(error.to_string()),
+            FhirError::Auth(error) => Failed::Stop(BulkError::Fhir(error.into())),
+            FhirError::Http(error) if !error.is_lasting() => Failed::Passing(error.to_string()),
+            error => missing(&error),
+        })
     }
 
     /// Whether the bytes are inside JSON; an answer that cannot be the attachment is refused.

@@ -6,7 +6,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::TYPES;
+use crate::bulk::export::sink::promise::Hash;
 
 /// An attachment whose content is elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub(super) struct Found {
     pub hash: Option<String>,
     /// The byte of the line behind the `{` of the attachment.
     pub at: usize,
+    /// What a `data:` URL holds (RFC 2397).
+    pub data: Option<Vec<u8>>,
 }
 
 /// The attachments of one line.
@@ -52,8 +58,9 @@ struct Content<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Attachment {
-    url: Option<String>,
+struct Attachment<'a> {
+    #[serde(borrow)]
+    url: Option<Cow<'a, str>>,
     content_type: Option<String>,
     size: Option<Value>,
     hash: Option<String>,
@@ -91,17 +98,28 @@ fn list<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Vec<T> {
 }
 
 fn one(line: &[u8], raw: &RawValue, element: String) -> Option<Found> {
-    let attachment: Attachment = serde_json::from_str(raw.get()).ok()?;
+    let attachment: Attachment<'_> = serde_json::from_str(raw.get()).ok()?;
     let url = attachment.url.filter(|url| !url.trim().is_empty())?;
     if attachment.data.is_some() {
         return None;
     }
     // The raw value is a piece of the line itself.
     let start = (raw.get().as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
+    let (url, content_type, data) = match inside(&url) {
+        Some((stated, data)) => {
+            let mut hash = Hash::default();
+            hash.feed(&data);
+            let name = format!("data:{}", hash.finish());
+            let content_type = attachment.content_type.or(stated);
+            (name, content_type, Some(data))
+        }
+        None => (url.trim().to_owned(), attachment.content_type, None),
+    };
     Some(Found {
         element,
-        url: url.trim().to_owned(),
-        content_type: attachment.content_type,
+        url,
+        content_type,
+        data,
         // R5 writes integer64 as a string.
         size: attachment.size.and_then(|size| match size {
             Value::String(text) => text.parse().ok(),
@@ -112,20 +130,41 @@ fn one(line: &[u8], raw: &RawValue, element: String) -> Option<Found> {
     })
 }
 
-/// The line with the contents put in, in the order of their places; no other byte changes.
-pub(super) fn with_data(line: &[u8], contents: &[(usize, String)]) -> Vec<u8> {
-    let more: usize = contents.iter().map(|(_, data)| data.len() + 10).sum();
-    let mut out = Vec::with_capacity(line.len() + more);
-    let mut from = 0;
-    for (at, data) in contents {
-        out.extend_from_slice(&line[from..*at]);
-        out.extend_from_slice(b"\"data\":\"");
-        out.extend_from_slice(data.as_bytes());
-        out.extend_from_slice(b"\",");
-        from = *at;
+/// What a `data:` URL holds, and its type.
+fn inside(url: &str) -> Option<(Option<String>, Vec<u8>)> {
+    let url = url.trim();
+    let rest = url
+        .get(..5)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("data:"))
+        .map(|_| &url[5..])?;
+    let (head, data) = rest.split_once(',')?;
+    let (kind, data) = match head.strip_suffix(";base64") {
+        Some(kind) => (kind, STANDARD.decode(data.trim()).ok()?),
+        None => (head, percent_decoded(data)),
+    };
+    let kind = Some(kind.to_owned()).filter(|kind| kind.contains('/'));
+    Some((kind, data))
+}
+
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let hex = |byte: u8| char::from(byte).to_digit(16);
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let code = match bytes.get(at + 1..at + 3) {
+            Some([high, low]) if *byte == b'%' => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        if let Some((high, low)) = code {
+            decoded.push(u8::try_from(high * 16 + low).unwrap_or_default());
+            at += 3;
+        } else {
+            decoded.push(*byte);
+            at += 1;
+        }
     }
-    out.extend_from_slice(&line[from..]);
-    out
+    decoded
 }
 
 #[cfg(test)]
@@ -148,9 +187,10 @@ mod tests {
             .collect();
         assert_eq!(elements, ["content[0].attachment", "content[3].attachment"]);
         assert_eq!(of_line.attachments[0].size, Some(7));
-        let places = of_line.attachments.iter().map(|found| found.at);
-        let contents: Vec<_> = places.map(|at| (at, "QQ==".to_owned())).collect();
-        let whole = String::from_utf8(with_data(line.as_bytes(), &contents)).unwrap();
+        let mut whole = line.clone();
+        for found in of_line.attachments.iter().rev() {
+            whole.insert_str(found.at, "\"data\":\"QQ==\",");
+        }
         let expected = line
             .replace("{\"contentType\"", "{\"data\":\"QQ==\",\"contentType\"")
             .replace("{\"url\":\"https", "{\"data\":\"QQ==\",\"url\":\"https");
@@ -178,8 +218,8 @@ mod tests {
                  {{\"title\":{title},\"url\":\"Binary/1\"}}],\"z\":{title}}}"
             );
             let of_line = in_line(line.as_bytes()).unwrap();
-            let whole = with_data(line.as_bytes(), &[(of_line.attachments[0].at, "QQ==".into())]);
-            let whole = String::from_utf8(whole).unwrap();
+            let (before, after) = line.split_at(of_line.attachments[0].at);
+            let whole = format!("{before}\"data\":\"QQ==\",{after}");
             assert_eq!(whole.replacen("\"data\":\"QQ==\",", "", 1), line);
             assert!(serde_json::from_str::<Value>(&whole).is_ok());
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::lines::Lines;
+use super::lines::{self as long, Lines, Short};
 use super::{Absent, Source, files, find, name};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::layout;
@@ -68,7 +68,24 @@ fn lines_of(
     writer: &mut impl Write,
 ) -> io::Result<()> {
     let mut lines = Lines::of(file)?;
-    while let Some(line) = lines.next()? {
+    while let Some(line) = lines.next_short()? {
+        let Short::Line(line) = line else {
+            let entry = Entry {
+                resource: "",
+                element: "",
+                file: shown,
+                line: lines.number,
+                url: String::new(),
+                content_type: None,
+                path: None,
+                bytes: None,
+                left_out: None,
+                missing: Some(long::TOO_LONG),
+            };
+            serde_json::to_writer(&mut *writer, &entry)?;
+            writer.write_all(b"\n")?;
+            continue;
+        };
         let Some(of_line) = find::in_line(&line) else {
             continue;
         };
@@ -114,6 +131,7 @@ fn lines_of(
 
 fn without_query(source: &Source, found: &find::Found) -> String {
     match source.address(found) {
+        Ok(_) if found.data.is_some() => "data:".to_owned(),
         Ok(mut url) => {
             url.set_query(None);
             url.set_fragment(None);

@@ -6,32 +6,46 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use base64::write::EncoderWriter;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::future::try_join_all;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::Semaphore;
 
 use super::find::{self, Found};
-use super::lines::Lines;
+use super::lines::{self, Lines, Short};
+use super::spool::Spool;
 use super::{Absent, Source, files};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{Attachments, Observer};
+use crate::bulk::export::layout;
 use crate::bulk::export::options::How;
 use crate::bulk::export::settle::{self, Landed, Landing};
 use crate::bulk::export::sink::promise::Hash;
 use crate::bulk::export::state::Job;
 
+/// Lines that are held at a time; their bytes, with one more line that may be long.
+const MOST_LINES: usize = 64;
+const MOST_HELD: usize = 4 << 20;
+
 /// A line, and what came of its attachments.
 struct Line {
     bytes: Vec<u8>,
     resource: String,
-    results: Vec<(Found, Result<u64, Absent>)>,
+    results: Vec<(Found, Result<Spool, Absent>)>,
 }
 
 /// The file that is written again.
-enum Target {
+struct Target {
+    writer: Writer,
+    /// Of the lines.
+    hash: Option<Hash>,
+}
+
+enum Writer {
     Plain(BufWriter<File>),
     Gzip(Box<GzEncoder<BufWriter<File>>>),
 }
@@ -68,36 +82,51 @@ async fn one(
     };
     let part = job.part(planned);
     let file = part.create().map_err(disk)?;
-    let mut target = Target::new(file, how.compress);
-    let mut hash = how.verify.then(Hash::default);
+    let mut target = Target::new(file, how.compress, how.verify);
     let mut lines = Lines::of(path).map_err(disk)?;
-    let lines = std::iter::from_fn(move || lines.next().transpose());
-    let whole = stream::iter(lines).map(|line| fill(source, line, path, &**observer));
-    let mut whole = std::pin::pin!(whole.buffered(how.parallel.max(1)));
     let before = summary.here;
-    while let Some(line) = whole.next().await {
-        let line = line?;
-        for (found, result) in &line.results {
-            match result {
-                Ok(bytes) => {
-                    summary.here += 1;
-                    summary.bytes += bytes;
+    let permits = Semaphore::new(how.parallel.max(1));
+    let spools = job.place().join(layout::PARTS);
+    let mut pending = FuturesOrdered::new();
+    let (mut held, mut is_over, mut long) = (0, false, None);
+    loop {
+        while !is_over
+            && long.is_none()
+            && (pending.is_empty() || held < MOST_HELD && pending.len() < MOST_LINES)
+        {
+            match lines.next().map_err(disk)? {
+                None => is_over = true,
+                Some(lines::Line::Beginning(start)) => long = Some(start),
+                Some(lines::Line::Whole(bytes)) => {
+                    held += bytes.len();
+                    pending.push_back(fill(source, bytes, &permits, &spools, &**observer));
                 }
-                Err(absent) => summary.count(absent, found, &line.resource, &**observer),
             }
         }
-        if let Some(hash) = &mut hash {
-            hash.feed(&line.bytes);
+        if let Some(line) = pending.next().await {
+            let line = line?;
+            held -= line.bytes.len();
+            put(line, &mut target, summary, &**observer).map_err(disk)?;
+        } else if let Some(start) = long.take() {
+            // It stays as it is.
+            target.write_all(&start).map_err(disk)?;
+            drop(start);
+            lines.copy_rest(&mut target).map_err(disk)?;
+            let resource = format!("line {} of {}", lines.number, planned_name(path));
+            let absent = Absent::Missing(lines::TOO_LONG.to_owned());
+            summary.count(&absent, "the content", &resource, &**observer);
+        } else {
+            break;
         }
-        target.write_all(&line.bytes).map_err(disk)?;
     }
+    drop(pending);
     if summary.here == before {
         part.remove();
         return Ok(());
     }
-    let file = target.finish().map_err(disk)?;
+    let (file, sha256) = target.finish().map_err(disk)?;
     exported.bytes = file.metadata().map_err(disk)?.len();
-    exported.sha256 = hash.map(Hash::finish);
+    exported.sha256 = sha256;
     let record = job.record(&[(index, exported)])?;
     let landing = Landing {
         file,
@@ -119,11 +148,20 @@ async fn one(
     Ok(())
 }
 
-/// Whether any attachment of the file is elsewhere.
+fn planned_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Whether any attachment of the file is elsewhere, or may be.
 fn needs_work(path: &Path) -> io::Result<bool> {
     let mut lines = Lines::of(path)?;
-    while let Some(line) = lines.next()? {
-        if find::in_line(&line).is_some() {
+    while let Some(line) = lines.next_short()? {
+        let may_have = match line {
+            Short::Line(line) => find::in_line(&line).is_some(),
+            Short::TooLong => true,
+        };
+        if may_have {
             return Ok(true);
         }
     }
@@ -133,11 +171,11 @@ fn needs_work(path: &Path) -> io::Result<bool> {
 /// A line with what could be had.
 async fn fill(
     source: &Source,
-    line: io::Result<Vec<u8>>,
-    path: &Path,
+    bytes: Vec<u8>,
+    permits: &Semaphore,
+    spools: &Path,
     observer: &dyn Observer,
 ) -> Result<Line, BulkError> {
-    let bytes = line.map_err(|source| BulkError::disk(path, source))?;
     let Some(of_line) = find::in_line(&bytes) else {
         return Ok(Line {
             bytes,
@@ -145,53 +183,96 @@ async fn fill(
             results: Vec::new(),
         });
     };
-    let mut results = Vec::new();
-    let mut contents = Vec::new();
-    for found in of_line.attachments {
+    let fetched = of_line.attachments.into_iter().map(|found| async move {
+        let _permit = permits.acquire().await;
         let fetched = match source.wants(&found) {
             Ok(url) => {
-                let target = || Ok(Vec::new());
+                let target = || Ok(Spool::new(spools.to_owned()));
                 source.fetch(&found, &url, observer, target).await?
             }
             Err(absent) => Err(absent),
         };
-        let result = fetched.map(|content| {
-            contents.push((found.at, STANDARD.encode(&content)));
-            content.len() as u64
-        });
-        results.push((found, result));
-    }
-    contents.sort_by_key(|(at, _)| *at);
+        Ok::<_, BulkError>((found, fetched))
+    });
+    let mut results: Vec<_> = try_join_all(fetched).await?;
+    results.sort_by_key(|(found, _): &(Found, _)| found.at);
     Ok(Line {
-        bytes: find::with_data(&bytes, &contents),
+        bytes,
         resource: of_line.resource,
         results,
     })
 }
 
+/// Writes a line with its contents in their places; no other byte changes.
+fn put(
+    line: Line,
+    target: &mut Target,
+    summary: &mut Attachments,
+    observer: &dyn Observer,
+) -> io::Result<()> {
+    let mut from = 0;
+    for (found, result) in line.results {
+        match result {
+            Ok(content) => {
+                summary.here += 1;
+                summary.bytes += content.length();
+                target.write_all(&line.bytes[from..found.at])?;
+                target.write_all(b"\"data\":\"")?;
+                let mut encoder = EncoderWriter::new(&mut *target, &STANDARD);
+                content.copy_to(&mut encoder)?;
+                encoder.finish()?;
+                drop(encoder);
+                target.write_all(b"\",")?;
+                from = found.at;
+            }
+            Err(absent) => summary.count(&absent, &found.element, &line.resource, observer),
+        }
+    }
+    target.write_all(&line.bytes[from..])
+}
+
 impl Target {
-    fn new(file: File, compress: bool) -> Self {
+    fn new(file: File, compress: bool, verify: bool) -> Self {
         let file = BufWriter::with_capacity(256 << 10, file);
-        if compress {
-            Self::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
+        let writer = if compress {
+            Writer::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
         } else {
-            Self::Plain(file)
-        }
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(file) => file.write_all(bytes),
-            Self::Gzip(encoder) => encoder.write_all(bytes),
-        }
-    }
-
-    fn finish(self) -> io::Result<File> {
-        let file = match self {
-            Self::Plain(file) => file,
-            Self::Gzip(encoder) => encoder.finish()?,
+            Writer::Plain(file)
         };
-        file.into_inner()
-            .map_err(std::io::IntoInnerError::into_error)
+        Self {
+            writer,
+            hash: verify.then(Hash::default),
+        }
+    }
+
+    fn finish(self) -> io::Result<(File, Option<String>)> {
+        let file = match self.writer {
+            Writer::Plain(file) => file,
+            Writer::Gzip(encoder) => encoder.finish()?,
+        };
+        let file = file
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?;
+        Ok((file, self.hash.map(Hash::finish)))
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(hash) = &mut self.hash {
+            hash.feed(bytes);
+        }
+        match &mut self.writer {
+            Writer::Plain(file) => file.write_all(bytes)?,
+            Writer::Gzip(encoder) => encoder.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.writer {
+            Writer::Plain(file) => file.flush(),
+            Writer::Gzip(encoder) => encoder.flush(),
+        }
     }
 }

@@ -7,6 +7,7 @@ mod inline;
 mod lines;
 mod name;
 mod separate;
+mod spool;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -61,7 +62,11 @@ pub async fn all(
     how: How,
     observer: &Arc<dyn Observer>,
 ) -> Result<Attachments, BulkError> {
-    let secure = |url: &Url| url.scheme() == "https" || client.profile.fhir_base.scheme() == "http";
+    // What is stated of files may be overruled for them alone.
+    let as_stated = match how.file_token {
+        FileToken::Never => FileToken::Never,
+        FileToken::Auto | FileToken::Always => FileToken::Auto,
+    };
     let files = job.planned.iter().map(|planned| &planned.file);
     let source = Source {
         client: client.clone(),
@@ -69,9 +74,8 @@ pub async fn all(
         gate: Arc::new(Gate::new(how.parallel)),
         verify: how.verify,
         trusted: files
-            .filter(|file| file.requires_access_token && how.file_token != FileToken::Never)
-            .filter(|file| secure(&file.url))
-            .map(|file| file.url.origin())
+            .filter(|file| file.link.token_rule(client, as_stated) == TokenRule::FirstRequest)
+            .map(|file| file.link.url().origin())
             .collect(),
     };
     match wanted.mode {
@@ -85,6 +89,15 @@ impl Source {
     fn address(&self, found: &Found) -> Result<Url, Absent> {
         if found.url.starts_with('#') {
             return Err(Absent::LeftOut("it is contained in the resource".into()));
+        }
+        if found.data.is_some() {
+            // It is in the resource itself; this names it.
+            let url = Url::parse(&found.url);
+            return url.map_err(|_| Absent::LeftOut("its URL is no web address".into()));
+        }
+        // `\\server\share\x.pdf`, which URL parsers take for a host to be asked.
+        if found.url.contains('\\') {
+            return Err(Absent::LeftOut("its URL is a path of a file system".into()));
         }
         let base = &self.client.profile.fhir_base;
         // FHIR R4 §2.24.0.8: relative to the service base, as references are.
@@ -155,13 +168,12 @@ impl Source {
 
 impl Attachments {
     /// Counts one that is not here, and names the first few.
-    fn count(&mut self, absent: &Absent, found: &Found, resource: &str, observer: &dyn Observer) {
+    fn count(&mut self, absent: &Absent, what: &str, resource: &str, observer: &dyn Observer) {
         match absent {
             Absent::LeftOut(_) => self.left_out += 1,
             Absent::Missing(reason) => {
                 self.missing += 1;
                 if self.missing <= MOST_NAMED {
-                    let what = &found.element;
                     observer.notice(&format!("{what} of {resource} is missing: {reason}"));
                 }
             }

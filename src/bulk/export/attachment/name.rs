@@ -64,7 +64,15 @@ pub(super) fn path(url: &Url, content_type: Option<&str>) -> PathBuf {
     let suffix = SUFFIXES.iter().find(|(name, _)| *name == essence);
     let suffix = suffix.map_or("bin", |(_, suffix)| suffix);
     let stem = stem.trim_matches('_');
-    Path::new(layout::ATTACHMENTS).join(format!("{stem}_{}.{suffix}", &hash[..12]))
+    // 80 bits: ten million attachments of one stem have names of their own.
+    Path::new(layout::ATTACHMENTS).join(format!("{stem}_{}.{suffix}", &hash[..20]))
+}
+
+/// What tells a path from others in memory.
+pub(super) fn hash_of(path: &Path) -> u128 {
+    let mut hash = Hash::default();
+    hash.feed(path.as_os_str().as_encoded_bytes());
+    u128::from_str_radix(&hash.finish()[..32], 16).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -74,7 +82,7 @@ mod tests {
     fn has_form(name: &str) -> bool {
         let hash = name.strip_prefix("attachments/Binary_a-1_");
         hash.and_then(|hash| hash.strip_suffix(".pdf"))
-            .is_some_and(|hash| hash.len() == 12)
+            .is_some_and(|hash| hash.len() == 20)
     }
 
     #[test]

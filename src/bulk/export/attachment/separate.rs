@@ -9,7 +9,7 @@ use tokio::task::{JoinError, JoinSet};
 use url::Url;
 
 use super::find::Found;
-use super::lines::Lines;
+use super::lines::{self, Lines, Short};
 use super::{Absent, Source, files, find, index, name};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{Attachments, Observer};
@@ -34,7 +34,8 @@ struct Search {
     files: VecDeque<PathBuf>,
     lines: Option<Lines>,
     ready: VecDeque<(String, Found)>,
-    seen: HashSet<PathBuf>,
+    /// Hashes of the paths that were found.
+    seen: HashSet<u128>,
 }
 
 pub(super) async fn all(
@@ -94,7 +95,7 @@ pub(super) async fn all(
                 match fetched? {
                     Ok(landing) => complete.push((next, landing)),
                     Err(why) => {
-                        summary.count(&why, &next.found, &next.resource, &**observer);
+                        summary.count(&why, &next.found.element, &next.resource, &**observer);
                         absent.insert(next.path, why);
                     }
                 }
@@ -106,7 +107,7 @@ pub(super) async fn all(
                 for ((next, bytes), landed) in files {
                     if landed == Landed::InTheWay {
                         let why = in_the_way();
-                        summary.count(&why, &next.found, &next.resource, &**observer);
+                        summary.count(&why, &next.found.element, &next.resource, &**observer);
                         absent.insert(next.path, why);
                     } else {
                         summary.here += 1;
@@ -172,13 +173,13 @@ impl Search {
         absent: &mut HashMap<PathBuf, Absent>,
         observer: &dyn Observer,
     ) -> io::Result<Option<Next>> {
-        while let Some((resource, found)) = self.found()? {
+        while let Some((resource, found)) = self.found(summary, observer)? {
             let Ok(url) = source.wants(&found) else {
                 summary.left_out += 1;
                 continue;
             };
             let path = name::path(&url, found.content_type.as_deref());
-            if !self.seen.insert(path.clone()) {
+            if !self.seen.insert(name::hash_of(&path)) {
                 continue;
             }
             if job.is_ours(&path) {
@@ -187,7 +188,7 @@ impl Search {
             }
             if is_there(&job.folder().join(&path)) {
                 let why = in_the_way();
-                summary.count(&why, &found, &resource, observer);
+                summary.count(&why, &found.element, &resource, observer);
                 absent.insert(path, why);
                 continue;
             }
@@ -201,7 +202,11 @@ impl Search {
         Ok(None)
     }
 
-    fn found(&mut self) -> io::Result<Option<(String, Found)>> {
+    fn found(
+        &mut self,
+        summary: &mut Attachments,
+        observer: &dyn Observer,
+    ) -> io::Result<Option<(String, Found)>> {
         loop {
             if let Some(next) = self.ready.pop_front() {
                 return Ok(Some(next));
@@ -213,9 +218,14 @@ impl Search {
                 self.lines = Some(Lines::of(&path)?);
                 continue;
             };
-            match lines.next()? {
+            match lines.next_short()? {
                 None => self.lines = None,
-                Some(line) => {
+                Some(Short::TooLong) => {
+                    let absent = Absent::Missing(lines::TOO_LONG.to_owned());
+                    let resource = format!("line {} of a file", lines.number);
+                    summary.count(&absent, "the content", &resource, observer);
+                }
+                Some(Short::Line(line)) => {
                     if let Some(of_line) = find::in_line(&line) {
                         let resource = of_line.resource;
                         let found = of_line.attachments.into_iter();

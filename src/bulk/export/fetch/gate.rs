@@ -18,6 +18,7 @@ struct State {
     limit: usize,
     calm: usize,
     closed_until: Option<Instant>,
+    has_said: bool,
 }
 
 impl Gate {
@@ -30,6 +31,7 @@ impl Gate {
                 limit: most,
                 calm: 0,
                 closed_until: None,
+                has_said: false,
             }),
         }
     }
@@ -51,6 +53,13 @@ impl Gate {
             let until = now + wait;
             state.closed_until = Some(state.closed_until.map_or(until, |other| other.max(until)));
         });
+    }
+
+    /// Says what holds for many files once.
+    pub fn say_once(&self, say: impl FnOnce()) {
+        if !self.with(|state| std::mem::replace(&mut state.has_said, true)) {
+            say();
+        }
     }
 
     /// A file came through.

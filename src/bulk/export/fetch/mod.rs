@@ -1,33 +1,34 @@
 //! All files of a manifest: some at a time, in batches to the disk, with fresh links when theirs are over.
 
+mod again;
+mod alike;
 pub mod gate;
 pub mod one;
 pub mod ongoing;
 pub mod part;
+mod promised;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::{JoinError, JoinSet};
-use url::Url;
 
 use super::error::BulkError;
 use super::event::{ExportedFile, FailedFile, Observer};
-use super::manifest::Manifest;
 use super::options::How;
-use super::same::matched;
 use super::settle::{self, Landed, Landing};
 use super::state::{Done, Job};
+use super::wait::Links;
 use crate::fhir::Client;
 use crate::secret;
+use again::{Budget, Fresh};
+use alike::Alike;
 use gate::Gate;
 use one::{Download, Fetched};
 
 /// Complete files that wait for the disk; more would hold too many files open.
 const MOST_LANDING: usize = 128;
-/// How often links are read again although that changed nothing.
-const MOST_FUTILE: u32 = 3;
 
 /// Files by their place in the manifest.
 type Files = Vec<(usize, ExportedFile)>;
@@ -38,10 +39,11 @@ type Batch = (Files, Vec<Landed>, Vec<Done>);
 /// What came of the files, in manifest order.
 pub type Results = Vec<Result<ExportedFile, FailedFile>>;
 
-/// Reads the manifest of the job again.
-pub trait Links: Send + Sync {
-    /// The manifest as it is now; `None` when it cannot be had.
-    fn read(&self) -> impl Future<Output = Option<Manifest>> + Send;
+/// What came of one list of files.
+enum Tried {
+    Files(Results),
+    /// The server lists others by now.
+    Another,
 }
 
 /// The files under way.
@@ -57,7 +59,8 @@ struct Fetching<'a> {
     /// Complete, not durable yet.
     complete: Vec<(usize, Box<(Landing, ExportedFile)>)>,
     disk: JoinSet<Result<Batch, (PathBuf, std::io::Error)>>,
-    results: Vec<Option<Result<ExportedFile, FailedFile>>>,
+    /// Behind a pointer each: most have none for a long time.
+    results: Vec<Option<Box<Result<ExportedFile, FailedFile>>>>,
     /// How often the links were read again.
     generation: u32,
     /// How often that changed nothing.
@@ -65,13 +68,15 @@ struct Fetching<'a> {
     /// The number of files that had landed when a file's link was last read again.
     refreshed: HashMap<usize, usize>,
     landed: usize,
+    budget: &'a mut Budget,
+    alike: Alike,
 }
 
 /// Fetches all files that are missing.
 ///
 /// # Errors
 /// What stops the whole export: the disk, or no token.
-pub async fn all<L: Links>(
+pub(super) async fn all<L: Links>(
     client: &Client,
     job: &mut Job,
     how: How,
@@ -79,61 +84,112 @@ pub async fn all<L: Links>(
     observer: &Arc<dyn Observer>,
     announce: bool,
 ) -> Result<Results, BulkError> {
-    let mut results: Vec<Option<_>> = Vec::new();
-    results.resize_with(job.planned.len(), || None);
-    for (result, planned) in results.iter_mut().zip(&job.planned) {
-        *result = job.exported(planned).map(Ok);
+    let mut budget = Budget::default();
+    loop {
+        let mut fetching = Fetching::of(client, job, how, observer, announce, &mut budget);
+        let tried = fetching.run(links).await;
+        if tried.is_err() {
+            // What is complete is not thrown away, whatever stopped the others.
+            fetching.tasks.shutdown().await;
+            let _ = fetching.land_the_rest().await;
+        }
+        match tried? {
+            Tried::Files(results) => return Ok(results),
+            Tried::Another => {
+                let time = job.state.transaction_time.as_deref();
+                observer.listed(job.planned.len(), time);
+            }
+        }
     }
-    let waiting = (0..results.len())
-        .filter(|index| results[*index].is_none())
-        .collect();
-    let mut fetching = Fetching {
-        client,
-        job,
-        how,
-        observer,
-        announce,
-        gate: Arc::new(Gate::new(how.parallel)),
-        waiting,
-        tasks: JoinSet::new(),
-        complete: Vec::new(),
-        disk: JoinSet::new(),
-        results,
-        generation: 0,
-        futile: 0,
-        refreshed: HashMap::new(),
-        landed: 0,
-    };
-    if let Err(error) = fetching.run(links).await {
-        // What is complete is not thrown away, whatever stopped the others.
-        fetching.tasks.shutdown().await;
-        let _ = fetching.land_the_rest().await;
-        return Err(error);
-    }
-    Ok(fetching.results.into_iter().flatten().collect())
 }
 
 fn ended(job: &Job, error: JoinError) -> BulkError {
     BulkError::disk(job.folder(), std::io::Error::other(error))
 }
 
-impl Fetching<'_> {
-    async fn run(&mut self, links: &impl Links) -> Result<(), BulkError> {
+impl<'a> Fetching<'a> {
+    /// The files of the plan as it is: what is here, what is listed no more, and what is to be fetched.
+    fn of(
+        client: &'a Client,
+        job: &'a mut Job,
+        how: How,
+        observer: &'a Arc<dyn Observer>,
+        announce: bool,
+        budget: &'a mut Budget,
+    ) -> Self {
+        let mut results: Vec<Option<_>> = Vec::new();
+        results.resize_with(job.planned.len(), || None);
+        let mut alike = Alike::default();
+        for (at, (result, planned)) in results.iter_mut().zip(&job.planned).enumerate() {
+            *result = match job.exported(planned) {
+                Some(file) => {
+                    alike.add(at, &file);
+                    Some(Box::new(Ok(file)))
+                }
+                None if planned.vanished => {
+                    let failure = FailedFile {
+                        url: secret::url_for_people(&planned.file.link.url()),
+                        path: job.target(planned),
+                        code: None,
+                        is_content: true,
+                        group: planned.file.group,
+                        resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
+                        reason: "the server listed it before, and lists it no more".to_owned(),
+                    };
+                    observer.file_failed(&failure);
+                    Some(Box::new(Err(failure)))
+                }
+                None => None,
+            };
+        }
+        let waiting = (0..results.len())
+            .filter(|index| results[*index].is_none())
+            .collect();
+        Self {
+            client,
+            job,
+            how,
+            observer,
+            announce,
+            gate: Arc::new(Gate::new(how.parallel)),
+            waiting,
+            tasks: JoinSet::new(),
+            complete: Vec::new(),
+            disk: JoinSet::new(),
+            results,
+            generation: 0,
+            futile: 0,
+            refreshed: HashMap::new(),
+            landed: 0,
+            budget,
+            alike,
+        }
+    }
+
+    async fn run(&mut self, links: &impl Links) -> Result<Tried, BulkError> {
         loop {
             self.start_some()?;
             tokio::select! {
                 Some(task) = self.tasks.join_next() => {
                     let (index, generation, fetched) = task.map_err(|error| ended(self.job, error))??;
                     match fetched {
-                        Fetched::Complete(complete) => self.complete.push((index, complete)),
+                        Fetched::Complete(complete) => self.came(index, complete),
                         Fetched::Failed { failure, by_link } => {
-                            let again = by_link && self.has_fresh_link(index, generation, links).await?;
-                            if again {
-                                self.waiting.push_front(index);
-                            } else if failure.code == Some(401) && self.is_shut_out(index) {
-                                return Err(BulkError::Unauthorized { reason: failure.reason });
+                            let link = if by_link {
+                                self.fresh_link(index, generation, links).await?
                             } else {
-                                self.failed(index, failure);
+                                Fresh::None
+                            };
+                            match link {
+                                Fresh::Another => {
+                                    self.give_way().await;
+                                    return Ok(Tried::Another);
+                                }
+                                Fresh::Link => self.waiting.push_front(index),
+                                Fresh::None if failure.code == Some(401) && self.is_shut_out(index) => {
+                                    return Err(BulkError::Unauthorized { reason: failure.reason });
+                                }
+                                Fresh::None => self.failed(index, failure),
                             }
                         }
                     }
@@ -142,9 +198,17 @@ impl Fetching<'_> {
                     let batch = batch.map_err(|error| ended(self.job, error))?;
                     self.landed(batch.map_err(|(path, error)| BulkError::disk(&path, error))?);
                 }
-                else => return Ok(()),
+                else => break,
             }
         }
+        let results = std::mem::take(&mut self.results);
+        Ok(Tried::Files(
+            results
+                .into_iter()
+                .flatten()
+                .map(|result| *result)
+                .collect(),
+        ))
     }
 
     /// Waits for the disk, and brings it what is complete.
@@ -161,25 +225,55 @@ impl Fetching<'_> {
         }
     }
 
+    /// Takes a file whose bytes are complete, unless another entry brought the same ones: then a file is missing.
+    fn came(&mut self, index: usize, complete: Box<(Landing, ExportedFile)>) {
+        if let Some(other) = self.alike.add(index, &complete.1) {
+            let other = self.job.planned[other].path.display();
+            let reason = format!(
+                "the same bytes came for two entries of the manifest: this one and {other}"
+            );
+            let file = &complete.1;
+            let failure = FailedFile {
+                url: secret::url_for_people(&self.job.planned[index].file.link.url()),
+                path: file.path.clone(),
+                code: None,
+                is_content: true,
+                group: file.group,
+                resource_type: file.resource_type.clone(),
+                reason,
+            };
+            complete.0.part.remove();
+            self.observer.file_try_failed(&failure, None);
+            self.failed(index, failure);
+            return;
+        }
+        self.complete.push((index, complete));
+    }
+
     fn failed(&mut self, index: usize, failure: FailedFile) {
         self.observer.file_failed(&failure);
-        self.results[index] = Some(Err(failure));
+        self.results[index] = Some(Box::new(Err(failure)));
     }
 
     /// A file of which nothing is asked, or which stays in its part: its name is taken.
     fn is_in_the_way(&mut self, index: usize) {
         let planned = &self.job.planned[index];
         let failure = FailedFile {
-            url: secret::url_for_people(&planned.file.url),
+            url: secret::url_for_people(&planned.file.link.url()),
             path: self.job.target(planned),
             code: None,
             is_content: false,
             group: planned.file.group,
-            resource_type: planned.file.resource_type.clone(),
+            resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
             reason: "something else is in the way; move it away and run the same command again"
                 .into(),
         };
         self.failed(index, failure);
+    }
+
+    /// The list is another one: what is under way is of none any more.
+    async fn give_way(&mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Starts what may run now. Only what runs has a task: thousands of files must not cost thousands of tasks' memory.
@@ -236,13 +330,14 @@ impl Fetching<'_> {
 
     /// Whether a 401 to a file means that nothing more comes: it is the server's own, and the token is the only one.
     fn is_shut_out(&self, index: usize) -> bool {
-        let url = &self.job.planned[index].file.url;
-        self.client.is_own(url) && self.client.tokens.is_fixed()
+        let url = self.job.planned[index].file.link.url();
+        self.client.is_own(&url) && self.client.tokens.is_fixed()
     }
 
     /// Takes files that are durable and have their names.
     fn landed(&mut self, (files, landed, records): Batch) {
         self.landed += files.len();
+        self.budget.earn();
         self.job.recorded(records);
         for ((index, file), landed) in files.into_iter().zip(landed) {
             if landed == Landed::InTheWay {
@@ -254,48 +349,8 @@ impl Fetching<'_> {
             if self.announce {
                 self.observer.file_done(&file);
             }
-            self.results[index] = Some(Ok(file));
+            self.results[index] = Some(Box::new(Ok(file)));
         }
         self.observer.batch_landed();
-    }
-
-    /// Whether the file's link was read again after the one that failed, or is now.
-    async fn has_fresh_link(
-        &mut self,
-        index: usize,
-        generation: u32,
-        links: &impl Links,
-    ) -> Result<bool, BulkError> {
-        if generation < self.generation {
-            return Ok(true);
-        }
-        let before = self.refreshed.insert(index, self.landed);
-        // A fresh link that fails too is read again only when others brought files meanwhile.
-        if before == Some(self.landed) || self.futile >= MOST_FUTILE {
-            return Ok(false);
-        }
-        let Some(manifest) = links.read().await else {
-            self.futile = MOST_FUTILE;
-            return Ok(false);
-        };
-        self.generation += 1;
-        let planned = &self.job.planned;
-        let mut fresh: Vec<Url> = planned.iter().map(|known| known.file.url.clone()).collect();
-        let places = matched(planned, &manifest.files);
-        for (file, place) in manifest.files.into_iter().zip(places) {
-            if let Some(place) = place {
-                fresh[place] = file.url;
-            }
-        }
-        let are_other = !planned.iter().map(|planned| &planned.file.url).eq(&fresh);
-        if are_other {
-            self.job.relinked(fresh)?;
-            self.observer
-                .notice("The links to the files were over; the server gave fresh ones.");
-        } else {
-            // Reading them may have made the same links good again.
-            self.futile += 1;
-        }
-        Ok(true)
     }
 }

@@ -18,7 +18,7 @@ use crate::bulk::export::manifest::{Group, ManifestFile};
 use crate::bulk::export::options::FileToken;
 use crate::bulk::export::settle::Landing;
 use crate::bulk::export::sink::{Care, Unfinished};
-use crate::fhir::{Client, FhirError, Refusal, TokenRule};
+use crate::fhir::{Client, FhirError, Refusal};
 use crate::http::range::BrokenOff;
 use crate::http::retry::{self, Retry};
 use crate::http::{HttpError, Request, Response};
@@ -111,7 +111,13 @@ impl Download {
         let mut throttled = Retry::new(THROTTLED_RETRIES, LONGEST_WAIT);
         let mut content_retries = CONTENT_RETRIES;
         let mut not_found_before = false;
-        let mut ongoing = Ongoing::left(&self.part, self.care());
+        if self.file.contradicts {
+            let words = "the manifest lists it twice and promises different things of it";
+            let failure = self.failure(words.to_owned().into());
+            let by_link = false;
+            return Ok(Fetched::Failed { failure, by_link });
+        }
+        let mut ongoing = Ongoing::left(&self.part, &self.file.link.identity(), self.care());
         let mut furthest = ongoing.as_ref().map_or(0, Ongoing::received);
         loop {
             self.gate.open().await;
@@ -163,7 +169,7 @@ impl Download {
             let Some(wait) = wait else {
                 return Ok(Fetched::Failed { failure, by_link });
             };
-            observer.file_retried(&self.file.url, &failure.reason, wait);
+            observer.file_retried(&self.file.link.url(), &failure.reason, wait);
             tokio::time::sleep(wait).await;
         }
     }
@@ -174,12 +180,12 @@ impl Download {
 
     fn failure(&self, reason: Reason) -> FailedFile {
         FailedFile {
-            url: secret::url_for_people(&self.file.url),
+            url: secret::url_for_people(&self.file.link.url()),
             path: self.path.clone(),
             code: reason.code,
             is_content: false,
             group: self.file.group,
-            resource_type: self.file.resource_type.clone(),
+            resource_type: self.file.resource_type.as_deref().map(str::to_owned),
             reason: reason.words,
         }
     }
@@ -187,6 +193,8 @@ impl Download {
     fn care(&self) -> Care<'_> {
         Care {
             check: self.verify.then(|| self.expected_type()),
+            // A Binary that is promised is left as it is.
+            may_be_wrapped: self.file.resource_type.as_deref() != Some("Binary"),
             outcomes: self.file.group == Group::Error,
             hash: self.verify,
             compress: self.compress,
@@ -218,10 +226,19 @@ impl Download {
         let under_way = if let Some(under_way) = ongoing {
             under_way
         } else {
-            let begun = Ongoing::begin(&self.part, self.care(), &answer);
+            let link = self.file.link.identity();
+            let begun = Ongoing::begin(&self.part, link, self.care(), &answer);
             ongoing.insert(begun.map_err(Failed::Disk)?)
         };
-        if let Err(failed) = Self::stream(answer, under_way, observer).await {
+        if answer.status == StatusCode::OK && !answer.body.has_end() && !self.can_be_told_whole() {
+            self.gate.say_once(|| {
+                observer.notice(
+                    "The server says of some files neither how long they are nor how many resources they hold: \
+                     whether those came whole cannot be told.",
+                );
+            });
+        }
+        if let Err(failed) = self.stream(answer, under_way, observer).await {
             if matches!(failed, Failed::Content(_)) {
                 under_way.spoil();
             }
@@ -248,6 +265,7 @@ impl Download {
 
     /// Takes the bytes of an answer.
     async fn stream(
+        &self,
         answer: Response,
         ongoing: &mut Ongoing,
         observer: &dyn Observer,
@@ -274,6 +292,9 @@ impl Download {
                     None => Failed::Disk(error),
                 })?;
             observer.received(chunk.len() as u64);
+            if let Some(words) = self.is_more_than_promised(ongoing) {
+                return Err(Failed::Content(words.into()));
+            }
         }
         match promised {
             Some(promised) if promised != came => Err(Failed::Passing(
@@ -288,7 +309,7 @@ impl Download {
         client: &Client,
         broken_off: Option<&BrokenOff>,
     ) -> Result<Response, Failed> {
-        let mut request = Request::new(Method::GET, self.file.url.clone())
+        let mut request = Request::new(Method::GET, self.file.link.url())
             .header(ACCEPT, HeaderValue::from_static("application/fhir+ndjson"));
         if let Some(broken_off) = broken_off
             && let Some(if_range) = broken_off.validator.if_range()
@@ -301,7 +322,11 @@ impl Download {
         }
         let is_part = request.headers.contains_key(RANGE);
         let answer = client
-            .send_with(request, self.token_rule(client), 0)
+            .send_with(
+                request,
+                self.file.link.token_rule(client, self.file_token),
+                0,
+            )
             .await
             .map_err(|error| match error {
                 FhirError::Auth(error) if error.is_passing() => {
@@ -316,6 +341,8 @@ impl Download {
             })?;
         let is_wanted = match answer.status {
             StatusCode::OK | StatusCode::NO_CONTENT => true,
+            // A proxy changed something on the way (RFC 9110 §15.3.4); the check tells whether the lines are whole.
+            StatusCode::NON_AUTHORITATIVE_INFORMATION => self.verify,
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => is_part,
             _ => false,
         };
@@ -351,29 +378,15 @@ impl Download {
         }
     }
 
-    /// The manifest decides, not the host: signed URLs fail with a token, foreign ones that ask for it get it, but
-    /// never in clear text when the server itself speaks https.
-    fn token_rule(&self, client: &Client) -> TokenRule {
-        let secure =
-            self.file.url.scheme() == "https" || client.profile.fhir_base.scheme() == "http";
-        let wanted = match self.file_token {
-            FileToken::Auto => self.file.requires_access_token,
-            FileToken::Always => true,
-            FileToken::Never => false,
-        };
-        if wanted && secure {
-            TokenRule::FirstRequest
-        } else {
-            TokenRule::Never
-        }
-    }
-
     fn complete(&self, whole: Ongoing) -> Result<(Landing, ExportedFile), Failed> {
         let wire = whole.received();
         let etag = whole.etag();
         let lines = whole
             .finish()
-            .map_err(|error| Failed::Content(format!("the data are not complete: {error}").into()))?
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::Other => Failed::Content(error.to_string().into()),
+                _ => Failed::Content(format!("the data are not complete: {error}").into()),
+            })?
             .finish()
             .map_err(|error| match error {
                 Unfinished::Disk(error) => Failed::Disk(error),
@@ -402,7 +415,7 @@ impl Download {
         let exported = ExportedFile {
             path: self.path.clone(),
             group: self.file.group,
-            resource_type: self.file.resource_type.clone(),
+            resource_type: self.file.resource_type.as_deref().map(str::to_owned),
             resources: lines.resources,
             bytes,
             sha256: lines.sha256,
@@ -420,7 +433,11 @@ impl Download {
 
     fn expected_type(&self) -> Option<&str> {
         match self.file.group {
-            Group::Output if self.is_mixed => None,
+            Group::Output if self.is_mixed => {
+                // By such a type only resources of it can be meant.
+                let stated = self.file.resource_type.as_deref();
+                stated.filter(|stated| matches!(*stated, "OperationOutcome" | "Bundle"))
+            }
             Group::Output => self.file.resource_type.as_deref(),
             Group::Deleted => Some("Bundle"),
             Group::Error => Some("OperationOutcome"),

@@ -25,6 +25,8 @@ pub struct Ongoing {
     /// `None` once it is finished.
     sink: Option<Sink<Unwrap<Target>>>,
     part: Part,
+    /// What its link names.
+    link: String,
     received: u64,
     whole: Option<u64>,
     validator: Option<Validator>,
@@ -41,10 +43,12 @@ impl Ongoing {
     ///
     /// # Errors
     /// The disk.
-    pub fn begin(part: &Part, care: Care<'_>, answer: &Response) -> io::Result<Self> {
+    pub fn begin(part: &Part, link: String, care: Care<'_>, answer: &Response) -> io::Result<Self> {
         let content_type = answer.header(CONTENT_TYPE).unwrap_or_default();
         let content_type = content_type.to_ascii_lowercase();
-        let may_be_binary = content_type.contains("json") && !content_type.contains("ndjson");
+        let may_be_binary = care.may_be_wrapped
+            && content_type.contains("json")
+            && !content_type.contains("ndjson");
         let encoding = range::encoding(&answer.headers);
         let target = Target::new(part.create()?, care);
         Ok(Self {
@@ -53,6 +57,7 @@ impl Ongoing {
                 Unwrap::new(target, may_be_binary),
             )),
             part: part.clone(),
+            link,
             received: 0,
             whole: answer.body.wire_length(),
             validator: Validator::of(&answer.headers),
@@ -65,8 +70,8 @@ impl Ongoing {
     }
 
     /// Takes up what an earlier run left; `None` when it left nothing that can be gone on with.
-    pub fn left(part: &Part, care: Care<'_>) -> Option<Self> {
-        let (file, mark) = part.left().filter(|_| !care.compress)?;
+    pub fn left(part: &Part, link: &str, care: Care<'_>) -> Option<Self> {
+        let (file, mark) = part.left(link).filter(|_| !care.compress)?;
         let Ok(target) = tokio::task::block_in_place(|| Target::over(file, care)) else {
             part.remove();
             return None;
@@ -74,6 +79,7 @@ impl Ongoing {
         Some(Self {
             sink: Some(Sink::new(false, Unwrap::new(target, false))),
             part: part.clone(),
+            link: mark.link,
             received: mark.bytes,
             whole: mark.whole,
             etag: match &mark.validator {
@@ -165,6 +171,7 @@ impl Ongoing {
         target.sync()?;
         let bytes = target.bytes();
         self.part.mark(&Mark {
+            link: self.link.clone(),
             bytes,
             whole: self.whole,
             validator,

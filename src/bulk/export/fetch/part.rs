@@ -22,6 +22,9 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
+    /// What the link names, less what signs it: under another one nothing is gone on with.
+    #[serde(default)]
+    pub link: String,
     pub bytes: u64,
     /// The whole length, when the server said it.
     pub whole: Option<u64>,
@@ -67,9 +70,12 @@ impl Part {
         options.open(&self.path)
     }
 
-    /// What an earlier run left: the file, cut to its durable bytes, and the mark that says so.
-    pub fn left(&self) -> Option<(File, Mark)> {
+    /// What an earlier run left of what this link names: the file, cut to its durable bytes, and the mark that says so.
+    pub fn left(&self, link: &str) -> Option<(File, Mark)> {
         let mark: Mark = serde_json::from_slice(&fs::read(self.mark_path()).ok()?).ok()?;
+        if mark.link != link {
+            return None;
+        }
         let there = fs::symlink_metadata(&self.path).ok()?;
         if !there.is_file() || there.len() < mark.bytes || mark.bytes == 0 {
             return None;
@@ -142,20 +148,25 @@ mod tests {
         let parts = folder.path().join("parts");
         let part = Part::new(&parts, Path::new("deleted/x.ndjson"));
         part.create().unwrap().write_all(b"0123456789").unwrap();
-        assert!(part.left().is_none());
+        assert!(part.left("a").is_none());
         let mark = Mark {
+            link: "a".into(),
             bytes: 4,
             whole: Some(20),
             validator: Validator::Etag("\"1\"".into()),
         };
         part.mark(&mark).unwrap();
-        let (file, left) = part.left().unwrap();
+        assert!(part.left("b").is_none(), "another link names another file");
+        let (file, left) = part.left("a").unwrap();
         assert_eq!((file.metadata().unwrap().len(), left), (4, mark.clone()));
 
         sweep(&parts);
-        assert!(part.left().is_some());
+        assert!(part.left("a").is_some());
         part.mark(&Mark { bytes: 5, ..mark }).unwrap();
-        assert!(part.left().is_none(), "the file is shorter than the mark");
+        assert!(
+            part.left("a").is_none(),
+            "the file is shorter than the mark"
+        );
         part.became_whole();
         sweep(&parts);
         assert!(!parts.exists());

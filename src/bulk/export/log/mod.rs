@@ -126,6 +126,15 @@ impl Log {
         self.flush();
     }
 
+    /// The server accepted the kick-off and has something to say of it.
+    pub fn remarked(&self, answer: &Answer) {
+        self.event(
+            "_kickoff_outcome",
+            &json!({"body": detail::body(&answer.body)}),
+        );
+        self.flush();
+    }
+
     /// Writes what a kill kept an earlier run from writing.
     pub fn catch_up(&self, client: &Client, kickoff: &Kickoff, job: &Job, is_adopted: bool) {
         if job.state.phase == Phase::KickingOff && !is_adopted {

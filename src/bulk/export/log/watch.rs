@@ -34,7 +34,7 @@ impl Log {
         self.event(
             "download_request",
             &json!({
-                "fileUrl": detail::file_url(file.url.as_str()),
+                "fileUrl": detail::file_url(file.link.as_str()),
                 "itemType": item_type(file.group),
                 "resourceType": file.resource_type,
                 "_path": path,
@@ -50,7 +50,7 @@ impl Log {
             inner.add(
                 "download_complete",
                 &json!({
-                    "fileUrl": detail::file_url(file.url.as_str()),
+                    "fileUrl": detail::file_url(file.link.as_str()),
                     "resourceCount": exported.counted(),
                     "fileSize": exported.bytes,
                     "_path": path,

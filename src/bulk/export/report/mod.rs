@@ -140,7 +140,9 @@ pub fn of(folder: &Path) -> Result<Report, BulkError> {
     };
     let files = Files::of(&place)?;
     let state = &begun.snapshot.state;
-    let story = Story::read(&place, state.export_id.as_deref());
+    let paths = files.planned.iter();
+    let paths = paths.map(|planned| story::slashed(&planned.path)).collect();
+    let story = Story::read(&place, state.export_id.as_deref(), paths);
     let mut report = Report {
         folder: begun.folder.display().to_string(),
         result: Standing::Unknown,
@@ -296,7 +298,7 @@ impl Report {
         let mut unchecked = 0;
         for planned in &files.planned {
             let group = planned.file.group;
-            let resource_type = planned.file.resource_type.clone();
+            let resource_type = planned.file.resource_type.as_deref().map(str::to_owned);
             let (list, name) = match group {
                 Group::Output => (
                     "output",
@@ -378,8 +380,8 @@ impl Row {
 fn missing(planned: &Planned, fetch: Option<&Fetch>) -> Missing {
     Missing {
         path: planned.path.display().to_string(),
-        url: secret::url_without_query(&planned.file.url),
-        resource_type: planned.file.resource_type.clone(),
+        url: secret::url_without_query(&planned.file.link.url()),
+        resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
         reason: fetch.and_then(|fetch| fetch.reason.clone()),
     }
 }

@@ -1,6 +1,6 @@
 //! What the log tells of an export: when each file was asked for and came, what failed, and how fast it went.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::bulk::export::layout;
 use crate::bulk::export::log::read;
+use crate::words;
 
 /// The parts that the time of the downloads is cut into.
 const INTERVALS: u32 = 48;
@@ -75,6 +76,8 @@ pub(super) struct Story {
     pub ended: Option<Timestamp>,
     /// Lines that are no events.
     pub other_lines: u64,
+    /// What the log says of a path that is none of the export's is counted, and no more.
+    planned: HashSet<String>,
     files: HashMap<String, Fetch>,
     /// By stage and code: how many, and the words of the last.
     errors: BTreeMap<(String, String), (u64, String)>,
@@ -82,8 +85,11 @@ pub(super) struct Story {
 
 impl Story {
     /// Reads the log of a folder. Of one that cannot be read nothing is known.
-    pub(super) fn read(folder: &Path, export_id: Option<&str>) -> Self {
-        let mut story = Self::default();
+    pub(super) fn read(folder: &Path, export_id: Option<&str>, planned: HashSet<String>) -> Self {
+        let mut story = Self {
+            planned,
+            ..Self::default()
+        };
         let (Some(id), Ok(file)) = (export_id, File::open(folder.join(layout::LOG))) else {
             return story;
         };
@@ -96,13 +102,13 @@ impl Story {
             Ok(others) => story.other_lines = others,
             Err(_) => story = Self::default(),
         }
+        story.planned = HashSet::new();
         story
     }
 
     /// What happened to the file with this path below the folder.
     pub(super) fn file(&self, path: &Path) -> Option<&Fetch> {
-        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-        self.files.get(&parts.join("/"))
+        self.files.get(&slashed(path))
     }
 
     fn take(&mut self, event: &read::Event) {
@@ -119,27 +125,33 @@ impl Story {
                 (None, Some(cause)) => cause.to_owned(),
                 (None, None) => "other".to_owned(),
             };
-            (code, text("message").unwrap_or_default().to_owned())
+            let message = text("message").unwrap_or_default();
+            (words::shortened(&code), words::shortened(message))
         };
         let path = text("_path").unwrap_or_default();
         match event.id.as_str() {
             "download_request" => {
-                let file = self.files.entry(path.to_owned()).or_default();
+                let Some(file) = self.file_mut(path) else {
+                    return;
+                };
                 file.first_request = file.first_request.or(event.timestamp);
                 file.last_request = event.timestamp;
                 file.is_given_up = false;
             }
             "download_complete" => {
                 let bytes = detail.get("fileSize").and_then(Value::as_u64);
-                let file = self.files.entry(path.to_owned()).or_default();
+                let Some(file) = self.file_mut(path) else {
+                    return;
+                };
                 file.complete = event.timestamp.zip(bytes);
             }
             "download_error" => {
                 let (code, message) = error();
-                let file = self.files.entry(path.to_owned()).or_default();
-                *file.errors.entry(code.clone()).or_default() += 1;
-                file.reason = Some(message.clone());
-                file.is_given_up = detail.get("_retryIn").is_none_or(Value::is_null);
+                if let Some(file) = self.file_mut(path) {
+                    *file.errors.entry(code.clone()).or_default() += 1;
+                    file.reason = Some(message.clone());
+                    file.is_given_up = detail.get("_retryIn").is_none_or(Value::is_null);
+                }
                 self.failed("download", code, message);
             }
             "status_error" | "client_error" => {
@@ -149,6 +161,13 @@ impl Story {
             }
             _ => {}
         }
+    }
+
+    fn file_mut(&mut self, path: &str) -> Option<&mut Fetch> {
+        if !self.planned.contains(path) {
+            return None;
+        }
+        Some(self.files.entry(path.to_owned()).or_default())
     }
 
     fn failed(&mut self, stage: &str, code: String, message: String) {
@@ -207,6 +226,12 @@ impl Story {
     }
 }
 
+/// A path as the log has it.
+pub(super) fn slashed(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
 /// The seconds from one instant to another, none when they are the other way around.
 pub(super) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64().max(0.0)
@@ -248,6 +273,7 @@ mod tests {
             id in "(download_request|download_complete|download_error|status_error|x)", time in "\\PC{0,30}", code in 0_u64..999,
         ) {
             let mut story = Story::default();
+            story.planned.insert(time.clone());
             for detail in [serde_json::json!({"code": code, "_path": time, "fileSize": code}), Value::Null, serde_json::json!([1])] {
                 story.take(&read::Event { export_id: String::new(), timestamp: time.parse().ok(), id: id.clone(), detail });
             }

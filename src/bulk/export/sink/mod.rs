@@ -10,17 +10,22 @@ use std::io::{self, BufWriter, Read, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::fhir::ndjson::Checker;
+use crate::fhir::ndjson::{Checker, LineError, LineErrorKind};
 use outcomes::{Counter, Outcomes};
 use promise::Hash;
 
 const BUFFER: usize = 256 << 10;
+/// What stands in place of data when something went wrong; where a manifest promises no type it must not pass for them.
+const NO_DATA: [&str; 2] = ["OperationOutcome", "Bundle"];
 
 /// What is done with the lines of a file.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a care of its own")]
 pub struct Care<'a> {
     /// Check lines: the resource type each must have, when one is known.
     pub check: Option<Option<&'a str>>,
+    /// Whether lines may come inside a Binary.
+    pub may_be_wrapped: bool,
     /// Count the issues of outcomes.
     pub outcomes: bool,
     /// Make a SHA-256.
@@ -69,7 +74,10 @@ impl Target {
             } else {
                 Writer::Plain(writer)
             },
-            checker: care.check.map(Checker::new),
+            checker: care.check.map(|expected| match expected {
+                Some(expected) => Checker::new(Some(expected)),
+                None => Checker::but_not(&NO_DATA),
+            }),
             outcomes: care.outcomes.then(Counter::default),
             hash: care.hash.then(Hash::default),
             bytes: 0,
@@ -102,6 +110,11 @@ impl Target {
         self.bytes
     }
 
+    /// The resources of the lines that have ended, when lines are checked.
+    pub fn resources(&self) -> u64 {
+        self.checker.as_ref().map_or(0, Checker::resources)
+    }
+
     /// Makes what came durable.
     ///
     /// # Errors
@@ -126,7 +139,7 @@ impl Target {
             Some(checker) => {
                 checker
                     .finish()
-                    .map_err(|error| Unfinished::Lines(error.to_string()))?
+                    .map_err(|error| Unfinished::Lines(in_words(&error)))?
                     .resources
             }
             None => 0,
@@ -148,8 +161,9 @@ impl Target {
         if let Some(checker) = &mut self.checker
             && let Err(error) = checker.feed(bytes)
         {
-            self.complaint = Some(error.to_string());
-            return Err(io::Error::other("the content is wrong"));
+            let words = in_words(&error);
+            self.complaint = Some(words.clone());
+            return Err(io::Error::other(words));
         }
         if let Some(outcomes) = &mut self.outcomes {
             outcomes.feed(bytes);
@@ -159,6 +173,20 @@ impl Target {
         }
         self.bytes += bytes.len() as u64;
         Ok(())
+    }
+}
+
+/// What is wrong with a line; a file that is one JSON text over many lines is called that.
+fn in_words(error: &LineError) -> String {
+    let opens = |sample: &str| matches!(sample.trim(), "{" | "[");
+    match &error.kind {
+        LineErrorKind::NotJson { sample, .. } if error.line <= 2 && opens(sample) => {
+            "it is JSON written over several lines, not NDJSON with a resource in each line".into()
+        }
+        LineErrorKind::NotJson { sample, .. } if sample.trim_start().starts_with('[') => {
+            format!("it is a JSON list, not NDJSON with a resource in each line ({error})")
+        }
+        _ => error.to_string(),
     }
 }
 

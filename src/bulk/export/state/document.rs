@@ -51,7 +51,17 @@ pub struct State {
     #[serde(default)]
     pub export_id: Option<String>,
     pub status_url: Option<Url>,
+    /// The earliest time that any page or reading of the manifest gave: nothing later is in all files.
     pub transaction_time: Option<String>,
+    /// The server's clock when the job was asked for, as an instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<String>,
+    /// The time of the last reading of the manifest, as it stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading_time: Option<String>,
+    /// The number of the last reading that was another one than those before.
+    #[serde(default)]
+    pub reading: u32,
     /// What the manifest says of itself.
     #[serde(default)]
     pub manifest: About,
@@ -72,6 +82,9 @@ impl State {
             export_id: Some(new_export_id()),
             status_url: None,
             transaction_time: None,
+            asked_at: None,
+            reading_time: None,
+            reading: 0,
             manifest: About::default(),
             before: None,
         }
@@ -125,6 +138,19 @@ pub struct About {
 pub struct Planned {
     pub file: ManifestFile,
     pub path: PathBuf,
+    /// The reading of the manifest that its bytes must be of, or of a later one.
+    #[serde(default)]
+    pub reading: u32,
+    /// The server listed it, and lists it no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vanished: bool,
+}
+
+impl Planned {
+    /// Whether what was recorded is what this entry wants.
+    pub fn accepts(&self, done: &Done) -> bool {
+        !self.vanished && done.reading >= self.reading
+    }
 }
 
 /// A line of `done.ndjson`.
@@ -138,6 +164,9 @@ pub struct Done {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     pub outcomes: Outcomes,
+    /// The reading of the manifest that named its link.
+    #[serde(default)]
+    pub reading: u32,
     /// `None` of a file that version 0.1 fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
@@ -241,7 +270,13 @@ pub fn read_state(place: &Path) -> io::Result<Option<State>> {
 /// # Errors
 /// The disk, no list, or a path that leads out of the folder.
 pub fn read_plan(place: &Path, phase: Phase) -> io::Result<Vec<Planned>> {
-    let planned: Option<Vec<Planned>> = read_json(&place.join(layout::FILES))?;
+    let planned: Option<Vec<Planned>> = match File::open(place.join(layout::FILES)) {
+        // As a stream: its text is longer than what is kept of it.
+        Ok(file) => serde_json::from_reader(BufReader::with_capacity(64 << 10, file))
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
     let planned = match planned {
         Some(planned) => planned,
         // It may have been given up before there was one.

@@ -75,13 +75,16 @@ impl Standing {
 
 /// A file that is done, if one of its length is there.
 pub(super) fn exported(folder: &Path, planned: &Planned, done: &Done) -> Option<ExportedFile> {
+    if !planned.accepts(done) {
+        return None;
+    }
     let path = folder.join(&planned.path);
     let path = std::path::absolute(&path).unwrap_or(path);
     let is_there = matches!(There::at(&path), Ok(There::Plain(there)) if there.bytes == done.bytes);
     is_there.then(|| ExportedFile {
         path,
         group: planned.file.group,
-        resource_type: planned.file.resource_type.clone(),
+        resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
         resources: done.resources,
         bytes: done.bytes,
         sha256: done.sha256.clone(),

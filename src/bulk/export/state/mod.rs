@@ -170,7 +170,8 @@ impl Job {
     /// A kill may have come between the record of a file and its name: its part is whole and durable, so it gets the
     /// name now, if nothing has it but what the file is to replace.
     fn adopt(&self, planned: &Planned) {
-        let Some(done) = self.done.get(&planned.path) else {
+        let done = self.done.get(&planned.path);
+        let Some(done) = done.filter(|done| planned.accepts(done)) else {
             return;
         };
         let (target, part) = (self.target(planned), self.part(planned));

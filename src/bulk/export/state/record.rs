@@ -12,6 +12,7 @@ use super::document::{About, Done, Made, Phase, Planned};
 use super::{Job, layout, made};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::ExportedFile;
+use crate::bulk::export::link::Link;
 use crate::bulk::export::options::{Mode, Wanted};
 use crate::bulk::export::settle::{self, Landed};
 use crate::files;
@@ -85,14 +86,20 @@ impl Job {
         Ok(())
     }
 
-    /// Records fresh links to the same files.
+    /// Records a reading that lists the same files: their links, each whole, and files that were added behind them.
     ///
     /// # Errors
     /// The disk.
-    pub fn relinked(&mut self, links: impl IntoIterator<Item = Url>) -> Result<(), BulkError> {
-        for (planned, link) in self.planned.iter_mut().zip(links) {
-            planned.file.url = link;
+    pub fn relinked(
+        &mut self,
+        links: impl IntoIterator<Item = (usize, Link)>,
+        more: Vec<Planned>,
+    ) -> Result<(), BulkError> {
+        for (at, link) in links {
+            self.planned[at].file.link = link;
+            self.planned[at].vanished = false;
         }
+        self.planned.extend(more);
         self.write(layout::FILES, &self.planned)
     }
 
@@ -125,6 +132,7 @@ impl Job {
                 sha256: file.sha256.clone(),
                 etag: file.etag.clone(),
                 outcomes: file.outcomes.clone(),
+                reading: self.state.reading,
                 version: None,
             })
             .collect();
@@ -275,9 +283,25 @@ impl Job {
 
     fn write(&self, name: &str, value: &impl Serialize) -> Result<(), BulkError> {
         let path = self.place().join(name);
-        let text = serde_json::to_vec_pretty(value).unwrap_or_default();
-        files::replace(&path, &text).map_err(|source| BulkError::disk(&path, source))
+        write_json(&path, value).map_err(|source| BulkError::disk(&path, source))
     }
+}
+
+/// Replaces a document, as a stream: the text of a list is longer than what is kept of it.
+fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let folder = files::folder_of(path);
+    let made = tempfile::Builder::new()
+        .prefix(files::TEMPORARY)
+        .tempfile_in(&folder)?;
+    let mut writer = io::BufWriter::with_capacity(64 << 10, made);
+    serde_json::to_writer_pretty(&mut writer, value)?;
+    let made = writer
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
+    made.as_file().sync_all()?;
+    made.persist(path).map_err(|error| error.error)?;
+    files::sync_dir(&folder);
+    Ok(())
 }
 
 /// A log that is opened when it is first written to.
