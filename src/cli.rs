@@ -153,7 +153,8 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
         return options::run(&output, &mut tree());
     }
     let context = Context::new(cli.given.globals()?, output)?;
-    let result = run_in(&context, cli.command).await;
+    // The commands' futures are large.
+    let result = Box::pin(run_in(&context, cli.command)).await;
     context.say_mended();
     result
 }
@@ -172,7 +173,7 @@ async fn run_in(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Patch(args) => rest::write::patch(context, args).await,
         Command::Delete(args) => rest::delete::run(context, args).await,
         Command::Bulk(command) => bulk::run(context, command).await,
-        Command::Keys(command) => keys::run(context, command),
+        Command::Keys(command) => keys::run(context, command).await,
         Command::Sandbox(args) => sandbox::run(context, args).await,
         Command::Demo(args) => demo::run(context, args).await,
         Command::AuthHelp(args) => auth_help::run(context, args),

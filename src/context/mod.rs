@@ -9,10 +9,11 @@ use std::sync::{Arc, OnceLock};
 use crate::auth::TokenSource;
 use crate::auth::cache::Cache;
 use crate::auth::endpoints::is_in_the_clear;
+use crate::auth::keys::{KeyError, certificate};
 use crate::exit::{self, Failure};
 use crate::fhir::Client;
 use crate::http::pace::Pace;
-use crate::http::{Http, Network, Trace};
+use crate::http::{ClientCertificate, Http, Network, Trace};
 use crate::output::Output;
 use crate::profile::env_file::EnvFile;
 use crate::profile::network;
@@ -80,10 +81,7 @@ impl Context {
             ca_cert: settings.ca_cert.clone(),
             insecure: settings.insecure_from.is_some(),
             pace: pace.clone(),
-            client_cert: profile.client_cert.clone().map(|cert| {
-                let key = profile.client_key.clone().unwrap_or_else(|| cert.clone());
-                (cert, key)
-            }),
+            client_cert: self.client_certificate(profile)?,
             ..self.globals.network.clone()
         };
         if let Some(time) = settings.connect_timeout {
@@ -91,6 +89,14 @@ impl Context {
         }
         let trace: Arc<dyn Trace> = Arc::new(OutputTrace(self.output.clone()));
         Ok(Http::new(network, trace)?)
+    }
+
+    fn client_certificate(&self, profile: &Profile) -> Result<Option<ClientCertificate>, KeyError> {
+        let Some(cert) = &profile.client_cert else {
+            return Ok(None);
+        };
+        let passphrase = self.passphrase_of(profile);
+        certificate::read(cert, profile.client_key.as_deref(), &passphrase).map(Some)
     }
 
     fn warn_of_plain_http(&self, profile: &Profile) {

@@ -37,11 +37,21 @@ pub fn attach(command: Command, path: &mut Vec<String>) -> Command {
     for (group, flags) in taken::ALL {
         if takes_all || groups.contains(&group) || beside.contains(&group) {
             let is_hidden = group != Group::Profile || !groups.contains(&group);
+            let own: Vec<String> = command
+                .get_arguments()
+                .filter_map(|arg| arg.get_long().map(str::to_owned))
+                .collect();
             command = command.args(flags.iter().map(|flag| {
+                // A command's own word stands for itself: `token --header`, beside -H.
+                let has_own = |arg: &clap::Arg| own.iter().any(|long| arg.get_long() == Some(long));
+                let arg = match flag.arg() {
+                    arg if has_own(&arg) => arg.long(None),
+                    arg => arg,
+                };
                 if lists_all {
-                    flag.arg().help_heading(group.heading()).long_help(None)
+                    arg.help_heading(group.heading()).long_help(None)
                 } else {
-                    flag.arg().hide(is_hidden)
+                    arg.hide(is_hidden)
                 }
             }));
         }

@@ -80,7 +80,7 @@ pub const FLAGS: &[Flag] = &[
     Flag::path(
         Key::ClientCert,
         "client-cert",
-        "Certificate to show in TLS, PEM; only the server and its token endpoint see it (RFC 8705)",
+        "Certificate to show in TLS, PEM or PKCS#12; only the server and its token endpoint see it (RFC 8705)",
     ),
     Flag::path(
         Key::ClientKey,
@@ -152,7 +152,7 @@ pub const FLAGS: &[Flag] = &[
     Flag::path(
         Key::PrivateKeyPath,
         "private-key-path",
-        "Private key file: PEM, JWK or JWKS",
+        "Private key file: PEM, JWK, JWKS or PKCS#12",
     ),
     Flag::text(
         Key::KeyUrl,

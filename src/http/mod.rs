@@ -47,8 +47,8 @@ pub struct Network {
     pub insecure: bool,
     /// What all requests of the process keep to.
     pub pace: Option<Arc<Pace>>,
-    /// The client's certificate and its key, as PEM; for requests that say so.
-    pub client_cert: Option<(PathBuf, PathBuf)>,
+    /// What the client shows in TLS, for requests that say so.
+    pub client_cert: Option<ClientCertificate>,
 }
 
 impl Default for Network {
@@ -63,6 +63,30 @@ impl Default for Network {
             pace: None,
             client_cert: None,
         }
+    }
+}
+
+/// A client's certificate with its chain and its key.
+#[derive(Clone)]
+pub struct ClientCertificate {
+    /// The file it is from.
+    path: PathBuf,
+    pem: Vec<u8>,
+}
+
+impl ClientCertificate {
+    /// A certificate from this file; `pem` holds certificates and a key that is not encrypted.
+    pub fn new(path: &Path, pem: Vec<u8>) -> Self {
+        Self {
+            path: path.to_owned(),
+            pem,
+        }
+    }
+}
+
+impl std::fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ClientCertificate({})", self.path.display())
     }
 }
 
@@ -169,22 +193,11 @@ fn builder(network: &Network) -> Result<reqwest::ClientBuilder, HttpError> {
     Ok(builder)
 }
 
-/// The client's certificate with its chain and key.
-fn identity(cert: &Path, key: &Path) -> Result<reqwest::Identity, HttpError> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| setup(&path.display().to_string(), error.to_string()))
-    };
-    let mut pem = read(key)?;
-    if key != cert {
-        pem.push(b'\n');
-        pem.extend(read(cert)?);
-    }
-    reqwest::Identity::from_pem(&pem).map_err(|error| {
-        let shown = format!("the certificate {}", cert.display());
-        setup(
-            &shown,
-            format!("{} (an encrypted key is not read)", innermost(&error)),
-        )
+/// What a client shows in TLS, for reqwest.
+fn identity(certificate: &ClientCertificate) -> Result<reqwest::Identity, HttpError> {
+    reqwest::Identity::from_pem(&certificate.pem).map_err(|error| {
+        let shown = format!("the certificate {}", certificate.path.display());
+        setup(&shown, innermost(&error))
     })
 }
 
@@ -207,7 +220,7 @@ impl Http {
         };
         let client = build(None)?;
         let certified = match &network.client_cert {
-            Some((cert, key)) => Some(build(Some(identity(cert, key)?))?),
+            Some(certificate) => Some(build(Some(identity(certificate)?))?),
             None => None,
         };
         Ok(Self {

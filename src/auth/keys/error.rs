@@ -14,7 +14,7 @@ pub enum KeyError {
     Unwritable { path: PathBuf, reason: String },
     #[error("{} exists already, and keys are never overwritten", path.display())]
     Exists { path: PathBuf },
-    #[error("{} holds no key: neither PEM, nor a JWK, nor a JWKS", path.display())]
+    #[error("{} holds no key: neither PEM, nor a JWK, nor a JWKS, nor PKCS#12", path.display())]
     NoKey { path: PathBuf },
     #[error("{} cannot be used as a key: {reason}", path.display())]
     Unusable { path: PathBuf, reason: String },

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Key, KeyError, Passphrase, jwk, pem};
+use super::{Key, KeyError, Passphrase, jwk, pem, pkcs12};
 use crate::profile::secret_file;
 
 /// The largest file that is read as keys; a set of a hundred RSA keys is smaller.
@@ -13,11 +13,10 @@ const LARGEST: u64 = 1 << 20;
 /// # Errors
 /// The file cannot be read or holds no usable key; an encrypted key does not open.
 pub fn read(path: &Path, passphrase: &Passphrase) -> Result<Vec<Key>, KeyError> {
-    let unreadable = |reason: String| KeyError::Unreadable {
-        path: path.to_owned(),
-        reason,
-    };
-    let bytes = secret_file::bytes(path, LARGEST).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = bytes(path)?;
+    if pkcs12::is(&bytes) {
+        return pkcs12::read(path, &bytes, passphrase);
+    }
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.starts_with('{') {
@@ -29,4 +28,15 @@ pub fn read(path: &Path, passphrase: &Passphrase) -> Result<Vec<Key>, KeyError> 
             path: path.to_owned(),
         })
     }
+}
+
+/// What a file of keys or certificates holds.
+///
+/// # Errors
+/// It cannot be read, or is too large for one.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, KeyError> {
+    secret_file::bytes(path, LARGEST).map_err(|error| KeyError::Unreadable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
 }

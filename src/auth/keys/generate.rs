@@ -1,5 +1,6 @@
 //! New keys, as PKCS#8 PEM or as JWK.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -86,17 +87,24 @@ impl NewKey {
     }
 
     fn pem(&self) -> String {
-        let base64 = STANDARD.encode(&self.pkcs8);
-        let mut pem = "-----BEGIN PRIVATE KEY-----\n".to_owned();
-        let mut rest = base64.as_str();
-        while !rest.is_empty() {
-            let (line, after) = rest.split_at(rest.len().min(64));
-            pem.push_str(line);
-            pem.push('\n');
-            rest = after;
-        }
-        pem + "-----END PRIVATE KEY-----\n"
+        let mut pem = String::new();
+        write_pem(&mut pem, "PRIVATE KEY", &self.pkcs8);
+        pem
     }
+}
+
+/// Adds a block in lines of 64 characters (RFC 7468 §2).
+pub(super) fn write_pem(pem: &mut String, label: &str, der: &[u8]) {
+    let base64 = STANDARD.encode(der);
+    let mut rest = base64.as_str();
+    let _ = writeln!(pem, "-----BEGIN {label}-----");
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    let _ = writeln!(pem, "-----END {label}-----");
 }
 
 /// Whether a file of this name holds JSON.

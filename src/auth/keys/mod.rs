@@ -1,12 +1,15 @@
 //! Keys that clients sign with: read from PEM, JWK and JWKS files, made anew, and shown by their public part alone.
 
+pub mod certificate;
 mod error;
 pub mod file;
 pub mod generate;
 mod jwk;
 mod passphrase;
 mod pem;
+mod pkcs12;
 mod public;
+pub mod published;
 mod select;
 
 use jsonwebtoken::EncodingKey;

@@ -22,11 +22,11 @@ const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1
 const SHORTEST_RSA: usize = 2048;
 
 /// What stands between `-----BEGIN X-----` and its end.
-struct Block {
-    label: String,
+pub(super) struct Block {
+    pub(super) label: String,
     /// `Proc-Type: 4,ENCRYPTED` (RFC 1421), OpenSSL's old way.
-    is_old_encryption: bool,
-    der: Vec<u8>,
+    pub(super) is_old_encryption: bool,
+    pub(super) der: Vec<u8>,
 }
 
 /// The keys of a PEM text; certificates and curve parameters beside them are passed over.
@@ -147,7 +147,11 @@ fn public(path: &Path, der: &[u8]) -> Result<Key, KeyError> {
     Ok(Key::new(key, None))
 }
 
-fn decrypt(path: &Path, der: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>, KeyError> {
+pub(super) fn decrypt(
+    path: &Path,
+    der: &[u8],
+    passphrase: &Passphrase,
+) -> Result<Vec<u8>, KeyError> {
     let info = EncryptedPrivateKeyInfoRef::try_from(der)
         .ok()
         .filter(|info| info.encryption_algorithm.pbes2().is_some())
@@ -179,7 +183,7 @@ fn unusable(path: &Path, reason: &str) -> KeyError {
 }
 
 /// The text around and between blocks is passed over (RFC 7468 §2).
-fn blocks(path: &Path, text: &str) -> Result<Vec<Block>, KeyError> {
+pub(super) fn blocks(path: &Path, text: &str) -> Result<Vec<Block>, KeyError> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().map(str::trim);
     while let Some(line) = lines.next() {

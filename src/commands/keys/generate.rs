@@ -23,7 +23,7 @@ pub struct GenerateArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kinds {
+pub(super) enum Kinds {
     #[value(name = "RS384")]
     Rs384,
     #[value(name = "ES384")]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::auth::keys;
 use crate::context::Context;
@@ -16,17 +17,32 @@ use crate::profile::Key;
 #[command(after_help = "Examples:\n\
         \x20 medplum keys jwks key.pem > jwks.json")]
 pub struct JwksArgs {
-    /// Key files: PEM, JWK or JWKS, private or public
+    /// Key files: PEM, JWK, JWKS or PKCS#12, private or public
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Print nothing new: compare these keys with the set that this URL answers, which the vendor fetches
+    #[arg(long, value_name = "URL")]
+    check: Option<Url>,
 }
 
-pub(super) fn run(context: &Context, args: &JwksArgs) -> anyhow::Result<()> {
+pub(super) async fn run(context: &Context, args: &JwksArgs) -> anyhow::Result<()> {
+    let found = found(context, &args.files)?;
+    if let Some(url) = &args.check {
+        let keys: Vec<keys::Key> = found.into_iter().map(|(_, key)| key).collect();
+        return super::check::run(context, url, &keys).await;
+    }
+    print(context, &found)
+}
+
+/// The keys of all files, none of them twice.
+pub(super) fn found<'a>(
+    context: &Context,
+    files: &'a [PathBuf],
+) -> anyhow::Result<Vec<(&'a Path, keys::Key)>> {
     let settings = &context.globals.settings;
-    let algorithm = settings.get(Key::Algorithm).map(str::parse).transpose()?;
     let passphrase = context.passphrase()?;
     let mut found: Vec<(&Path, keys::Key)> = Vec::new();
-    for path in &args.files {
+    for path in files {
         for key in keys::file::read(path, &passphrase)? {
             found.push((path, key));
         }
@@ -40,8 +56,15 @@ pub(super) fn run(context: &Context, args: &JwksArgs) -> anyhow::Result<()> {
         *key = key.clone().with_kid(Some(kid));
     }
     refuse_duplicates(&found)?;
+    Ok(found)
+}
+
+/// Prints keys as one set.
+pub(super) fn print(context: &Context, found: &[(&Path, keys::Key)]) -> anyhow::Result<()> {
+    let settings = &context.globals.settings;
+    let algorithm = settings.get(Key::Algorithm).map(str::parse).transpose()?;
     let mut set = Vec::new();
-    for (path, key) in &found {
+    for (path, key) in found {
         if let Some(algorithm) = algorithm
             && !key.public.algorithms().contains(&algorithm)
         {

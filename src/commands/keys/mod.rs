@@ -1,7 +1,9 @@
 //! `medplum keys …`
 
+mod check;
 mod generate;
 mod jwks;
+mod rotate;
 mod show;
 
 use clap::Subcommand;
@@ -15,13 +17,15 @@ use crate::output::{Format, table};
 pub enum KeysCommand {
     Generate(generate::GenerateArgs),
     Jwks(jwks::JwksArgs),
+    Rotate(rotate::RotateArgs),
     Show(show::ShowArgs),
 }
 
-pub fn run(context: &Context, command: KeysCommand) -> anyhow::Result<()> {
+pub async fn run(context: &Context, command: KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::Generate(args) => generate::run(context, &args),
-        KeysCommand::Jwks(args) => jwks::run(context, &args),
+        KeysCommand::Jwks(args) => jwks::run(context, &args).await,
+        KeysCommand::Rotate(args) => rotate::run(context, &args),
         KeysCommand::Show(args) => show::run(context, &args),
     }
 }

@@ -13,7 +13,7 @@ use crate::profile::Key;
 #[command(after_help = "Examples:\n\
         \x20 medplum keys show key.pem")]
 pub struct ShowArgs {
-    /// Key file: PEM, JWK or JWKS
+    /// Key file: PEM, JWK, JWKS or PKCS#12
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
