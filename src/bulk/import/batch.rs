@@ -1,78 +1,11 @@
 //! What goes out in one request: resources as text, and the request made of them.
 
 use std::fmt::Write as _;
-use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::BundleKind;
-
-/// What is asked of the server for one resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// `PUT Type/id`.
-    Put,
-    /// `PUT Type?query`.
-    ConditionalPut,
-    /// `POST Type`.
-    Post,
-    /// `POST Type` unless a search finds one (`ifNoneExist`).
-    ConditionalPost(String),
-    Delete,
-    /// `POST Type/$validate`.
-    Validate,
-}
-
-impl Action {
-    /// Whether doing it twice does no more than doing it once.
-    pub fn may_be_repeated(&self) -> bool {
-        !matches!(self, Self::Post)
-    }
-
-    /// The HTTP method.
-    pub fn method(&self) -> &'static str {
-        match self {
-            Self::Put | Self::ConditionalPut => "PUT",
-            Self::Post | Self::ConditionalPost(_) | Self::Validate => "POST",
-            Self::Delete => "DELETE",
-        }
-    }
-}
-
-/// Why a piece is not sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unsent {
-    /// It is no resource that can be sent.
-    Bad(String),
-    /// It was sent by a run that ended before the answer came, and must not be sent twice.
-    Lost,
-}
-
-/// One resource of a batch.
-#[derive(Clone, Debug)]
-pub struct Item {
-    /// Its place among all that is imported, from 0.
-    pub ordinal: u64,
-    pub file: usize,
-    pub line: u64,
-    pub resource_type: Arc<str>,
-    /// Its id in the input.
-    pub id: Option<Box<str>>,
-    pub action: Action,
-    /// The URL relative to the FHIR base.
-    pub url: String,
-    pub full_url: Option<String>,
-    /// Where its text is in the batch's text.
-    pub place: Range<usize>,
-    /// Where it is in the text as it was read.
-    pub origin: Range<usize>,
-    /// Whether it is written only so that others can point at it, and once more when it can point at them.
-    pub is_provisional: bool,
-    /// Two items with the same key are about the same resource and keep their order.
-    pub key: u64,
-    pub unsent: Option<Unsent>,
-}
+use crate::bulk::import::BundleKind;
+use crate::bulk::import::piece::{Action, Item};
 
 /// Resources that go together.
 #[derive(Clone, Debug)]
@@ -235,6 +168,8 @@ pub fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     fn item(ordinal: u64, place: Range<usize>) -> Item {

@@ -7,16 +7,18 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::deferred::Deferred;
-use super::engine::Engine;
-use super::feed::{Event, Feed};
-use super::references::{Index, Naming};
-use super::rejects::{self, Rejects, outcomes_path};
-use super::report::{ByType, Report};
-use super::source::{self, Input};
-use super::state::{Intervals, Opened, Request, State};
-use super::survey::{self, Survey};
-use super::{ImportError, Method, Observer, Options};
+use crate::bulk::import::intervals::Intervals;
+use crate::bulk::import::order::deferred::Deferred;
+use crate::bulk::import::order::feed::{Event, Feed};
+use crate::bulk::import::order::references::{Index, Naming};
+use crate::bulk::import::order::survey::{self, Survey};
+use crate::bulk::import::read::folder;
+use crate::bulk::import::read::input::Input;
+use crate::bulk::import::settle::engine::Engine;
+use crate::bulk::import::settle::rejects::{self, Rejects, outcomes_path};
+use crate::bulk::import::settle::report::{ByType, Report};
+use crate::bulk::import::settle::state::{Opened, Request, State};
+use crate::bulk::import::{ImportError, Method, Observer, Options};
 use crate::fhir::Client;
 
 /// Batches that are read ahead.
@@ -32,6 +34,20 @@ pub struct Ended {
     pub is_resumable: bool,
     /// Whether an earlier run had settled it all.
     pub was_finished: bool,
+}
+
+/// The report as it stands when a run ended, however it did.
+impl Ended {
+    /// Whether something was refused or is unknown.
+    pub fn is_partial(&self) -> bool {
+        let total = self.report.total();
+        total.refused + total.unknown > 0
+    }
+
+    /// The report.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
 }
 
 /// Runs an import. `interrupted` ends it early.
@@ -205,7 +221,7 @@ fn inputs(options: &Options, observer: &dyn Observer) -> Result<Vec<Input>, Impo
     } else {
         &own
     };
-    source::list(
+    folder::list(
         &options.sources,
         options.folder.as_deref(),
         own,
@@ -290,11 +306,11 @@ pub async fn dry_run(options: Options, observer: &dyn Observer) -> Result<Report
                         .or_default();
                     match &item.unsent {
                         None => counts.not_sent += 1,
-                        Some(super::batch::Unsent::Bad(problem)) => {
+                        Some(crate::bulk::import::piece::Unsent::Bad(problem)) => {
                             counts.refused += 1;
-                            observer.rejected(&place(&inputs, item), problem);
+                            observer.rejected(&inputs[item.file].place_of(item), problem);
                         }
-                        Some(super::batch::Unsent::Lost) => counts.unknown += 1,
+                        Some(crate::bulk::import::piece::Unsent::Lost) => counts.unknown += 1,
                     }
                 }
             }
@@ -304,16 +320,4 @@ pub async fn dry_run(options: Options, observer: &dyn Observer) -> Result<Report
     report.dangling = dangling.load(Ordering::Relaxed);
     report.elapsed = started.elapsed();
     Ok(report)
-}
-
-/// Where an item stands, for messages.
-pub(super) fn place(inputs: &[Input], item: &super::batch::Item) -> String {
-    let input = &inputs[item.file];
-    let unit = if input.is_ndjson { "line" } else { "entry" };
-    let id = item.id.as_deref().unwrap_or_default();
-    match (&*item.resource_type, id) {
-        ("", _) => format!("{} {unit} {}", input.name(), item.line),
-        (kind, "") => format!("{kind} ({} {unit} {})", input.name(), item.line),
-        (kind, id) => format!("{kind}/{id} ({} {unit} {})", input.name(), item.line),
-    }
 }

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::ImportError;
+use crate::bulk::import::ImportError;
 use crate::fhir::asynchronous::{self, Finished, Patience, Progress};
 use crate::fhir::{Client, FHIR_JSON, FhirError, Refusal, TokenRule, with_body};
 use crate::http::{Request, retry};

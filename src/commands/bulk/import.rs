@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::bars::{size, time};
 use super::interrupt::{interrupts, report_file_size_limit_as_an_error};
-use crate::bulk::import::matching::Template;
-use crate::bulk::import::report::{Counts, Report};
+use crate::bulk::import::order::matching::Template;
 use crate::bulk::import::server_side::{self, ServerSide};
+use crate::bulk::import::settle::report::{Counts, Report};
 use crate::bulk::import::{self, BundleKind, ImportError, Method, Observer, Options, Progress};
 use crate::context::Context;
 use crate::exit::{self, Failure};

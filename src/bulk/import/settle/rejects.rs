@@ -1,14 +1,14 @@
 //! What was refused or is unknown: the lines, to be tried again, and beside them what the server said.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::ImportError;
-use super::batch::{Action, Item, quoted};
-use super::source::Input;
-use super::state::open_private;
+use crate::bulk::import::ImportError;
+use crate::bulk::import::batch::quoted;
+use crate::bulk::import::piece::{Action, Item};
+use crate::bulk::import::read::input::Input;
 use crate::output::json;
 
 /// The name of the lines' file while the final one is being read.
@@ -236,6 +236,20 @@ fn line_of(item: &Item, text: &[u8]) -> Vec<u8> {
         Ok(words) if words.contains(['\n', '\r']) => json::compact(words).into_bytes(),
         _ => text.to_owned(),
     }
+}
+
+/// Opens a private file for adding to it at `length`; what stands behind is cut off.
+pub fn open_private(path: &Path, length: u64) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let file = options.open(path)?;
+    file.set_len(length)?;
+    Ok(file)
 }
 
 fn is_empty(path: &Path) -> bool {

@@ -5,8 +5,9 @@ use std::io;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::table::{Key, Table};
-use super::{BundleKind, Method, Options, line};
+use crate::bulk::import::order::table::{Key, Table};
+use crate::bulk::import::read::line;
+use crate::bulk::import::{BundleKind, Method, Options};
 use crate::fhir::object::rewrite_links;
 
 // What stands in the place of a target that is not known. No `Type/id` looks like them.

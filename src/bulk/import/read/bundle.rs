@@ -6,8 +6,8 @@ use std::io::{self, BufRead};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::ImportError;
-use super::source::Piece;
+use crate::bulk::import::ImportError;
+use crate::bulk::import::piece::Piece;
 
 /// The types of Bundle whose entries are resources to import; others are resources themselves (FHIR R4, bundle-type).
 const OPENED: [&str; 4] = ["collection", "transaction", "batch", "searchset"];

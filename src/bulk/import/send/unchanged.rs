@@ -6,9 +6,10 @@ use reqwest::Method as HttpMethod;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::BundleKind;
-use super::batch::{Action, Batch, quoted};
-use super::send::{self, Outcome};
+use crate::bulk::import::BundleKind;
+use crate::bulk::import::batch::{Batch, quoted};
+use crate::bulk::import::piece::Action;
+use crate::bulk::import::send::answer::{self, Outcome};
 use crate::fhir::object::Object;
 use crate::fhir::{Client, FHIR_JSON, TokenRule, with_body};
 use crate::http::Request;
@@ -38,7 +39,7 @@ struct FoundEntry<'a> {
 ///
 /// # Errors
 /// What the answer, or the lack of one, means for the whole request.
-pub async fn on_server(
+pub(super) async fn on_server(
     client: &Client,
     batch: &Batch,
     kind: BundleKind,
@@ -54,10 +55,10 @@ pub async fn on_server(
     }
     let ours = |at: usize| std::str::from_utf8(batch.text_of(items[at])).unwrap_or_default();
     if kind == BundleKind::None {
-        let url = client.url(&items[0].url).map_err(send::of_error)?;
+        let url = client.url(&items[0].url).map_err(answer::of_error)?;
         let request = Request::new(HttpMethod::GET, url);
         let answer = client.read(request, TokenRule::OwnOrigins).await;
-        let answer = answer.map_err(send::of_error)?;
+        let answer = answer.map_err(answer::of_error)?;
         let theirs = String::from_utf8_lossy(&answer.body);
         if answer.status.is_success() && is_same_resource(ours(0), &theirs) {
             same.insert(items[0].ordinal);
@@ -84,13 +85,13 @@ pub async fn on_server(
             TokenRule::OwnOrigins,
         )
         .await
-        .map_err(send::of_error)?;
+        .map_err(answer::of_error)?;
     // A server that cannot be asked this way, or answers otherwise, has said nothing: all is written then.
     if matches!(answer.status.as_u16(), 400 | 404 | 405 | 422 | 501) {
         return Ok(same);
     }
     if !answer.status.is_success() {
-        return Err(send::of_refusal(answer));
+        return Err(answer::of_refusal(answer));
     }
     let text = String::from_utf8_lossy(&answer.body);
     let found: Found = serde_json::from_str(&text).unwrap_or(Found { entry: Vec::new() });

@@ -13,17 +13,19 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
-use super::batch::{Batch, Unsent};
-use super::deferred::Deferred;
-use super::feed::Event;
-use super::ledger::Ledger;
-use super::references::{self, Index, Naming};
-use super::rejects::Rejects;
-use super::report::{ByType, Report};
-use super::send::{self, How, Sent, Verdict, outcome_of_words};
-use super::source::Input;
-use super::state::State;
-use super::{ImportError, Method, Observer, Options};
+use crate::bulk::import::batch::Batch;
+use crate::bulk::import::order::deferred::Deferred;
+use crate::bulk::import::order::feed::Event;
+use crate::bulk::import::order::references::{self, Index, Naming};
+use crate::bulk::import::piece::Unsent;
+use crate::bulk::import::read::input::Input;
+use crate::bulk::import::send::answer::{Verdict, outcome_of_words};
+use crate::bulk::import::send::request::{self, How, Sent};
+use crate::bulk::import::settle::ledger::Ledger;
+use crate::bulk::import::settle::rejects::Rejects;
+use crate::bulk::import::settle::report::{ByType, Report};
+use crate::bulk::import::settle::state::State;
+use crate::bulk::import::{ImportError, Method, Observer, Options};
 use crate::fhir::Client;
 
 /// How long answers are waited for after Ctrl-C.
@@ -288,7 +290,7 @@ impl<'a> Engine<'a> {
             0 => Duration::ZERO,
             attempts => Duration::from_millis(250) * 2_u32.saturating_pow(attempts.min(7)),
         };
-        self.in_flight.push(Box::pin(send::send(
+        self.in_flight.push(Box::pin(request::send(
             self.client,
             batch,
             How {

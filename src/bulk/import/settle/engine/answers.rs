@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::batch::{Action, Batch, Item};
-use super::super::send::{self, Outcome, Sent, Verdict, outcome_of_refusal, outcome_of_words};
-use super::super::{BundleKind, ImportError, Method};
 use super::{Engine, LONGEST_WAIT};
+use crate::bulk::import::batch::Batch;
+use crate::bulk::import::piece::{Action, Item};
+use crate::bulk::import::send::answer::{
+    self, Outcome, Verdict, outcome_of_refusal, outcome_of_words,
+};
+use crate::bulk::import::send::request::Sent;
+use crate::bulk::import::{BundleKind, ImportError, Method};
 use crate::fhir::{FhirError, Refusal};
 use crate::words::number_of;
 
@@ -39,7 +43,7 @@ impl Engine<'_> {
         }
         match outcome {
             Outcome::Answered(_)
-                if !self.takes_ids && send::refuses_all(&outcome) && !is_unknown_type =>
+                if !self.takes_ids && answer::refuses_all(&outcome) && !is_unknown_type =>
             {
                 self.no_client_ids(&batch, outcome)
             }
@@ -75,7 +79,7 @@ impl Engine<'_> {
     fn verdicts(
         &mut self,
         mut batch: Batch,
-        mut answered: Vec<send::Answered>,
+        mut answered: Vec<answer::Answered>,
     ) -> Result<(), ImportError> {
         if let Some((
             Verdict::Refused {
@@ -387,7 +391,7 @@ impl Engine<'_> {
     pub(super) fn settle(
         &mut self,
         batch: &Batch,
-        answered: Vec<send::Answered>,
+        answered: Vec<answer::Answered>,
     ) -> Result<(), ImportError> {
         for item in &batch.items {
             self.held.remove(&item.key);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::order;
+use crate::bulk::import::order::rank;
 
 /// What became of resources, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ impl Report {
             .iter()
             .map(|(name, counts)| (name.as_str(), counts))
             .collect();
-        types.sort_by_key(|(name, _)| (order::rank(name), *name));
+        types.sort_by_key(|(name, _)| (rank::rank(name), *name));
         types
     }
 }

@@ -9,13 +9,19 @@ use std::sync::{Arc, Mutex};
 use memchr::memmem::Finder;
 use tokio::sync::mpsc::Sender;
 
-use super::batch::{Action, Batch, Item, Unsent};
-use super::deferred::{Deferred, Stage};
-use super::line::{self, Head, percent_encoded};
-use super::references::{self, Index, Naming, Target, Way};
-use super::source::{Input, Piece};
-use super::state::Intervals;
-use super::{BundleKind, ImportError, Method, Options, extensions, matching, order, survey};
+use crate::bulk::import::batch::Batch;
+use crate::bulk::import::intervals::Intervals;
+use crate::bulk::import::order::deferred::{Deferred, Stage};
+use crate::bulk::import::order::extensions;
+use crate::bulk::import::order::matching;
+use crate::bulk::import::order::rank;
+use crate::bulk::import::order::references::{self, Index, Naming, Target, Way};
+use crate::bulk::import::order::survey;
+use crate::bulk::import::piece::Piece;
+use crate::bulk::import::piece::{Action, Item, Unsent};
+use crate::bulk::import::read::input::Input;
+use crate::bulk::import::read::line::{self, Head, percent_encoded};
+use crate::bulk::import::{BundleKind, ImportError, Method, Options};
 
 /// No request holds more bytes of resources, unless one resource alone does.
 const MOST_BYTES: usize = 2 << 20;
@@ -103,7 +109,7 @@ impl Feed {
 
     fn in_order(&self, ranks: &[u64], packer: &mut Packer) -> Result<(), ImportError> {
         let all = ranks.iter().fold(0, |all, ranks| all | ranks);
-        for rank in (0..=order::LAST).filter(|rank| all >> rank & 1 == 1) {
+        for rank in (0..=rank::LAST).filter(|rank| all >> rank & 1 == 1) {
             for file in (0..self.inputs.len()).filter(|file| ranks[*file] >> rank & 1 == 1) {
                 self.file(file, Some(rank), packer)?;
             }
@@ -124,9 +130,9 @@ impl Feed {
 
 fn rank_of(piece: &Piece) -> u8 {
     match piece {
-        Piece::Resource { text, .. } => order::rank(&line::type_name(text)),
+        Piece::Resource { text, .. } => rank::rank(&line::type_name(text)),
         Piece::Bad { .. } => 0,
-        Piece::Deletion { url } => order::rank_of_deletion(line::type_of_url(url)),
+        Piece::Deletion { url } => rank::rank_of_deletion(line::type_of_url(url)),
     }
 }
 

@@ -5,10 +5,12 @@ use std::io;
 
 use memchr::memmem::Finder;
 
-use super::line::{self, Head};
-use super::references::{self, Index, Names, Naming};
-use super::source::{Input, Piece};
-use super::{ImportError, order};
+use crate::bulk::import::ImportError;
+use crate::bulk::import::order::rank;
+use crate::bulk::import::order::references::{self, Index, Names, Naming};
+use crate::bulk::import::piece::Piece;
+use crate::bulk::import::read::input::Input;
+use crate::bulk::import::read::line::{self, Head};
 
 /// What the first pass found.
 #[derive(Debug, Default)]
@@ -58,9 +60,9 @@ pub fn survey(inputs: &[Input]) -> Result<Survey, ImportError> {
             }
             number += 1;
             if is_deletion {
-                ranks |= 1 << order::rank_of_deletion(&name);
+                ranks |= 1 << rank::rank_of_deletion(&name);
             } else {
-                let rank = *rank_of_last.get_or_insert_with(|| order::rank(&name));
+                let rank = *rank_of_last.get_or_insert_with(|| rank::rank(&name));
                 ranks |= 1 << rank;
             }
             Ok(())

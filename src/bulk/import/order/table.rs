@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 /// A key: bits that are spread evenly.
-pub type Key = [u8; 16];
+pub(super) type Key = [u8; 16];
 
 /// Entries that are kept in memory, about 4 MB of them.
 const IN_MEMORY: usize = 32 * 1024;
@@ -18,7 +18,7 @@ const HEAD: usize = 17;
 
 /// The map. Its files have no names, so nothing is left behind.
 #[derive(Debug)]
-pub struct Table {
+pub(super) struct Table {
     newest: BTreeMap<Key, Box<[u8]>>,
     /// Older and larger ones first.
     runs: Vec<Run>,
@@ -52,7 +52,7 @@ impl Default for Table {
 
 impl Table {
     /// Whether nothing was put in.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.newest.is_empty() && self.runs.is_empty()
     }
 
@@ -60,7 +60,7 @@ impl Table {
     ///
     /// # Errors
     /// A temporary file cannot be written.
-    pub fn insert(&mut self, key: Key, text: &[u8]) -> io::Result<()> {
+    pub(super) fn insert(&mut self, key: Key, text: &[u8]) -> io::Result<()> {
         self.newest.insert(key, text.into());
         if self.newest.len() < self.in_memory {
             return Ok(());
@@ -85,7 +85,7 @@ impl Table {
     ///
     /// # Errors
     /// A temporary file cannot be read or written.
-    pub fn settle(&mut self) -> io::Result<()> {
+    pub(super) fn settle(&mut self) -> io::Result<()> {
         let mut all = self.runs.pop();
         while let (Some(newer), Some(older)) = (&all, self.runs.pop()) {
             all = Some(merged(&older, newer)?);
@@ -98,7 +98,7 @@ impl Table {
     ///
     /// # Errors
     /// A temporary file cannot be read.
-    pub fn get(&self, key: &Key) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn get(&self, key: &Key) -> io::Result<Option<Vec<u8>>> {
         if let Some(text) = self.newest.get(key) {
             return Ok(Some(text.to_vec()));
         }

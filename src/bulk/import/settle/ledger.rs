@@ -4,14 +4,18 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::batch::{Action, Batch, Item};
-use super::references::{Index, Names, Naming, Way};
-use super::rejects::Rejects;
-use super::report::{ByType, Counts, Report};
-use super::send::{Answered, Verdict};
-use super::source::Input;
-use super::state::{Entry, State, ranges};
-use super::{ImportError, Observer, Progress, line, run, survey};
+use crate::bulk::import::batch::Batch;
+use crate::bulk::import::intervals::ranges;
+use crate::bulk::import::order::references::{Index, Names, Naming, Way};
+use crate::bulk::import::order::survey;
+use crate::bulk::import::piece::{Action, Item};
+use crate::bulk::import::read::input::Input;
+use crate::bulk::import::read::line;
+use crate::bulk::import::send::answer::{Answered, Verdict};
+use crate::bulk::import::settle::rejects::Rejects;
+use crate::bulk::import::settle::report::{ByType, Counts, Report};
+use crate::bulk::import::settle::state::{Entry, State};
+use crate::bulk::import::{ImportError, Observer, Progress};
 
 /// Where every line is settled, once.
 pub struct Ledger<'a> {
@@ -168,7 +172,7 @@ impl<'a> Ledger<'a> {
         let words = words.unwrap_or_default();
         let status = status.map_or_else(String::new, |status| format!("{status} "));
         self.observer.rejected(
-            &run::place(self.inputs, item),
+            &self.inputs[item.file].place_of(item),
             &format!("{result}: {status}{words}"),
         );
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::state::Intervals;
+use crate::bulk::import::intervals::Intervals;
 
 /// How far a reference to what has not come is put up with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

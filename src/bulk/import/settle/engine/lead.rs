@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
-use super::super::batch::{Action, Batch, Item};
-use super::super::deferred::Stage;
-use super::super::references::{Index, Target, Way};
-use super::super::send::{Verdict, outcome_of_words};
-use super::super::{BundleKind, ImportError, Method, extensions};
 use super::{Engine, has_urns, temporary};
+use crate::bulk::import::batch::Batch;
+use crate::bulk::import::order::deferred::Stage;
+use crate::bulk::import::order::extensions;
+use crate::bulk::import::order::references::{Index, Target, Way};
+use crate::bulk::import::piece::{Action, Item};
+use crate::bulk::import::send::answer::{Answered, Verdict, outcome_of_words};
+use crate::bulk::import::{BundleKind, ImportError, Method};
 
 /// What becomes of an item now.
 enum Fate {
@@ -231,7 +233,7 @@ impl Engine<'_> {
     pub(super) fn learn_provisional(
         &mut self,
         batch: &mut Batch,
-        answered: &mut Vec<super::send::Answered>,
+        answered: &mut Vec<Answered>,
     ) -> Result<(), ImportError> {
         let is_written = |verdict: &Verdict| {
             matches!(

@@ -1,0 +1,10 @@
+//! What goes first, what waits, and where references lead.
+
+pub mod deferred;
+pub mod extensions;
+pub mod feed;
+pub mod matching;
+pub mod rank;
+pub mod references;
+pub mod survey;
+mod table;

@@ -1,0 +1,84 @@
+//! What an import is made of: the pieces that inputs hold, and the items that are made of them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What one place in an input holds.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    Resource {
+        text: &'a [u8],
+        /// Its name within the Bundle it lies in.
+        full_url: Option<String>,
+    },
+    /// A resource to delete, by the URL relative to the FHIR base.
+    Deletion { url: String },
+    /// Something that cannot be sent, and why.
+    Bad { text: &'a [u8], problem: String },
+}
+
+/// What is asked of the server for one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `PUT Type/id`.
+    Put,
+    /// `PUT Type?query`.
+    ConditionalPut,
+    /// `POST Type`.
+    Post,
+    /// `POST Type` unless a search finds one (`ifNoneExist`).
+    ConditionalPost(String),
+    Delete,
+    /// `POST Type/$validate`.
+    Validate,
+}
+
+impl Action {
+    /// Whether doing it twice does no more than doing it once.
+    pub fn may_be_repeated(&self) -> bool {
+        !matches!(self, Self::Post)
+    }
+
+    /// The HTTP method.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Put | Self::ConditionalPut => "PUT",
+            Self::Post | Self::ConditionalPost(_) | Self::Validate => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// Why a piece is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// It is no resource that can be sent.
+    Bad(String),
+    /// It was sent by a run that ended before the answer came, and must not be sent twice.
+    Lost,
+}
+
+/// One resource of a batch.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its place among all that is imported, from 0.
+    pub ordinal: u64,
+    pub file: usize,
+    pub line: u64,
+    pub resource_type: Arc<str>,
+    /// Its id in the input.
+    pub id: Option<Box<str>>,
+    pub action: Action,
+    /// The URL relative to the FHIR base.
+    pub url: String,
+    pub full_url: Option<String>,
+    /// Where its text is in the batch's text.
+    pub place: Range<usize>,
+    /// Where it is in the text as it was read.
+    pub origin: Range<usize>,
+    /// Whether it is written only so that others can point at it, and once more when it can point at them.
+    pub is_provisional: bool,
+    /// Two items with the same key are about the same resource and keep their order.
+    pub key: u64,
+    pub unsent: Option<Unsent>,
+}

@@ -1,0 +1,7 @@
+//! Every line is settled once: in the journal, among the rejects, in the report.
+
+pub mod engine;
+pub mod ledger;
+pub mod rejects;
+pub mod report;
+pub mod state;
