@@ -1,11 +1,36 @@
 //! What goes out in one request: resources as text, and the request made of them.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
 use crate::bulk::import::BundleKind;
 use crate::bulk::import::piece::{Action, Item};
+
+/// The two halves of a batch that was refused as a whole.
+#[derive(Debug)]
+pub struct Split {
+    /// Items in the larger one.
+    pub half: usize,
+    taken: AtomicUsize,
+}
+
+impl Split {
+    /// Halves of which the larger has so many items.
+    pub fn new(half: usize) -> Self {
+        Self {
+            half,
+            taken: AtomicUsize::new(0),
+        }
+    }
+
+    /// Notes that one was taken; whether both were.
+    pub fn is_taken(&self) -> bool {
+        self.taken.fetch_add(1, Ordering::Relaxed) == 1
+    }
+}
 
 /// Resources that go together.
 #[derive(Clone, Debug)]
@@ -20,8 +45,12 @@ pub struct Batch {
     pub attempts: u32,
     /// Whether its references were led to where they go.
     pub is_resolved: bool,
+    /// Whether those that lead nowhere were counted.
+    pub is_counted: bool,
     /// Whether it was cut out of a bundle at which the server broke down.
     pub is_suspect: bool,
+    /// The bundle that it is a half of, when that was refused as a whole.
+    pub split: Option<Arc<Split>>,
 }
 
 impl Batch {
@@ -38,7 +67,9 @@ impl Batch {
             is_body: false,
             attempts: 0,
             is_resolved: false,
+            is_counted: false,
             is_suspect: false,
+            split: None,
         }
     }
 
@@ -76,6 +107,7 @@ impl Batch {
             text: self.text.clone(),
             original: self.original.clone(),
             is_body: false,
+            split: None,
             ..*self
         }
     }
@@ -123,7 +155,7 @@ impl Batch {
                 if at > 0 {
                     body.push(b',');
                 }
-                entry(&mut body, item, &self.text);
+                entry(&mut body, item, &self.text, kind);
             }
             body.extend_from_slice(b"]}");
         }
@@ -133,10 +165,14 @@ impl Batch {
     }
 }
 
-fn entry(body: &mut Vec<u8>, item: &mut Item, text: &[u8]) {
+fn entry(body: &mut Vec<u8>, item: &mut Item, text: &[u8], kind: BundleKind) {
     let mut head = String::with_capacity(item.url.len() + 64);
     head.push('{');
-    if let Some(full_url) = &item.full_url {
+    // Over HTTP it means something only where the server leads references to it, and to resources that keep their id.
+    let posts = matches!(item.action, Action::Post | Action::ConditionalPost(_));
+    let is_said =
+        |url: &&String| url.starts_with("urn:uuid:") || posts && kind == BundleKind::Transaction;
+    if let Some(full_url) = item.full_url.as_ref().filter(is_said) {
         let _ = write!(head, "\"fullUrl\":{},", quoted(full_url));
     }
     let _ = write!(
@@ -182,6 +218,7 @@ mod tests {
             action: Action::Put,
             url: format!("Patient/{ordinal}"),
             full_url: None,
+            bundle: 0,
             origin: place.clone(),
             place,
             is_provisional: false,

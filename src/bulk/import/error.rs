@@ -19,10 +19,27 @@ pub enum ImportError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("cannot write {}: {source}", path.display())]
+    Output {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{0}")]
     BadRequest(String),
+    #[error("{name} changed while it was read")]
+    Changed { name: String },
+    #[error("{counted} resources were counted, and {settled} were read and settled")]
+    Contradiction { counted: u64, settled: u64 },
+    #[error("{name} is not what its export wrote: {what}")]
+    Damaged { name: String, what: String },
+    #[error("there is no unfinished import to go on with in {}{but}", folder.display())]
+    NothingToResume { folder: PathBuf, but: String },
+    #[error("the state of the import cannot be read: {} ({reason})", path.display())]
+    BadState { path: PathBuf, reason: String },
     #[error("the export in {} is not complete", folder.display())]
     IncompleteExport { folder: PathBuf },
+    #[error("an export was putting new files in the place of the old ones in {} and did not end it", folder.display())]
+    HalfReplaced { folder: PathBuf },
     #[error("another process is importing from this folder (it holds {})", folder.display())]
     Busy { folder: PathBuf },
     #[error("{} holds an unfinished import", folder.display())]
@@ -31,6 +48,10 @@ pub enum ImportError {
     Other { folder: PathBuf, difference: String },
     #[error("{} holds what another import left", path.display())]
     RejectsThere { path: PathBuf },
+    #[error("another process writes its rejects to {}", path.display())]
+    RejectsBusy { path: PathBuf },
+    #[error("the rejects cannot be put where they belong: {} holds something else by now; they are in {}", path.display(), kept.display())]
+    Misplaced { path: PathBuf, kept: PathBuf },
     #[error("the server takes no resources under the ids they have: {0}")]
     NoClientIds(String),
     #[error("the server takes no {kind} Bundles: {refusal}")]
@@ -72,7 +93,43 @@ impl Verdict for ImportError {
                     folder.display()
                 )),
             ),
-            Self::Disk { .. } => (FAILED, Some("make room on the disk, then go on with --resume".into())),
+            Self::HalfReplaced { folder } => (
+                USAGE,
+                Some(format!("end it by `medplum bulk resume {}`, and import then", folder.display())),
+            ),
+            Self::Disk { source, .. } => (FAILED, Some(of_disk(source).into())),
+            Self::Output { .. } => (
+                USAGE,
+                Some("name a file in a folder that is there and can be written with --rejects".into()),
+            ),
+            Self::Changed { .. } => (
+                FAILED,
+                Some("import it when nobody writes to it any more; what was sent so far is in the report".into()),
+            ),
+            Self::Contradiction { .. } => (
+                FAILED,
+                Some("a file changed, or can be read only once; import it again when it is at rest".into()),
+            ),
+            Self::Damaged { .. } => (
+                USAGE,
+                Some("export again, or name the files themselves to import them as they are".into()),
+            ),
+            Self::NothingToResume { .. } => (
+                USAGE,
+                Some("work in the folder where the import began, or leave --resume out to begin a new one".into()),
+            ),
+            Self::BadState { .. } => (
+                FAILED,
+                Some("--restart forgets it and begins anew: with --method post, what it sent before is then sent again".into()),
+            ),
+            Self::RejectsBusy { .. } => (
+                USAGE,
+                Some("wait until that one has ended, or name another file with --rejects".into()),
+            ),
+            Self::Misplaced { .. } => (
+                FAILED,
+                Some("move that away and run the same command with --resume: the rejects then take their place".into()),
+            ),
             Self::Unfinished { .. } => (
                 USAGE,
                 Some("go on with it by --resume, or forget it with --restart".into()),
@@ -113,5 +170,15 @@ impl Verdict for ImportError {
             },
             Self::Interrupted => (INTERRUPTED, None),
         }
+    }
+}
+
+fn of_disk(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => {
+            "make room on the disk, then go on with --resume"
+        }
+        _ => "see to it that it can be written, then go on with --resume",
     }
 }

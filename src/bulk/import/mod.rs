@@ -4,6 +4,7 @@
 //! and what their answers say) and `settle` (every line once, in the journal, the rejects and the report).
 
 pub mod batch;
+mod dry_run;
 mod error;
 mod event;
 pub mod intervals;
@@ -16,8 +17,8 @@ pub mod send;
 pub mod server_side;
 pub mod settle;
 
+pub use dry_run::dry_run;
 pub use error::ImportError;
 pub use event::{Observer, Progress};
-pub use options::{BundleKind, Method, Options};
-pub use run::{Ended, dry_run, run};
-pub use settle::rejects::outcomes_path;
+pub use options::{BundleKind, Method, Options, Order, Wanted};
+pub use run::{Ended, run};

@@ -56,6 +56,27 @@ impl BundleKind {
     }
 }
 
+/// What goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// What is pointed at, in two passes, where the input can be read twice.
+    Usual,
+    /// The same, and what cannot be read twice is an error.
+    Auto,
+    /// All as it comes.
+    Given,
+}
+
+/// What is to become of an import that was ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// There is none.
+    New,
+    Resume,
+    /// It is forgotten.
+    Restart,
+}
+
 /// What is imported and how.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
@@ -69,12 +90,13 @@ pub struct Options {
     /// What says which resource is the same, for conditional writes.
     pub templates: Vec<Template>,
     pub skip_unchanged: bool,
-    /// Whether what is pointed at goes first, in two passes; otherwise all goes as it comes.
-    pub ordered: bool,
+    pub order: Order,
     pub parallel: usize,
     pub rejects: PathBuf,
-    pub resume: bool,
-    pub restart: bool,
+    /// What is to become of an import that was ended early.
+    pub wanted: Wanted,
+    /// Whether deletions that name no resource, but a search, are sent.
+    pub deletes_by_search: bool,
     /// The Medplum CLI's `--add-extensions-for-missing-values`.
     pub add_extensions: bool,
 }

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::bulk::import::order::names::Scope;
+
 /// What one place in an input holds.
 #[derive(Debug)]
 pub enum Piece<'a> {
@@ -10,11 +12,24 @@ pub enum Piece<'a> {
         text: &'a [u8],
         /// Its name within the Bundle it lies in.
         full_url: Option<String>,
+        /// The line of that Bundle, within which the name holds; 0 where the Bundle is the whole file.
+        bundle: u64,
     },
     /// A resource to delete, by the URL relative to the FHIR base.
     Deletion { url: String },
     /// Something that cannot be sent, and why.
     Bad { text: &'a [u8], problem: String },
+}
+
+impl<'a> Piece<'a> {
+    /// A resource that lies in no Bundle.
+    pub fn whole(text: &'a [u8]) -> Self {
+        Self::Resource {
+            text,
+            full_url: None,
+            bundle: 0,
+        }
+    }
 }
 
 /// What is asked of the server for one resource.
@@ -58,6 +73,16 @@ pub enum Unsent {
     Lost,
 }
 
+impl Item {
+    /// Where its full URL is its name.
+    pub fn scope(&self) -> Scope {
+        Scope {
+            file: self.file,
+            bundle: self.bundle,
+        }
+    }
+}
+
 /// One resource of a batch.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -72,6 +97,8 @@ pub struct Item {
     /// The URL relative to the FHIR base.
     pub url: String,
     pub full_url: Option<String>,
+    /// The line of the Bundle it lies in.
+    pub bundle: u64,
     /// Where its text is in the batch's text.
     pub place: Range<usize>,
     /// Where it is in the text as it was read.

@@ -1,24 +1,28 @@
 //! A whole import: what there is, the reading side, the sending side, the report.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use crate::bulk::import::intervals::Intervals;
 use crate::bulk::import::order::deferred::Deferred;
-use crate::bulk::import::order::feed::{Event, Feed};
-use crate::bulk::import::order::references::{Index, Naming};
+use crate::bulk::import::order::feed::{Event, Feed, Tally};
+use crate::bulk::import::order::links::{Links, Scan};
+use crate::bulk::import::order::names::Naming;
+use crate::bulk::import::order::references::Index;
 use crate::bulk::import::order::survey::{self, Survey};
 use crate::bulk::import::read::folder;
 use crate::bulk::import::read::input::Input;
-use crate::bulk::import::settle::engine::Engine;
-use crate::bulk::import::settle::rejects::{self, Rejects, outcomes_path};
+use crate::bulk::import::settle::deliver::{self, outcomes_path};
+use crate::bulk::import::settle::engine::{Engine, base_of};
+use crate::bulk::import::settle::rejects::Rejects;
 use crate::bulk::import::settle::report::{ByType, Report};
-use crate::bulk::import::settle::state::{Opened, Request, State};
-use crate::bulk::import::{ImportError, Method, Observer, Options};
+use crate::bulk::import::settle::state::request::Request;
+use crate::bulk::import::settle::state::{Opened, State};
+use crate::bulk::import::{BundleKind, ImportError, Method, Observer, Options, Order, Wanted};
 use crate::fhir::Client;
 
 /// Batches that are read ahead.
@@ -50,6 +54,153 @@ impl Ended {
     }
 }
 
+/// What is read, and what is known of it before anything is sent.
+pub(super) struct Source {
+    pub inputs: Arc<Vec<Input>>,
+    pub options: Arc<Options>,
+    /// Whether some of it can be read once only, so that there is no first pass.
+    pub is_read_once: bool,
+    /// Whether what is pointed at goes first.
+    pub is_ordered: bool,
+    /// The FHIR base of the server, where there is one.
+    base: Option<String>,
+}
+
+/// What the first pass found.
+pub(super) struct Known {
+    pub survey: Option<Survey>,
+    pub index: Index,
+    pub naming: Naming,
+}
+
+impl Known {
+    /// The references there are; of what was not read yet, all kinds.
+    fn links(&self) -> Links {
+        let all = Links {
+            has_urns: true,
+            has_relative: true,
+            ..Links::default()
+        };
+        self.survey.as_ref().map_or(all, |survey| survey.links)
+    }
+}
+
+impl Source {
+    /// What the names stand for.
+    pub(super) fn open(
+        options: Options,
+        base: Option<String>,
+        observer: &dyn Observer,
+    ) -> Result<Self, ImportError> {
+        let inputs = inputs(&options, observer)?;
+        let once = inputs.iter().find(|input| input.is_read_once);
+        let is_ordered = match (options.order, once) {
+            (Order::Auto, Some(input)) => {
+                return Err(ImportError::BadRequest(format!(
+                    "{} is read once, so it needs --order given",
+                    if input.path.is_none() {
+                        "stdin".into()
+                    } else {
+                        input.name()
+                    }
+                )));
+            }
+            (Order::Given, _) | (Order::Usual, Some(_)) => false,
+            // The Medplum CLI sends one transaction after the other, in the order of the file.
+            (Order::Usual, None) => {
+                options.method != Method::Post || options.bundle != BundleKind::Transaction
+            }
+            (Order::Auto, None) => true,
+        };
+        if let Some(input) = once.filter(|input| input.path.is_some()) {
+            observer.notice(&format!(
+                "{} is no plain file: it is read once, in the order given, and cannot be gone on with.",
+                input.name()
+            ));
+        }
+        Ok(Self {
+            is_read_once: once.is_some(),
+            inputs: Arc::new(inputs),
+            options: Arc::new(options),
+            is_ordered,
+            base,
+        })
+    }
+
+    /// The first pass, where there can be one.
+    pub(super) async fn look(&self) -> Result<Known, ImportError> {
+        if self.is_read_once {
+            return Ok(Known {
+                survey: None,
+                index: Index::default(),
+                naming: Naming::of(&self.options, false),
+            });
+        }
+        let (inputs, options) = (Arc::clone(&self.inputs), Arc::clone(&self.options));
+        let scan = Scan::new(self.base.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            let survey = survey::survey(&inputs, &scan)?;
+            let links = survey.links;
+            let naming = Naming::of(&options, links.has_source);
+            let is_needed = if options.method.gives_ids() {
+                options.method == Method::Conditional
+                    || links.has_urns
+                    || naming.by_id && (links.has_relative || links.has_source)
+            } else {
+                links.has_urns || links.has_source
+            };
+            let index = if is_needed {
+                survey::index(&inputs, naming)?
+            } else {
+                Index::default()
+            };
+            Ok(Known {
+                survey: Some(survey),
+                index,
+                naming,
+            })
+        });
+        looking.await.unwrap_or(Err(ImportError::Interrupted))
+    }
+
+    /// The reading side, before anything was settled.
+    pub(super) fn feed(&self, known: &Known, index: &Arc<Mutex<Index>>) -> Feed {
+        let survey = known.survey.as_ref();
+        let links = known.links();
+        // With ids that are known beforehand, so are the resources that references lead to.
+        let resolves_early =
+            !self.options.method.gives_ids() && (links.has_urns || links.has_source);
+        Feed {
+            inputs: Arc::clone(&self.inputs),
+            ranks: survey
+                .filter(|_| self.is_ordered)
+                .map(|survey| survey.ranks.clone()),
+            options: Arc::clone(&self.options),
+            done: crate::bulk::import::intervals::Intervals::default(),
+            lost: crate::bulk::import::intervals::Intervals::default(),
+            deferred: None,
+            index: resolves_early.then(|| Arc::clone(index)),
+            index_grows: self.is_read_once,
+            naming: known.naming,
+            scan: Scan::new(self.base.clone()),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Puts into a report what was counted while all was read.
+    pub(super) fn report(&self, report: &mut Report, links: Option<Links>, tally: &Tally) {
+        let read = tally.links.lock().map(|links| *links).unwrap_or_default();
+        let links = links.unwrap_or(read);
+        report.files = self.inputs.len() as u64;
+        report.bytes = tally.bytes.load(Ordering::Relaxed);
+        report.dangling += tally.dangling.load(Ordering::Relaxed);
+        report.absolute += links.absolute + tally.absolute.load(Ordering::Relaxed);
+        if self.options.bundle != BundleKind::Transaction {
+            report.conditional += links.conditional;
+        }
+    }
+}
+
 /// Runs an import. `interrupted` ends it early.
 ///
 /// # Errors
@@ -63,106 +214,123 @@ pub async fn run(
     let started = Instant::now();
     tokio::pin!(interrupted);
     State::complete(Path::new("."))?;
-    let options = Arc::new(options);
-    let inputs = Arc::new(inputs(&options, observer)?);
-    let has_stdin = inputs.iter().any(|input| input.path.is_none());
-    if has_stdin && options.resume {
+    let source = Source::open(options, Some(base_of(client)), observer)?;
+    let (mut state, mut rejects) = match begin(client, &source)? {
+        Begun::Ready(both) => *both,
+        Begun::Finished(ended) => return Ok(*ended),
+    };
+    let surveyed = tokio::select! {
+        surveyed = source.look() => surveyed,
+        () = &mut interrupted => Err(ImportError::Interrupted),
+    };
+    let mut known = match surveyed {
+        Ok(known) => known,
+        Err(error) => {
+            rejects.give_up(&state.request)?;
+            if !state.is_resumed {
+                state.forget();
+            }
+            return Err(error);
+        }
+    };
+    state.learned(|name, target| known.index.insert(name, target))?;
+    let before = std::mem::take(&mut state.before);
+    let index = Arc::new(Mutex::new(std::mem::take(&mut known.index)));
+    // What is read once is gone then.
+    let deferred =
+        (!source.is_read_once && source.options.method.gives_ids()).then(Arc::<Deferred>::default);
+    let feed = Feed {
+        done: before.done,
+        lost: before.lost,
+        deferred: deferred.clone(),
+        ..source.feed(&known, &index)
+    };
+    let tally = feed.tally.clone();
+    let links = known.survey.as_ref().map(|survey| survey.links);
+    let mut engine = Engine::new(
+        client,
+        &source.options,
+        &source.inputs,
+        observer,
+        state,
+        rejects,
+        index,
+        known.naming,
+    );
+    engine.deferred = deferred;
+    let all_links = known.links();
+    let totals = known.survey.map(|survey| survey.totals);
+    let total = totals.as_ref().map(|totals| totals.values().sum());
+    engine.settled_before(all_links, before.types, total);
+    let stopped = engine.run(read(feed), interrupted).await.err();
+    finish(engine, stopped, totals, &source, |report| {
+        source.report(report, links, &tally);
+        report.elapsed = started.elapsed();
+    })
+}
+
+enum Begun {
+    Ready(Box<(State, Rejects)>),
+    Finished(Box<Ended>),
+}
+
+/// Opens the state, and the rejects, which have to have a place before anything is sent.
+fn begin(client: &Client, source: &Source) -> Result<Begun, ImportError> {
+    let options = &source.options;
+    if source.is_read_once && options.wanted == Wanted::Resume {
         return Err(ImportError::BadRequest(
-            "what came from stdin cannot be resumed: it is gone".into(),
+            "what came from stdin, or from what is no plain file, cannot be resumed: it is gone"
+                .into(),
         ));
     }
-    let request = Request::new(client.profile.fhir_base.as_str(), &options, &inputs)?;
-    // With `--restart`, what the forgotten import rejected goes too; what another one left stops it before that.
-    let was_ours = options.restart && State::writes_rejects_to(Path::new("."), &options.rejects);
-    if options.restart && !was_ours {
-        rejects::check(&options.rejects, &inputs)?;
+    let request = Request::new(client, options, &source.inputs, source.is_ordered)?;
+    if options.wanted != Wanted::Resume {
+        deliver::check(&options.rejects, &source.inputs)?;
     }
-    let opened = State::open(Path::new("."), request, options.resume, options.restart)?;
-    let mut state = match opened {
+    let state = match State::open(Path::new("."), client, request, options.wanted)? {
         Opened::Ready(state) => *state,
         Opened::Finished(report) => {
             let mut report = *report;
             report.rejects = report.rejects.filter(|path| path.exists());
-            return Ok(Ended {
+            return Ok(Begun::Finished(Box::new(Ended {
                 report,
                 stopped: None,
                 is_resumable: false,
                 was_finished: true,
-            });
+            })));
         }
     };
-    let before = std::mem::take(&mut state.before);
-    let rejects = Rejects::new(
-        &options.rejects,
-        &inputs,
-        state.folder(),
-        before.rejects,
-        state.is_resumed || was_ours,
-    )
-    .inspect_err(|_| {
-        if !state.is_resumed {
-            state.forget();
-        }
-    })?;
-    let surveyed = tokio::select! {
-        surveyed = look(Arc::clone(&inputs), Arc::clone(&options), has_stdin) => surveyed,
-        () = &mut interrupted => Err(ImportError::Interrupted),
+    let checked = if state.is_resumed {
+        deliver::check(&options.rejects, &source.inputs)
+    } else {
+        Ok(())
     };
-    let (survey, mut index) = surveyed.inspect_err(|_| {
-        if !state.is_resumed {
-            state.forget();
-        }
-    })?;
-    state.learned(|name, target| index.insert(name, target))?;
-    let index = Arc::new(Mutex::new(index));
-    let (dangling, bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    // stdin is gone once it was read.
-    let deferred = (!has_stdin && options.method.gives_ids()).then(Arc::<Deferred>::default);
-    let feed = Feed {
-        inputs: Arc::clone(&inputs),
-        ranks: survey
-            .as_ref()
-            .filter(|_| options.ordered)
-            .map(|survey| survey.ranks.clone()),
-        options: Arc::clone(&options),
-        done: before.done,
-        lost: before.lost,
-        deferred: deferred.clone(),
-        index: resolves_early(&options, survey.as_ref()).then(|| Arc::clone(&index)),
-        index_grows: has_stdin,
-        dangling: Arc::clone(&dangling),
-        bytes: Arc::clone(&bytes),
-    };
-    let has_urns = survey.as_ref().is_none_or(|survey| survey.has_urns);
-    let totals = survey.map(|survey| survey.totals);
-    let mut engine = Engine::new(client, &options, &inputs, observer, state, rejects, index);
-    engine.deferred = deferred;
-    engine.settled_before(
-        has_urns,
-        before.types,
-        totals.as_ref().map(|totals| totals.values().sum()),
-    );
-    let events = read(feed);
-    let stopped = engine.run(events, interrupted).await.err();
-    finish(engine, stopped, totals, has_stdin, |report| {
-        report.files = inputs.len() as u64;
-        report.bytes = bytes.load(Ordering::Relaxed);
-        report.dangling += dangling.load(Ordering::Relaxed);
-        report.elapsed = started.elapsed();
-    })
+    let rejects = checked
+        .and_then(|()| Rejects::begin(&options.rejects, state.folder(), state.before.rejects))
+        .inspect_err(|_| {
+            if !state.is_resumed {
+                state.forget();
+            }
+        })?;
+    Ok(Begun::Ready(Box::new((state, rejects))))
 }
 
 /// Makes the report, and leaves the state as a resume needs it.
 fn finish(
     engine: Engine,
     mut stopped: Option<ImportError>,
-    totals: Option<std::collections::BTreeMap<String, u64>>,
-    has_stdin: bool,
+    totals: Option<BTreeMap<String, u64>>,
+    source: &Source,
     complete: impl FnOnce(&mut Report),
 ) -> Result<Ended, ImportError> {
     let (mut report, mut state, mut rejects) = engine.into_parts();
     complete(&mut report);
     if let Some(totals) = totals {
+        let settled = report.total().all() - report.total().not_sent;
+        let counted = totals.values().sum();
+        if stopped.is_none() && settled != counted {
+            stopped = Some(ImportError::Contradiction { counted, settled });
+        }
         add_unsent(&mut report.types, &totals);
     }
     let settled_nothing = report.types.values().all(|counts| {
@@ -176,16 +344,30 @@ fn finish(
                 | ImportError::NoValidation(_)
         )
     );
-    let is_resumable = stopped.is_some() && !has_stdin && !(useless && settled_nothing);
-    if is_resumable {
-        report.rejects = rejects.so_far();
-    } else if stopped.is_some() {
-        state.forget();
-        // A file that was read stays as it is: nothing of it is settled.
-        report.rejects = rejects.end()?.filter(|_| !rejects.replace_input());
+    let is_resumable = stopped.is_some() && !source.is_read_once && !(useless && settled_nothing);
+    let paths = if is_resumable {
+        rejects.so_far()
     } else {
-        report.rejects = rejects.end()?;
-        stopped = state.finish(&report, rejects.replace_input()).err();
+        rejects.paths()
+    };
+    (report.rejects, report.outcomes) = paths.unzip();
+    let replaces_input = deliver::is_among(&source.options.rejects, &source.inputs);
+    if is_resumable {
+        rejects.give_up(&state.request)?;
+    } else if stopped.is_some() && replaces_input {
+        // A file that was read stays as it is: nothing of it is settled.
+        (report.rejects, report.outcomes) = (None, None);
+        rejects.give_up(&state.request)?;
+        state.forget();
+    } else {
+        let delivered = state
+            .settled(&report)
+            .and_then(|()| rejects.deliver(&state.request))
+            .and_then(|()| state.placed());
+        if stopped.is_some() {
+            state.forget();
+        }
+        stopped = stopped.or(delivered.err());
     }
     Ok(Ended {
         report,
@@ -196,17 +378,11 @@ fn finish(
 }
 
 /// What was not settled was not sent.
-fn add_unsent(types: &mut ByType, totals: &std::collections::BTreeMap<String, u64>) {
+fn add_unsent(types: &mut ByType, totals: &BTreeMap<String, u64>) {
     for (name, total) in totals {
         let counts = types.entry(name.clone()).or_default();
         counts.not_sent = total.saturating_sub(counts.all() - counts.not_sent);
     }
-}
-
-/// With ids that are known beforehand, so are the resources that `urn:uuid` lead to.
-fn resolves_early(options: &Options, survey: Option<&Survey>) -> bool {
-    survey.is_none_or(|survey| survey.has_urns)
-        && matches!(options.method, Method::Put | Method::Validate)
 }
 
 /// What the names stand for.
@@ -230,94 +406,9 @@ fn inputs(options: &Options, observer: &dyn Observer) -> Result<Vec<Input>, Impo
     )
 }
 
-/// The first pass, where there can be one.
-async fn look(
-    inputs: Arc<Vec<Input>>,
-    options: Arc<Options>,
-    has_stdin: bool,
-) -> Result<(Option<Survey>, Index), ImportError> {
-    if has_stdin {
-        return Ok((None, Index::default()));
-    }
-    let looking = tokio::task::spawn_blocking(move || {
-        let survey = survey::survey(&inputs)?;
-        let gives_ids = options.method.gives_ids();
-        let relative = options.method == Method::Conditional;
-        let index = if resolves_early(&options, Some(&survey))
-            || relative
-            || gives_ids && survey.has_urns
-        {
-            survey::index(&inputs, Naming::of(&options))?
-        } else {
-            Index::default()
-        };
-        Ok((Some(survey), index))
-    });
-    looking.await.unwrap_or(Err(ImportError::Interrupted))
-}
-
 /// Starts the reading side.
-fn read(feed: Feed) -> mpsc::Receiver<Event> {
+pub(super) fn read(feed: Feed) -> mpsc::Receiver<Event> {
     let (sender, events) = mpsc::channel(AHEAD);
     std::thread::spawn(move || feed.run(&sender));
     events
-}
-
-/// Reads everything and counts, without a server.
-///
-/// # Errors
-/// An input cannot be read.
-pub async fn dry_run(options: Options, observer: &dyn Observer) -> Result<Report, ImportError> {
-    let started = Instant::now();
-    let options = Arc::new(options);
-    let inputs = Arc::new(inputs(&options, observer)?);
-    let has_stdin = inputs.iter().any(|input| input.path.is_none());
-    let (survey, index) = look(Arc::clone(&inputs), Arc::clone(&options), has_stdin).await?;
-    let (dangling, bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let feed = Feed {
-        inputs: Arc::clone(&inputs),
-        ranks: survey
-            .as_ref()
-            .filter(|_| options.ordered)
-            .map(|survey| survey.ranks.clone()),
-        options: Arc::clone(&options),
-        done: Intervals::default(),
-        lost: Intervals::default(),
-        deferred: None,
-        index: resolves_early(&options, survey.as_ref()).then(|| Arc::new(Mutex::new(index))),
-        index_grows: has_stdin,
-        dangling: Arc::clone(&dangling),
-        bytes: Arc::clone(&bytes),
-    };
-    let mut report = Report {
-        files: inputs.len() as u64,
-        ..Report::default()
-    };
-    let mut events = read(feed);
-    while let Some(event) = events.recv().await {
-        match event {
-            Event::Failed(error) => return Err(error),
-            Event::Barrier(sender) => drop(sender.send(())),
-            Event::Batch(batch) => {
-                for item in &batch.items {
-                    let counts = report
-                        .types
-                        .entry(item.resource_type.to_string())
-                        .or_default();
-                    match &item.unsent {
-                        None => counts.not_sent += 1,
-                        Some(crate::bulk::import::piece::Unsent::Bad(problem)) => {
-                            counts.refused += 1;
-                            observer.rejected(&inputs[item.file].place_of(item), problem);
-                        }
-                        Some(crate::bulk::import::piece::Unsent::Lost) => counts.unknown += 1,
-                    }
-                }
-            }
-        }
-    }
-    report.bytes = bytes.load(Ordering::Relaxed);
-    report.dangling = dangling.load(Ordering::Relaxed);
-    report.elapsed = started.elapsed();
-    Ok(report)
 }

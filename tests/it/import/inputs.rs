@@ -153,7 +153,7 @@ fn stdin_goes_as_it_comes() {
     );
     let report = import_stdin(&medplum, &store, &text, &["-o", "json"])
         .ok()
-        .says("1 references are urn:uuid")
+        .says("1 reference")
         .json();
     assert_eq!(
         (&report["files"], &report["created"]),
@@ -323,8 +323,8 @@ const NOT_DONE: [(&str, &str); 15] = [
         "is GET",
     ),
     (
-        r#"{"request":{"method":"put","url":"Patient/4"},"resource":{"resourceType":"Patient","id":"4"}}"#,
-        "is put",
+        r#"{"request":{"method":"PATCH","url":"Patient/4"},"resource":{"resourceType":"Patient","id":"4"}}"#,
+        "is PATCH",
     ),
     (
         r#"{"request":{"method":"POST","url":"Patient/$match"},"resource":{"resourceType":"Parameters","id":"1"}}"#,
@@ -348,7 +348,7 @@ const NOT_DONE: [(&str, &str); 15] = [
     ),
     (
         r#"{"request":{"method":"DELETE","url":"Patient?"}}"#,
-        "`Patient?` is no URL",
+        "`Patient?` is a search that finds all",
     ),
     (
         r#"{"request":{"method":"DELETE"},"resource":{"resourceType":"Patient","id":"4"}}"#,
@@ -438,9 +438,8 @@ fn a_deletion_of_a_whole_type_is_refused() {
     );
     let guarded = line("Patient/3").replace("}}]", r#","ifMatch":"W/\"1\""}}]"#);
     medplum.file("b.ndjson", guarded);
-    let report = import(&medplum, &store, &["a.ndjson", "b.ndjson", "-o", "json"])
-        .fails(5)
-        .json();
+    let args = ["a.ndjson", "b.ndjson", "--delete-by-search", "-o", "json"];
+    let report = import(&medplum, &store, &args).fails(5).json();
     assert_eq!(report["refused"], bad.len() + 1);
     let sent = store.bundles().concat();
     assert_eq!(sent, good.map(|url| format!("DELETE {url}")));

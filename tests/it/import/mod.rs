@@ -1,6 +1,7 @@
 //! `bulk import`.
 
 pub mod basics;
+mod changed;
 mod faults;
 mod identity;
 mod inputs;

@@ -239,8 +239,10 @@ fn what_an_import_keeps_is_private() {
         assert_eq!(mode(&format!(".medplum-import/{name}")), 0o600, "{name}");
     }
     for name in ["rejects.ndjson", "rejects.outcomes.ndjson"] {
-        assert_eq!(mode(name), 0o600, "{name}");
+        let name = format!(".medplum-import/{name}");
+        assert_eq!(mode(&name), 0o600, "{name}");
     }
+    assert_eq!(mode("rejects.ndjson"), 0o600);
     running.kill();
     running.finish().fails(KILLED);
 }
@@ -261,10 +263,13 @@ fn what_a_kill_left_half_written_is_cut_off() {
     // A line that no journal counts, and a journal's line that has no end.
     for (name, text) in [
         (
-            "rejects.ndjson",
+            ".medplum-import/rejects.ndjson",
             "{\"resourceType\":\"Patient\",\"id\":\"p90\"}\n",
         ),
-        ("rejects.outcomes.ndjson", "{\"file\":\"a.ndj"),
+        (
+            ".medplum-import/rejects.outcomes.ndjson",
+            "{\"file\":\"a.ndj",
+        ),
         (
             ".medplum-import/journal.ndjson",
             "{\"d\":[[25,75]],\"t\":{\"Pat",

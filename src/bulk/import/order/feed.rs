@@ -13,15 +13,18 @@ use crate::bulk::import::batch::Batch;
 use crate::bulk::import::intervals::Intervals;
 use crate::bulk::import::order::deferred::{Deferred, Stage};
 use crate::bulk::import::order::extensions;
+use crate::bulk::import::order::links::{Links, Scan};
 use crate::bulk::import::order::matching;
+use crate::bulk::import::order::names::{Naming, Scope, is_urn};
 use crate::bulk::import::order::rank;
-use crate::bulk::import::order::references::{self, Index, Naming, Target, Way};
+use crate::bulk::import::order::references::{Index, Target, Way};
 use crate::bulk::import::order::survey;
 use crate::bulk::import::piece::Piece;
 use crate::bulk::import::piece::{Action, Item, Unsent};
 use crate::bulk::import::read::input::Input;
-use crate::bulk::import::read::line::{self, Head, percent_encoded};
+use crate::bulk::import::read::line::{self, Head};
 use crate::bulk::import::{BundleKind, ImportError, Method, Options};
+use crate::fhir::id::Id;
 
 /// No request holds more bytes of resources, unless one resource alone does.
 const MOST_BYTES: usize = 2 << 20;
@@ -55,8 +58,19 @@ pub struct Feed {
     pub index: Option<Arc<Mutex<Index>>>,
     /// Whether there was no first pass, so that the index grows while all is read.
     pub index_grows: bool,
+    pub naming: Naming,
+    pub scan: Scan,
+    pub tally: Tally,
+}
+
+/// What is counted while all is read.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
     pub dangling: Arc<AtomicU64>,
+    pub absolute: Arc<AtomicU64>,
     pub bytes: Arc<AtomicU64>,
+    /// The references of what was read without a first pass.
+    pub links: Arc<Mutex<Links>>,
 }
 
 impl Feed {
@@ -187,7 +201,11 @@ impl<'a> Packer<'a> {
                 item.unsent = Some(Unsent::Bad(problem));
                 (item, text.to_owned())
             }
-            Piece::Resource { text, full_url } => self.resource(file, text, full_url)?,
+            Piece::Resource {
+                text,
+                full_url,
+                bundle,
+            } => self.resource(Scope { file, bundle }, text, full_url)?,
         };
         (item.ordinal, item.file, item.line) = (ordinal, file, line);
         if item.action == Action::Post || item.unsent.is_some() {
@@ -209,7 +227,7 @@ impl<'a> Packer<'a> {
         }
         item.place = self.text.len()..self.text.len() + text.len();
         if self.only.is_none() {
-            let bytes = &self.feed.bytes;
+            let bytes = &self.feed.tally.bytes;
             bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
         }
         self.text.extend_from_slice(&text);
@@ -254,6 +272,7 @@ impl<'a> Packer<'a> {
             action,
             url: String::new(),
             full_url: None,
+            bundle: 0,
             place: 0..0,
             origin: 0..0,
             is_provisional: false,
@@ -264,8 +283,8 @@ impl<'a> Packer<'a> {
 
     fn deletion(&mut self, url: String) -> Item {
         let mut item = self.item(line::type_of_url(&url), Action::Delete);
-        if item.resource_type.is_empty() {
-            item.unsent = Some(Unsent::Bad(format!("`{url}` is no URL of a resource")));
+        if let Err(problem) = line::deletable(&url, self.feed.options.deletes_by_search) {
+            item.unsent = Some(Unsent::Bad(problem));
         } else if self.feed.options.method == Method::Validate {
             item.unsent = Some(Unsent::Bad("a deletion cannot be validated".into()));
         }
@@ -276,7 +295,7 @@ impl<'a> Packer<'a> {
 
     fn resource(
         &mut self,
-        file: usize,
+        scope: Scope,
         text: &[u8],
         full_url: Option<String>,
     ) -> Result<(Item, Vec<u8>), ImportError> {
@@ -290,11 +309,13 @@ impl<'a> Packer<'a> {
         };
         let mut item = self.item(&head.resource_type, Action::Put);
         item.id = head.id.as_deref().map(Into::into);
-        item.full_url = full_url.filter(|url| references::is_urn(url));
+        item.full_url = full_url.filter(|url| !self.feed.naming.keeps_ids || is_urn(url));
+        item.bundle = scope.bundle;
         if self.feed.index_grows {
-            self.note(file, &head, item.full_url.as_deref())?;
+            self.note(scope, &head, item.full_url.as_deref())?;
+            self.count_links(text);
         }
-        let mut text = self.resolved(file, text)?;
+        let mut text = self.resolved(scope, text)?;
         if self.feed.options.add_extensions && *item.resource_type == *"ExplanationOfBenefit" {
             text = extensions::added(text);
         }
@@ -330,7 +351,7 @@ impl<'a> Packer<'a> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         // As if from no file of its own.
-        let found = index.find(usize::MAX, urn);
+        let found = index.find(Scope::NONE, urn);
         found
             .map(|found| found == Target::Ambiguous)
             .map_err(temporary)
@@ -351,11 +372,9 @@ impl<'a> Packer<'a> {
                     item.id = Some(uuid.into());
                 }
                 item.full_url = None;
-                let id = item.id.as_deref().unwrap_or_default();
-                if id.is_empty() {
-                    return Err("its id is empty".into());
-                }
-                item.url = format!("{kind}/{}", percent_encoded(id));
+                let id = Id::parse(item.id.as_deref().unwrap_or_default());
+                let id = id.map_err(|problem| problem.to_string())?;
+                item.url = format!("{kind}/{}", id.segment());
                 item.key = hash(&item.url);
             }
             Method::Conditional => {
@@ -382,46 +401,61 @@ impl<'a> Packer<'a> {
         Ok(())
     }
 
+    fn count_links(&self, text: &[u8]) {
+        let links = self.feed.scan.links(text, None);
+        let mut all = self
+            .feed
+            .tally
+            .links
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.add(links);
+    }
+
     /// Notes where `urn:uuid` in later resources lead.
-    fn note(&self, file: usize, head: &Head, full_url: Option<&str>) -> Result<(), ImportError> {
+    fn note(&self, scope: Scope, head: &Head, full_url: Option<&str>) -> Result<(), ImportError> {
         let Some(index) = &self.feed.index else {
             return Ok(());
         };
         let mut index = index
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        survey::note(
-            &mut index,
-            file,
-            head,
-            full_url,
-            Naming::of(&self.feed.options),
-        )
-        .map_err(temporary)
+        survey::note(&mut index, scope, head, full_url, self.feed.naming).map_err(temporary)
     }
 
     /// The text with its `urn:uuid` led to resources, where that is known already.
-    fn resolved(&self, file: usize, text: &[u8]) -> Result<Vec<u8>, ImportError> {
+    fn resolved(&self, scope: Scope, text: &[u8]) -> Result<Vec<u8>, ImportError> {
         let Some(index) = &self.feed.index else {
             return Ok(text.to_owned());
         };
-        let (Some(_), Ok(words)) = (self.urn.find(text), std::str::from_utf8(text)) else {
+        let source = self.feed.inputs[scope.file].source.as_deref();
+        let is_of_source = |source: &str| memchr::memmem::find(text, source.as_bytes()).is_some();
+        let needs_leading = self.urn.find(text).is_some() || source.is_some_and(is_of_source);
+        let (true, Ok(words)) = (needs_leading, std::str::from_utf8(text)) else {
             return Ok(text.to_owned());
         };
         let index = index
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let way = Way {
-            file,
+            scope,
             base: NO_BASE,
+            source,
+            full_url: None,
             own: &HashSet::new(),
             relative: false,
+            ids_change: false,
             absolute: false,
         };
         let led = index.lead(words, &way).map_err(temporary)?;
         self.feed
+            .tally
             .dangling
             .fetch_add(led.dangling, Ordering::Relaxed);
+        self.feed
+            .tally
+            .absolute
+            .fetch_add(led.absolute, Ordering::Relaxed);
         Ok(led.text.into_bytes())
     }
 }

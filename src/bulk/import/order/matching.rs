@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::bulk::import::read::line::percent_encoded;
+use crate::fhir::id::percent_encoded;
 
 /// A template such as `identifier={identifier.system}|{identifier.value}`, for one type or all.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 pub mod deferred;
 pub mod extensions;
 pub mod feed;
+pub mod links;
 pub mod matching;
+pub mod names;
 pub mod rank;
 pub mod references;
 pub mod survey;

@@ -1,13 +1,12 @@
-//! Where references lead: a table from `urn:uuid` (and ids that the server replaced) to `Type/id`, kept on disk.
+//! Where references lead: a table from full URLs (and ids that the server replaced) to `Type/id`, kept on disk.
 
 use std::collections::HashSet;
 use std::io;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::bulk::import::order::table::{Key, Table};
-use crate::bulk::import::read::line;
-use crate::bulk::import::{BundleKind, Method, Options};
+use super::names::{Names, Scope, is_relative, is_urn, relative_of, without_version};
+use super::table::{Key, Table};
 use crate::fhir::object::rewrite_links;
 
 // What stands in the place of a target that is not known. No `Type/id` looks like them.
@@ -20,12 +19,16 @@ const LONGEST_TARGET: usize = 255;
 
 /// Where references lead, by the first half of their SHA-256.
 #[derive(Debug, Default)]
-pub struct Index(Table);
+pub struct Index {
+    table: Table,
+    /// Whether resources go by full URLs over HTTP, so that those are worth looking up.
+    has_urls: bool,
+}
 
 impl Index {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.table.is_empty()
     }
 
     /// Notes where a reference leads. A later note replaces an earlier one. What is too long to be a reference to a
@@ -37,7 +40,7 @@ impl Index {
         if target.is_empty() || target.len() > LONGEST_TARGET {
             return Ok(());
         }
-        self.0.insert(key(reference), target.as_bytes())
+        self.table.insert(key(reference), target.as_bytes())
     }
 
     /// Gets ready for many look-ups.
@@ -45,7 +48,7 @@ impl Index {
     /// # Errors
     /// The temporary files cannot be read or written.
     pub fn settle(&mut self) -> io::Result<()> {
-        self.0.settle()
+        self.table.settle()
     }
 
     /// Where a reference leads, when that is known.
@@ -53,7 +56,7 @@ impl Index {
     /// # Errors
     /// The temporary file cannot be read.
     pub fn get(&self, reference: &str) -> io::Result<Option<String>> {
-        let found = self.0.get(&key(reference))?;
+        let found = self.table.get(&key(reference))?;
         Ok(found.map(|target| String::from_utf8_lossy(&target).into_owned()))
     }
 
@@ -65,7 +68,8 @@ impl Index {
     /// The temporary file cannot be written.
     pub fn note(&mut self, names: &Names, target: &str, is_own: bool) -> io::Result<()> {
         if let Some(urn) = &names.full_url {
-            let here = in_file(names.file, urn);
+            self.has_urls |= !is_urn(urn);
+            let here = names.scope.name(urn);
             let was_here = self.get(&here)?.is_some();
             self.insert(&here, target)?;
             let is_same = match self.get(urn)? {
@@ -102,15 +106,15 @@ impl Index {
         Ok(())
     }
 
-    /// Where a reference in a file leads.
+    /// Where a reference in a Bundle or file leads.
     ///
     /// # Errors
     /// The temporary file cannot be read.
-    pub fn find(&self, file: usize, reference: &str) -> io::Result<Target> {
-        let reference = reference.split("/_history/").next().unwrap_or_default();
+    pub fn find(&self, scope: Scope, reference: &str) -> io::Result<Target> {
+        let reference = without_version(reference);
         let mut found = None;
-        if is_urn(reference) {
-            found = self.get(&in_file(file, reference))?;
+        if is_urn(reference) || reference.contains("://") {
+            found = self.get(&scope.name(reference))?;
         }
         if found.is_none() {
             found = self.get(reference)?;
@@ -137,27 +141,20 @@ impl Index {
             let relative = reference
                 .strip_prefix(way.base)
                 .filter(|rest| rest.contains('/'));
-            if relative.is_some() || way.own.contains(reference) {
+            if relative.is_some() || way.is_led_by_the_server(reference) {
                 return relative.filter(|_| !way.absolute).map(str::to_owned);
             }
-            if !is_urn(reference) && !way.relative {
+            let of_source = way.of_source(reference);
+            let name = of_source.unwrap_or(reference);
+            let is_name = is_urn(name)
+                || is_relative(name) && (way.relative || of_source.is_some())
+                || self.has_urls && name.contains("://");
+            if !is_name {
+                led.dangling += u64::from(way.ids_change && is_relative(name));
                 return None;
             }
-            match self.find(way.file, reference) {
-                Ok(Target::At(target)) if way.absolute => Some(format!("{}{target}", way.base)),
-                Ok(Target::At(target)) => Some(target),
-                Ok(Target::Coming) => {
-                    led.coming.get_or_insert_with(|| reference.to_owned());
-                    None
-                }
-                Ok(Target::Failed) => {
-                    led.failed.get_or_insert_with(|| reference.to_owned());
-                    None
-                }
-                Ok(Target::Ambiguous | Target::Unknown) => {
-                    led.dangling += u64::from(is_urn(reference));
-                    None
-                }
+            match self.find(way.scope, name) {
+                Ok(target) => led.take(reference, name, target, way),
                 Err(error) => {
                     problem = Some(error);
                     None
@@ -187,103 +184,94 @@ pub enum Target {
 /// How references are led.
 #[derive(Debug)]
 pub struct Way<'a> {
-    /// The file that the text is from.
-    pub file: usize,
+    /// Where the text is from.
+    pub scope: Scope,
     /// The FHIR base, with a slash at its end.
     pub base: &'a str,
+    /// The FHIR base that it came from, with a slash at its end.
+    pub source: Option<&'a str>,
+    /// The text's own full URL.
+    pub full_url: Option<&'a str>,
     /// Full URLs that the server leads itself, since they are in the same transaction (FHIR R4 §3.1.0.11.2).
     pub own: &'a HashSet<String>,
-    /// Whether `Type/id` is led too: ids change.
+    /// Whether `Type/id` is led too.
     pub relative: bool,
+    /// Whether the server gives the ids, so that `Type/id` that is not led may be somebody else's.
+    pub ids_change: bool,
     /// Whether to write where a reference leads as a whole URL, for a text that is read once more.
     pub absolute: bool,
+}
+
+impl Way<'_> {
+    /// A relative reference is looked for under the base of the text's own full URL.
+    fn is_led_by_the_server(&self, reference: &str) -> bool {
+        if self.own.is_empty() {
+            return false;
+        }
+        let base = || {
+            let full_url = self.full_url?;
+            full_url.strip_suffix(relative_of(full_url)?)
+        };
+        let is_own_id = || {
+            let whole = base().map(|base| format!("{base}{}", without_version(reference)));
+            whole.is_some_and(|whole| self.own.contains(&whole))
+        };
+        self.own.contains(reference) || is_relative(reference) && is_own_id()
+    }
+
+    fn of_source<'r>(&self, reference: &'r str) -> Option<&'r str> {
+        let relative = reference.strip_prefix(self.source?)?;
+        is_relative(relative).then_some(relative)
+    }
 }
 
 /// A text whose references were led.
 #[derive(Debug, Default)]
 pub struct Led {
     pub text: String,
-    /// How many `urn:uuid` lead nowhere.
+    /// How many lead to nothing that is imported.
     pub dangling: u64,
+    /// How many of those lead to the server that it came from.
+    pub absolute: u64,
     /// A reference to what is still to come.
     pub coming: Option<String>,
     /// A reference to what was not taken.
     pub failed: Option<String>,
 }
 
-/// What references call a resource.
-#[derive(Debug)]
-pub struct Names {
-    file: usize,
-    full_url: Option<String>,
-    others: Vec<String>,
-}
-
-/// By what names references call the resources of an import.
-#[derive(Clone, Copy, Debug)]
-pub struct Naming {
-    /// Whether resources are written under the ids they have.
-    pub keeps_ids: bool,
-    /// Whether `Type/id` is a name that leads elsewhere.
-    pub by_id: bool,
-    /// Whether an id that is a UUID is a name as `urn:uuid`.
-    pub by_uuid: bool,
-}
-
-impl Naming {
-    /// How it is with these options. A POST leaves references by id alone, and a transaction of POSTs those by UUID
-    /// without a full URL, as the Medplum CLI does.
-    pub fn of(options: &Options) -> Self {
-        let is_post = options.method == Method::Post;
-        Self {
-            keeps_ids: !options.method.gives_ids(),
-            by_id: options.method == Method::Conditional,
-            by_uuid: !(is_post && options.bundle == BundleKind::Transaction),
+impl Led {
+    /// What stands in the place of a reference; `None` leaves it.
+    fn take(&mut self, reference: &str, name: &str, target: Target, way: &Way) -> Option<String> {
+        match target {
+            Target::At(target) if way.absolute => return Some(format!("{}{target}", way.base)),
+            Target::At(target) => return Some(target),
+            Target::Coming => {
+                self.coming.get_or_insert_with(|| reference.to_owned());
+            }
+            Target::Failed => {
+                self.failed.get_or_insert_with(|| reference.to_owned());
+            }
+            Target::Ambiguous | Target::Unknown if name != reference => self.absolute += 1,
+            Target::Ambiguous | Target::Unknown => {
+                let is_told = is_urn(name) || way.ids_change && is_relative(name);
+                self.dangling += u64::from(is_told);
+            }
         }
+        None
     }
 }
 
 impl Names {
-    /// The names of a resource in a file.
-    pub fn new(
-        file: usize,
-        resource_type: &str,
-        id: Option<&str>,
-        full_url: Option<&str>,
-        naming: Naming,
-    ) -> Self {
-        let mut others = Vec::new();
-        if let Some(id) = id {
-            if naming.by_uuid && line::is_uuid(id) {
-                others.push(format!("urn:uuid:{id}"));
-            }
-            if naming.by_id {
-                others.push(format!("{resource_type}/{id}"));
-            }
-        }
-        let full_url = full_url.filter(|url| is_urn(url)).map(str::to_owned);
-        others.retain(|name| Some(name) != full_url.as_ref());
-        Self {
-            file,
-            full_url,
-            others,
-        }
-    }
-
-    /// Every name, as the index knows it.
-    fn all(&self) -> Vec<String> {
-        let urn = self.full_url.iter();
-        let urns = urn.flat_map(|urn| [in_file(self.file, urn), urn.clone()]);
-        urns.chain(self.others.iter().cloned()).collect()
-    }
-
     /// Every name that leads to what was just written, for the journal.
+    ///
+    /// # Errors
+    /// The temporary file cannot be read.
     pub fn learned(&self, index: &Index) -> io::Result<Vec<String>> {
         let mut names = self.all();
-        if let Some(urn) = &self.full_url
-            && self::is_ambiguous(index, urn)?
+        if let Some(url) = &self.full_url
+            && is_ambiguous(index, url)?
         {
-            names.retain(|name| name != urn);
+            names.retain(|name| name != url);
         }
         Ok(names)
     }
@@ -291,16 +279,6 @@ impl Names {
 
 fn is_ambiguous(index: &Index, urn: &str) -> io::Result<bool> {
     Ok(index.get(urn)?.is_some_and(|target| target == AMBIGUOUS))
-}
-
-/// A full URL within its file.
-fn in_file(file: usize, urn: &str) -> String {
-    format!("{file}|{}", urn.to_ascii_lowercase())
-}
-
-/// Whether a reference is a `urn:uuid`.
-pub fn is_urn(reference: &str) -> bool {
-    reference.starts_with("urn:uuid:")
 }
 
 fn key(reference: &str) -> Key {
@@ -344,19 +322,28 @@ mod tests {
         assert_eq!(index.get("urn:uuid:x").unwrap(), None);
     }
 
+    use super::super::names::Naming;
+
     const NEW: Naming = Naming {
         keeps_ids: false,
         by_id: true,
         by_uuid: true,
     };
 
-    fn led(index: &Index, file: usize, text: &str, own: &[&str]) -> Led {
+    fn in_file(file: usize) -> Scope {
+        Scope { file, bundle: 0 }
+    }
+
+    fn led(index: &Index, text: &str, own: &[&str]) -> Led {
         let own = own.iter().map(|urn| (*urn).to_owned()).collect();
         let way = Way {
-            file,
+            scope: in_file(0),
             base: "https://h/fhir/",
+            source: None,
+            full_url: None,
             own: &own,
             relative: true,
+            ids_change: true,
             absolute: false,
         };
         index.lead(text, &way).unwrap()
@@ -367,7 +354,7 @@ mod tests {
         let mut index = Index::default();
         index.insert("urn:uuid:AB", "Patient/ab").unwrap();
         let text = r#"{"value":1.00,"subject":{"reference":"urn:uuid:ab"},"x":[{"reference":"urn:uuid:cd"},{"reference":"urn:uuid:ef"}],"system":"urn:uuid:ab","url":"urn:uuid:ab"}"#;
-        let led = led(&index, 0, text, &["urn:uuid:ef"]);
+        let led = led(&index, text, &["urn:uuid:ef"]);
         let wanted = text
             .replacen("urn:uuid:ab", "Patient/ab", 1)
             .replace(r#""url":"urn:uuid:ab""#, r#""url":"Patient/ab""#);
@@ -379,7 +366,7 @@ mod tests {
         let mut index = Index::default();
         let urn = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0";
         for (file, target) in [(0, "Patient/a"), (1, "Patient/b")] {
-            let names = Names::new(file, "Patient", None, Some(urn), NEW);
+            let names = Names::new(in_file(file), "Patient", None, Some(urn), NEW);
             index.note(&names, target, true).unwrap();
         }
         for (file, wanted) in [
@@ -387,27 +374,21 @@ mod tests {
             (1, Target::At("Patient/b".into())),
             (2, Target::Ambiguous),
         ] {
-            assert_eq!(index.find(file, urn).unwrap(), wanted, "{file}");
+            assert_eq!(index.find(in_file(file), urn).unwrap(), wanted, "{file}");
         }
     }
 
     #[test]
     fn what_is_to_come_is_waited_for_and_what_failed_is_told() {
         let mut index = Index::default();
-        let names = Names::new(0, "Patient", Some("1"), None, NEW);
+        let names = Names::new(in_file(0), "Patient", Some("1"), None, NEW);
         index.note_coming(&names).unwrap();
         let text = r#"{"reference":"Patient/1/_history/2"}"#;
-        assert!(led(&index, 0, text, &[]).coming.is_some());
+        assert!(led(&index, text, &[]).coming.is_some());
         index.note(&names, "Patient/9", false).unwrap();
         index.note_failed(&names).unwrap();
-        assert_eq!(
-            led(&index, 0, text, &[]).text,
-            r#"{"reference":"Patient/9"}"#
-        );
+        assert_eq!(led(&index, text, &[]).text, r#"{"reference":"Patient/9"}"#);
         let text = r#"{"reference":"https://h/fhir/Patient/1"}"#;
-        assert_eq!(
-            led(&index, 0, text, &[]).text,
-            r#"{"reference":"Patient/1"}"#
-        );
+        assert_eq!(led(&index, text, &[]).text, r#"{"reference":"Patient/1"}"#);
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use memchr::memmem::Finder;
-
 use crate::bulk::import::ImportError;
+use crate::bulk::import::order::links::{Links, Scan};
+use crate::bulk::import::order::names::{Names, Naming, Scope, is_urn};
 use crate::bulk::import::order::rank;
-use crate::bulk::import::order::references::{self, Index, Names, Naming};
+use crate::bulk::import::order::references::Index;
 use crate::bulk::import::piece::Piece;
 use crate::bulk::import::read::input::Input;
 use crate::bulk::import::read::line::{self, Head};
@@ -18,35 +18,28 @@ pub struct Survey {
     /// For each file one bit per rank that occurs in it.
     pub ranks: Vec<u64>,
     pub totals: BTreeMap<String, u64>,
-    pub has_urns: bool,
-}
-
-impl Survey {
-    /// How many lines there are.
-    pub fn total(&self) -> u64 {
-        self.totals.values().sum()
-    }
+    pub links: Links,
 }
 
 /// Reads all files once.
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn survey(inputs: &[Input]) -> Result<Survey, ImportError> {
+pub fn survey(inputs: &[Input], scan: &Scan) -> Result<Survey, ImportError> {
     let mut survey = Survey::default();
-    let urn = Finder::new("urn:uuid:");
     // Types come in runs, so the last one is counted apart.
     let (mut last, mut number) = (String::new(), 0);
     for input in inputs {
         let mut ranks = 0_u64;
         let mut rank_of_last = None;
-        input.visit(&mut |_, piece| {
+        input.visit_checked(&mut |_, piece| {
             let (name, is_deletion) = match &piece {
-                Piece::Resource { text, full_url } => {
+                Piece::Resource { text, full_url, .. } => {
                     let needs_name = || {
                         full_url.is_some() && Head::read(text).is_ok_and(|head| head.id.is_none())
                     };
-                    survey.has_urns |= urn.find(text).is_some() || needs_name();
+                    survey.links.add(scan.links(text, input.source.as_deref()));
+                    survey.links.has_urns = survey.links.has_urns || needs_name();
                     (line::type_name(text), false)
                 }
                 Piece::Bad { .. } => ("".into(), false),
@@ -87,13 +80,19 @@ pub fn index(inputs: &[Input], naming: Naming) -> Result<Index, ImportError> {
     };
     for (file, input) in inputs.iter().enumerate() {
         input.visit(&mut |_, piece| {
-            let Piece::Resource { text, full_url } = piece else {
+            let Piece::Resource {
+                text,
+                full_url,
+                bundle,
+            } = piece
+            else {
                 return Ok(());
             };
             let Ok(head) = Head::read(text) else {
                 return Ok(());
             };
-            note(&mut index, file, &head, full_url.as_deref(), naming).map_err(disk)
+            let scope = Scope { file, bundle };
+            note(&mut index, scope, &head, full_url.as_deref(), naming).map_err(disk)
         })?;
     }
     index.settle().map_err(disk)?;
@@ -106,14 +105,14 @@ pub fn index(inputs: &[Input], naming: Naming) -> Result<Index, ImportError> {
 /// The table cannot be written.
 pub fn note(
     index: &mut Index,
-    file: usize,
+    scope: Scope,
     head: &Head,
     full_url: Option<&str>,
     naming: Naming,
 ) -> io::Result<()> {
-    let full_url = full_url.filter(|url| references::is_urn(url));
+    let full_url = full_url.filter(|url| !naming.keeps_ids || is_urn(url));
     let id = head.id.as_deref();
-    let names = Names::new(file, &head.resource_type, id, full_url, naming);
+    let names = Names::new(scope, &head.resource_type, id, full_url, naming);
     if !naming.keeps_ids {
         return index.note_coming(&names);
     }

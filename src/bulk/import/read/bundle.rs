@@ -6,21 +6,37 @@ use std::io::{self, BufRead};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::line;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::piece::Piece;
 
 /// The types of Bundle whose entries are resources to import; others are resources themselves (FHIR R4, bundle-type).
-const OPENED: [&str; 4] = ["collection", "transaction", "batch", "searchset"];
+const OPENED: [&str; 4] = ["transaction", "batch", "searchset", COLLECTION];
+/// A line that is one may be meant as the resource that it is.
+const COLLECTION: &str = "collection";
+/// What a server said of changes and of requests; nothing of it says what is there now.
+const SAID: [&str; 3] = ["history", "batch-response", "transaction-response"];
 /// The longest entry.
 const LONGEST_ENTRY: usize = 128 << 20;
 
 /// What a JSON file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// A Bundle whose entries count.
     Entries,
     /// One resource.
     Resource,
+    /// A Bundle that holds nothing to import, and why.
+    Refused(String),
+}
+
+/// How the entries of a Bundle are numbered.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbers {
+    /// From 1.
+    Entries,
+    /// All by the line that the Bundle stands on.
+    Line(u64),
 }
 
 /// Whether a JSON file is a Bundle to open. It is read only as far as needed.
@@ -28,14 +44,31 @@ pub enum Shape {
 /// # Errors
 /// The file cannot be read.
 pub fn shape(reader: impl BufRead) -> io::Result<Shape> {
+    shape_among(reader, &OPENED)
+}
+
+/// What a line holds.
+///
+/// # Errors
+/// None but those of the reader.
+pub fn shape_of_line(text: &[u8]) -> io::Result<Shape> {
+    shape_among(text, &OPENED[..3])
+}
+
+fn shape_among(reader: impl BufRead, opened: &[&str]) -> io::Result<Shape> {
     let mut splitter = Splitter::new(false);
     splitter.run(reader, &mut |_| Ok::<(), io::Error>(()))?;
-    let is = |value: &Option<Vec<u8>>, wanted: &str| value.as_deref() == Some(wanted.as_bytes());
-    let opened = OPENED
-        .iter()
-        .any(|wanted| is(&splitter.bundle_type, wanted));
-    Ok(if is(&splitter.resource_type, "Bundle") && opened {
+    if splitter.resource_type.as_deref() != Some(b"Bundle") {
+        return Ok(Shape::Resource);
+    }
+    let kind = splitter.bundle_type.as_deref().unwrap_or_default();
+    let is = |wanted: &&&str| kind == wanted.as_bytes();
+    Ok(if opened.iter().any(|wanted| is(&wanted)) {
         Shape::Entries
+    } else if let Some(kind) = SAID.iter().find(is) {
+        Shape::Refused(format!(
+            "it is a {kind} Bundle: what a server said, and no resources to import"
+        ))
     } else {
         Shape::Resource
     })
@@ -100,12 +133,26 @@ struct Request<'a> {
 
 impl Request<'_> {
     fn is_deletion(&self) -> bool {
-        self.method == "DELETE"
+        self.method.eq_ignore_ascii_case("DELETE")
+    }
+
+    /// The URL of a deletion, relative to the FHIR base; an absolute one only where it is the resource's full URL.
+    fn relative_url(&self, full_url: Option<&str>) -> String {
+        let url = &*self.url;
+        let is_own = full_url == Some(url) && url.contains("://");
+        let tail = || {
+            let mut parts = url.rsplitn(3, '/');
+            let (id, kind) = (parts.next()?, parts.next()?);
+            line::is_type(kind).then(|| format!("{kind}/{id}"))
+        };
+        let own = is_own.then(tail).flatten();
+        own.unwrap_or_else(|| url.strip_prefix('/').unwrap_or(url).to_owned())
     }
 
     /// Why an import cannot do what is asked for, when it cannot: it writes resources and deletes them, no more.
     fn problem(&self) -> Option<String> {
-        if !matches!(&*self.method, "" | "PUT" | "POST" | "DELETE") {
+        let method = self.method.to_ascii_uppercase();
+        if !matches!(&*method, "" | "PUT" | "POST" | "DELETE") {
             let method = &self.method;
             return Some(format!(
                 "its request is {method}, and only PUT, POST and DELETE are imported"
@@ -133,6 +180,7 @@ impl Request<'_> {
 /// The file cannot be read or ends too early; what `visit` says.
 pub fn visit(
     reader: impl BufRead,
+    numbers: Numbers,
     creates_anew: bool,
     problem: impl Fn(io::Error) -> ImportError,
     visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
@@ -141,7 +189,11 @@ pub fn visit(
     let mut stopped = None;
     let result = splitter.run(reader, &mut |text| {
         number += 1;
-        visit_entry(number, text, creates_anew, visit).map_err(|error| {
+        let (number, bundle) = match numbers {
+            Numbers::Entries => (number, 0),
+            Numbers::Line(line) => (line, line),
+        };
+        visit_entry((number, bundle), text, creates_anew, visit).map_err(|error| {
             stopped = Some(error);
             io::Error::other("stopped")
         })
@@ -158,7 +210,7 @@ pub fn visit(
 }
 
 fn visit_entry(
-    number: u64,
+    (number, bundle): (u64, u64),
     text: &[u8],
     creates_anew: bool,
     visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
@@ -197,45 +249,16 @@ fn visit_entry(
     }
     let piece = match (&entry.resource, &entry.request) {
         (_, Some(request)) if request.is_deletion() => Piece::Deletion {
-            url: request.url.clone().into_owned(),
+            url: request.relative_url(entry.full_url.as_deref()),
         },
         (Some(resource), _) => Piece::Resource {
             text: resource.get().as_bytes(),
             full_url: entry.full_url.map(Cow::into_owned),
+            bundle,
         },
         _ => bad("its entry holds no resource"),
     };
     visit(number, piece)
-}
-
-/// The URLs of a transaction that holds nothing but deletions and has no identity of its own; for one that cannot be
-/// imported, why.
-pub fn deletions(text: &[u8]) -> Option<Vec<Result<String, String>>> {
-    #[derive(Deserialize)]
-    struct Deletions<'a> {
-        #[serde(rename = "type", borrow, default)]
-        bundle_type: Cow<'a, str>,
-        #[serde(borrow, default)]
-        id: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        entry: Vec<Entry<'a>>,
-    }
-    let bundle: Deletions = serde_json::from_slice(text).ok()?;
-    if bundle.bundle_type != "transaction" || bundle.id.is_some() || bundle.entry.is_empty() {
-        return None;
-    }
-    bundle
-        .entry
-        .into_iter()
-        .map(|entry| entry.request)
-        .map(|request| request.filter(Request::is_deletion))
-        .map(|request| {
-            request.map(|request| match request.problem() {
-                Some(problem) => Err(problem),
-                None => Ok(request.url.into_owned()),
-            })
-        })
-        .collect()
 }
 
 /// Follows the nesting of JSON and cuts out the elements of the top level's `entry`, whatever they are.
@@ -400,6 +423,7 @@ mod tests {
         let mut seen = Vec::new();
         visit(
             io::BufReader::with_capacity(7, text.as_bytes()),
+            Numbers::Entries,
             false,
             |source| ImportError::Input {
                 name: String::new(),
@@ -407,7 +431,7 @@ mod tests {
             },
             &mut |number, piece| {
                 seen.push(match piece {
-                    Piece::Resource { text, full_url } => {
+                    Piece::Resource { text, full_url, .. } => {
                         format!(
                             "{number} {} {}",
                             String::from_utf8_lossy(text),
@@ -481,13 +505,5 @@ mod tests {
         ] {
             assert_eq!(shape(text.as_bytes()).unwrap(), Shape::Resource, "{text}");
         }
-    }
-
-    #[test]
-    fn a_bundle_of_deletions_is_known_by_holding_nothing_else() {
-        let all = br#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}}]}"#;
-        assert_eq!(deletions(all), Some(vec![Ok("Patient/1".into())]));
-        let some = br#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/1"}},{"request":{"method":"PUT","url":"Patient/1"}}]}"#;
-        assert_eq!(deletions(some), None);
     }
 }

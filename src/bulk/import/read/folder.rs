@@ -1,15 +1,13 @@
 //! What is imported: files, folders, patterns, an export's folder, stdin; and the pieces that each holds.
 
 use std::collections::HashMap;
-use std::fs::{self};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use crate::bulk::export::{layout, state};
+use crate::bulk::export::layout;
 use crate::bulk::import::ImportError;
-use crate::bulk::import::read::bundle::{self};
 use crate::bulk::import::read::input::Input;
+use crate::bulk::import::read::{bundle, export};
 
 const NDJSON: [&str; 4] = [".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz"];
 const JSON: [&str; 2] = [".json", ".json.gz"];
@@ -30,28 +28,25 @@ pub fn list(
     let mut inputs: Vec<Input> = Vec::new();
     for name in names {
         if name == "-" {
-            inputs.push(Input {
-                path: None,
-                is_ndjson: true,
-                is_gzip: false,
-                creates_anew: false,
-            });
+            inputs.push(Input::stdin());
             continue;
         }
         let path = folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
         if path.is_dir() {
             inputs.extend(of_folder(&path, own, notice)?);
         } else if path.exists() {
-            inputs.push(Input::of(path));
+            inputs.push(Input::of(path)?);
         } else {
             inputs.extend(of_pattern(&path, own)?);
         }
     }
     none_twice(&inputs)?;
-    for input in inputs.iter_mut().filter(|input| !input.is_ndjson) {
-        let file = input.open().and_then(bundle::holds_lines);
-        input.is_ndjson = file.map_err(|error| input.error(error))?;
+    for input in &mut inputs {
         input.creates_anew = creates_anew;
+        if !input.is_ndjson {
+            let file = input.open().and_then(bundle::holds_lines);
+            input.is_ndjson = file.map_err(|error| input.error(error))?;
+        }
     }
     Ok(inputs)
 }
@@ -81,11 +76,9 @@ fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
     let missing = || ImportError::BadRequest(format!("there is no {}", path.display()));
     let pattern = path.to_str().ok_or_else(missing)?;
     let found = glob::glob(pattern).map_err(|_| missing())?;
-    let inputs: Vec<Input> = found
-        .filter_map(Result::ok)
-        .filter(|path| path.is_file() && !is_own(path, own))
-        .map(Input::of)
-        .collect();
+    let paths = found.filter_map(Result::ok);
+    let paths = paths.filter(|path| path.is_file() && !is_own(path, own));
+    let inputs = paths.map(Input::of).collect::<Result<Vec<Input>, _>>()?;
     if inputs.is_empty() {
         Err(missing())
     } else {
@@ -99,10 +92,10 @@ fn of_folder(
     own: &[PathBuf],
     notice: &mut dyn FnMut(&str),
 ) -> Result<Vec<Input>, ImportError> {
-    if let Some(inputs) = of_manifest(folder)? {
+    if let Some(inputs) = export::of_manifest(folder)? {
         return Ok(inputs);
     }
-    let is_export = is_export(folder, notice)?;
+    let is_export = export::is_export(folder, notice)?;
     let (mut paths, mut left_out) = of_names(folder, own, is_export)?;
     if let Some(at) = left_out.iter().position(|name| name == "deleted/") {
         let (deleted, others) = of_names(&folder.join("deleted"), own, true)?;
@@ -125,34 +118,7 @@ fn of_folder(
             )));
         }
     }
-    Ok(paths.into_iter().map(Input::of).collect())
-}
-
-/// Whether a folder is that of an export, which has to be complete.
-fn is_export(folder: &Path, notice: &mut dyn FnMut(&str)) -> Result<bool, ImportError> {
-    let place = folder.join(layout::STATE);
-    if !place.is_dir() {
-        return Ok(false);
-    }
-    let path = place.join("job.json");
-    let state =
-        state::document::read_json::<state::State>(&path).map_err(|source| ImportError::Input {
-            name: path.display().to_string(),
-            source,
-        })?;
-    match state {
-        Some(state) if state.phase != state::Phase::Done => Err(ImportError::IncompleteExport {
-            folder: folder.to_owned(),
-        }),
-        None if !place.join(layout::SERIES).exists() => {
-            notice(&format!(
-                "An export to {} was stopped: what it brought may not be all",
-                folder.display()
-            ));
-            Ok(true)
-        }
-        _ => Ok(true),
-    }
+    paths.into_iter().map(Input::of).collect()
 }
 
 /// The data files of a folder and the names of what else it holds, in order.
@@ -202,58 +168,11 @@ fn some_of(names: &[String]) -> String {
     }
 }
 
-/// Whether a file is one that an import writes: rejects and what the server said to them.
+/// Whether a file is one that this import writes: its rejects and what the server said to them.
 fn is_own(path: &Path, own: &[PathBuf]) -> bool {
     let same = |other: &PathBuf| match (fs::canonicalize(path), fs::canonicalize(other)) {
         (Ok(path), Ok(other)) => path == other,
         _ => path == other,
     };
-    own.iter().any(same) || path.to_string_lossy().ends_with(".outcomes.ndjson")
-}
-
-/// The files that an export's `manifest.json` lists with the paths they have here.
-fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
-    #[derive(Deserialize)]
-    struct Manifest {
-        #[serde(default)]
-        output: Vec<Listed>,
-        #[serde(default)]
-        deleted: Vec<Listed>,
-    }
-    #[derive(Deserialize)]
-    struct Listed {
-        path: Option<PathBuf>,
-    }
-    let path = folder.join(layout::MANIFEST);
-    let Ok(text) = fs::read(&path) else {
-        return Ok(None);
-    };
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
-        return Ok(None);
-    };
-    let listed = manifest.output.into_iter().chain(manifest.deleted);
-    let Some(paths) = listed
-        .map(|listed| listed.path)
-        .collect::<Option<Vec<PathBuf>>>()
-    else {
-        return Ok(None);
-    };
-    for file in &paths {
-        if !folder.join(file).is_file() {
-            let (file, manifest) = (folder.join(file), path.display());
-            return Err(ImportError::BadRequest(format!(
-                "{manifest} lists {}, which is not there",
-                file.display()
-            )));
-        }
-    }
-    if paths.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(
-        paths
-            .into_iter()
-            .map(|file| Input::of(folder.join(file)))
-            .collect(),
-    ))
+    own.iter().any(same)
 }

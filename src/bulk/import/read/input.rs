@@ -1,15 +1,19 @@
 //! One input: a file or stdin, plain or gzip, and its pieces one after the other.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::promise::{Counted, Promise};
 use crate::bulk::import::ImportError;
 use crate::bulk::import::piece::{Item, Piece};
 use crate::bulk::import::read::bundle::{self, Shape};
 use crate::bulk::import::read::line;
+use crate::files::Lock;
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 256 * 1024;
@@ -20,7 +24,7 @@ const GZIP: &[u8] = b"\x1f\x8b";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One file, or stdin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Input {
     /// `None` is stdin.
     pub path: Option<PathBuf>,
@@ -29,10 +33,64 @@ pub struct Input {
     pub is_gzip: bool,
     /// Whether each resource becomes a new one, so that an entry's `ifNoneExist` would be lost.
     pub creates_anew: bool,
+    /// Whether it is gone once it was read: stdin, a FIFO, what a shell puts in the place of `<(…)`.
+    pub is_read_once: bool,
+    /// The FHIR base that an export got it from, with a slash at its end.
+    pub source: Option<Arc<str>>,
+    /// What an export says of it.
+    pub promise: Option<Promise>,
+    /// What keeps the export from changing it meanwhile.
+    pub held: Option<Arc<Lock>>,
+    /// The file as it was when it was found.
+    version: Option<Version>,
+}
+
+/// What tells that a file was changed or replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Version {
+    bytes: u64,
+    changed: Option<SystemTime>,
+    place: (u64, u64),
+}
+
+impl Version {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let place = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let place = (0, 0);
+        Self {
+            bytes: metadata.len(),
+            changed: metadata.modified().ok(),
+            place,
+        }
+    }
 }
 
 impl Input {
-    pub(super) fn of(path: PathBuf) -> Self {
+    /// stdin.
+    pub(super) fn stdin() -> Self {
+        Self {
+            path: None,
+            is_ndjson: true,
+            is_gzip: false,
+            creates_anew: false,
+            is_read_once: true,
+            source: None,
+            promise: None,
+            held: None,
+            version: None,
+        }
+    }
+
+    /// What a path leads to. What is no plain file is read once, as lines.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub(super) fn of(path: PathBuf) -> Result<Self, ImportError> {
         let extension = |path: &Path| path.extension().unwrap_or_default().to_ascii_lowercase();
         let is_gzip = extension(&path) == "gz";
         let inner = if is_gzip {
@@ -41,12 +99,19 @@ impl Input {
             path.clone()
         };
         let is_json = extension(&inner) == "json";
-        Self {
+        let metadata = fs::metadata(&path).map_err(|source| ImportError::Input {
+            name: path.display().to_string(),
+            source,
+        })?;
+        let is_plain = metadata.is_file();
+        Ok(Self {
             path: Some(path),
-            is_ndjson: !is_json,
-            is_gzip,
-            creates_anew: false,
-        }
+            is_ndjson: !is_json || !is_plain,
+            is_gzip: is_gzip && is_plain,
+            is_read_once: !is_plain,
+            version: is_plain.then(|| Version::of(&metadata)),
+            ..Self::stdin()
+        })
     }
 
     /// The input as messages name it.
@@ -67,50 +132,114 @@ impl Input {
         }
     }
 
+    /// What went wrong with it: that it was changed explains all else.
     pub(super) fn error(&self, source: io::Error) -> ImportError {
-        ImportError::Input {
-            name: self.name(),
-            source,
+        let name = self.name();
+        if self.is_as_found() {
+            ImportError::Input { name, source }
+        } else {
+            ImportError::Changed { name }
         }
     }
 
-    pub(super) fn open(&self) -> io::Result<Box<dyn BufRead>> {
-        let Some(path) = &self.path else {
-            let mut stdin = BufReader::with_capacity(BUFFER, io::stdin());
-            // It has no name that tells; no text begins like that.
-            let is_gzip = stdin.fill_buf()?.starts_with(GZIP);
-            return Ok(if is_gzip {
-                Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(stdin)))
-            } else {
-                Box::new(stdin)
-            });
+    /// Whether its path still leads to the file that was found, unchanged.
+    fn is_as_found(&self) -> bool {
+        let (Some(path), Some(version)) = (&self.path, &self.version) else {
+            return true;
         };
-        let file = BufReader::with_capacity(BUFFER, File::open(path)?);
-        Ok(if self.is_gzip {
+        fs::metadata(path).is_ok_and(|now| Version::of(&now) == *version)
+    }
+
+    pub(super) fn open(&self) -> io::Result<Box<dyn BufRead>> {
+        let mut file: Box<dyn BufRead> = match &self.path {
+            None => Box::new(BufReader::with_capacity(BUFFER, io::stdin())),
+            Some(path) => {
+                let file = File::open(path)?;
+                let is_other = |version: &Version| {
+                    file.metadata()
+                        .map(|now| Version::of(&now) != *version)
+                        .unwrap_or(true)
+                };
+                if self.version.as_ref().is_some_and(is_other) {
+                    return Err(io::Error::other("it is another file now"));
+                }
+                Box::new(BufReader::with_capacity(BUFFER, file))
+            }
+        };
+        // What is read once has no name that tells; no text begins like that.
+        let is_gzip = self.is_gzip || self.is_read_once && file.fill_buf()?.starts_with(GZIP);
+        Ok(if is_gzip {
             Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
         } else {
-            Box::new(file)
+            file
         })
     }
 
     /// Visits the pieces in their order, each with its line (of a Bundle: its entry), from 1.
     ///
     /// # Errors
-    /// The input cannot be read, is cut short, or what `visit` says.
+    /// The input cannot be read, is cut short, changed meanwhile, or what `visit` says.
     pub fn visit(
         &self,
         visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
     ) -> Result<(), ImportError> {
-        if self.is_ndjson {
-            return self.visit_lines(visit);
-        }
-        let shape = bundle::shape(self.open().map_err(|error| self.error(error))?);
         let reader = self.open().map_err(|error| self.error(error))?;
+        self.visit_in(reader, visit)
+    }
+
+    /// As [`Input::visit`], and compares what is read with what an export says of it.
+    ///
+    /// # Errors
+    /// As [`Input::visit`]; it is not what the export wrote.
+    pub fn visit_checked(
+        &self,
+        visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        let Some(promise) = &self.promise else {
+            return self.visit(visit);
+        };
+        let reader = self.open().map_err(|error| self.error(error))?;
+        let mut counted = Counted::new(reader, promise);
+        let result = self.visit_in(Box::new(&mut counted), visit);
+        if matches!(result, Ok(()) | Err(ImportError::Input { .. })) {
+            let kept = counted.finish().map_err(|error| self.error(error))?;
+            kept.map_err(|what| ImportError::Damaged {
+                name: self.name(),
+                what,
+            })?;
+        }
+        result
+    }
+
+    fn visit_in(
+        &self,
+        reader: Box<dyn BufRead + '_>,
+        visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        if self.is_ndjson {
+            self.visit_lines(reader, visit)?;
+        } else {
+            self.visit_json(reader, visit)?;
+        }
+        if self.is_as_found() {
+            return Ok(());
+        }
+        Err(ImportError::Changed { name: self.name() })
+    }
+
+    fn visit_json(
+        &self,
+        reader: Box<dyn BufRead + '_>,
+        visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        let shape = self.open().and_then(bundle::shape);
         match shape.map_err(|error| self.error(error))? {
             Shape::Entries => {
                 let problem = |error| self.error(error);
-                bundle::visit(reader, self.creates_anew, problem, visit)
+                let numbers = bundle::Numbers::Entries;
+                bundle::visit(reader, numbers, self.creates_anew, problem, visit)
             }
+            Shape::Refused(problem) => visit(1, Piece::Bad { text: b"", problem }),
             Shape::Resource => {
                 let mut text = Vec::new();
                 let limit = LONGEST_LINE as u64 + 1;
@@ -125,16 +254,16 @@ impl Input {
                 if text.is_empty() {
                     return Ok(());
                 }
-                visit_resource(1, text, visit)
+                visit(1, Piece::whole(text))
             }
         }
     }
 
     fn visit_lines(
         &self,
+        mut reader: Box<dyn BufRead + '_>,
         visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
     ) -> Result<(), ImportError> {
-        let mut reader = self.open().map_err(|error| self.error(error))?;
         let (mut text, mut number) = (Vec::new(), 0);
         loop {
             text.clear();
@@ -156,7 +285,33 @@ impl Input {
             }
             let line = line::trimmed(line);
             if !line.is_empty() {
-                visit_resource(number, line, visit)?;
+                self.visit_line(number, line, visit)?;
+            }
+        }
+    }
+
+    /// One line: a resource, or a Bundle of them, as `deleted` files of Bulk Data hold them (IG, "deleted").
+    fn visit_line(
+        &self,
+        number: u64,
+        text: &[u8],
+        visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        if line::quick_type(text) != "Bundle" {
+            return visit(number, Piece::whole(text));
+        }
+        let shape = bundle::shape_of_line(text);
+        match shape.map_err(|error| self.error(error))? {
+            Shape::Resource => visit(number, Piece::whole(text)),
+            Shape::Refused(problem) => visit(number, Piece::Bad { text, problem }),
+            Shape::Entries => {
+                // It is all there; what is wrong with it is wrong with this line alone.
+                if let Err(problem) = line::Head::read(text) {
+                    return visit(number, Piece::Bad { text, problem });
+                }
+                let problem = |error| self.error(error);
+                let numbers = bundle::Numbers::Line(number);
+                bundle::visit(text, numbers, self.creates_anew, problem, visit)
             }
         }
     }
@@ -164,30 +319,4 @@ impl Input {
 
 fn too_long(line: u64) -> io::Error {
     io::Error::other(format!("line {line} is longer than {LONGEST_LINE} bytes"))
-}
-
-/// A whole resource; a transaction of nothing but deletions is what Bulk Data's `deleted` files hold (IG, "deleted").
-fn visit_resource(
-    number: u64,
-    text: &[u8],
-    visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
-) -> Result<(), ImportError> {
-    if line::quick_type(text) == "Bundle"
-        && let Some(deletions) = bundle::deletions(text)
-    {
-        return deletions.into_iter().try_for_each(|deletion| {
-            let piece = match deletion {
-                Ok(url) => Piece::Deletion { url },
-                Err(problem) => Piece::Bad { text, problem },
-            };
-            visit(number, piece)
-        });
-    }
-    visit(
-        number,
-        Piece::Resource {
-            text,
-            full_url: None,
-        },
-    )
 }

@@ -1,14 +1,34 @@
 //! One resource as text: its type and id, read without building a tree.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use serde::Deserialize;
+
+use crate::fhir::id::Id;
 
 /// How nearly every exported line begins.
 const USUAL_START: &[u8] = br#"{"resourceType":""#;
 /// The members of the top level that a name for a resource is made of.
 const LONGEST_TYPE: usize = 64;
+
+/// Parameters of a search that shape its answer and do not narrow what it finds (FHIR R4 §3.1.1.5, §3.1.0.1).
+const OF_THE_RESULT: [&str; 15] = [
+    "_count",
+    "_sort",
+    "_include",
+    "_revinclude",
+    "_summary",
+    "_elements",
+    "_total",
+    "_contained",
+    "_containedType",
+    "_format",
+    "_pretty",
+    "_score",
+    "_cascade",
+    "_offset",
+    "_cursor",
+];
 
 /// Type and id of a resource.
 #[derive(Debug, Deserialize)]
@@ -46,7 +66,7 @@ impl<'a> Head<'a> {
 }
 
 /// Whether a text can be the name of a resource type: letters, the first a capital.
-fn is_type(name: &str) -> bool {
+pub fn is_type(name: &str) -> bool {
     name.len() <= LONGEST_TYPE
         && name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -80,17 +100,48 @@ pub fn type_name(text: &[u8]) -> Cow<'_, str> {
 /// for neither: a type alone would be all resources of that type.
 pub fn type_of_url(url: &str) -> &str {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let searches = || {
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs
-            .into_iter()
-            .any(|(name, value)| !name.is_empty() && !value.is_empty())
-    };
     match path.split_once('/') {
-        Some((name, id)) if is_type(name) && !id.is_empty() && !id.contains('/') => name,
-        None if is_type(path) && searches() => path,
+        Some((name, id)) if is_type(name) && Id::of_segment(id).is_ok() => name,
+        None if is_type(path) && has_criteria(query) => path,
         _ => "",
     }
+}
+
+/// Whether a search narrows what it finds. What only shapes the answer does not (FHIR R4 §3.1.1.5), nor does an empty value.
+fn has_criteria(query: &str) -> bool {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().any(|(name, value)| {
+        let name = name.split(':').next().unwrap_or_default();
+        !name.is_empty() && !value.is_empty() && !OF_THE_RESULT.contains(&name)
+    })
+}
+
+/// Whether a deletion may be sent.
+///
+/// # Errors
+/// Why not, in words.
+pub fn deletable(url: &str, by_search: bool) -> Result<(), String> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    if let Some((name, id)) = path.split_once('/')
+        && is_type(name)
+        && let Err(problem) = Id::of_segment(id)
+    {
+        return Err(format!("`{url}` is no URL of a resource: {problem}"));
+    }
+    if is_type(path) && url.contains('?') {
+        if !has_criteria(query) {
+            return Err(format!("`{url}` is a search that finds all of them"));
+        }
+        if !by_search {
+            return Err(format!(
+                "`{url}` is a search, which may find more than was meant; --delete-by-search sends it"
+            ));
+        }
+    }
+    if type_of_url(url).is_empty() {
+        return Err(format!("`{url}` is no URL of a resource"));
+    }
+    Ok(())
 }
 
 /// The text without white space at both ends, which no resource misses.
@@ -119,23 +170,6 @@ pub fn is_uuid(text: &str) -> bool {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
-}
-
-/// A text as a part of a URL's path or query (RFC 3986 §2.3): all but unreserved characters are escaped.
-pub fn percent_encoded(text: &str) -> Cow<'_, str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    if text.bytes().all(plain) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        if plain(byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -204,6 +238,12 @@ mod tests {
             "Patient?a=",
             "Patient?=b",
             "Patient/1/_history/2",
+            "Patient/.",
+            "Patient/..",
+            "Patient/%2e",
+            "Patient/%2E%2e",
+            "Patient?_count=1000",
+            "Patient?_format=json&_sort=name",
             "http://h/Patient/1",
             "?a=b",
         ] {
@@ -212,10 +252,9 @@ mod tests {
     }
 
     #[test]
-    fn ids_go_in_and_urls_are_escaped() {
+    fn an_id_goes_in() {
         assert_eq!(with_id(b"{}", "a"), b"{\"id\":\"a\"}");
         assert_eq!(with_id(b"{ \"x\":1}", "a"), b"{\"id\":\"a\", \"x\":1}");
-        assert_eq!(percent_encoded("a|b é"), "a%7Cb%20%C3%A9");
         assert!(is_uuid("11111111-2222-3333-4444-55555555aAbB") && !is_uuid("x"));
     }
 }

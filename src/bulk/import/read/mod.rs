@@ -1,6 +1,8 @@
 //! Inputs, and the pieces that they hold.
 
 pub mod bundle;
+pub mod export;
 pub mod folder;
 pub mod input;
 pub mod line;
+pub mod promise;

@@ -7,14 +7,18 @@ use reqwest::header::{CONTENT_LOCATION, CONTENT_TYPE, LOCATION};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::bulk::import::batch::{Batch, quoted};
+use super::outcome::{self, has_errors, outcome_of};
+use crate::bulk::import::batch::Batch;
 use crate::bulk::import::piece::{Action, Item};
-use crate::bulk::import::read::line::percent_encoded;
 use crate::bulk::import::{BundleKind, ImportError};
+use crate::fhir::id::percent_encoded;
 use crate::fhir::{Answer, FhirError, Refusal};
 use crate::http::{HttpError, retry};
 use crate::output::json;
 use crate::words;
+
+/// The type of what a server says.
+const OUTCOME: &str = "OperationOutcome";
 
 /// What became of one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,11 +49,11 @@ pub type Answered = (Verdict, Option<String>);
 /// What came of a request.
 #[derive(Debug)]
 pub enum Outcome {
-    /// One for each item, in order.
-    Answered(Vec<Answered>),
+    /// One for each item, in order, and how long the server wants those to wait that it did not take now.
+    Answered(Vec<Answered>, Option<Duration>),
     /// 413.
     TooLarge(Box<Refusal>),
-    /// 429 or 503: nothing was done.
+    /// 429, or 503 that says when: nothing was done.
     Later {
         wait: Option<Duration>,
         refusal: Box<Refusal>,
@@ -72,7 +76,7 @@ pub enum Outcome {
 
 /// Whether nothing of a bundle could be written where it is.
 pub fn refuses_all(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Answered(answered) if !answered.is_empty()
+    matches!(outcome, Outcome::Answered(answered, _) if !answered.is_empty()
         && answered.iter().all(|(verdict, _)| matches!(verdict, Verdict::Refused { status: Some(404 | 405), .. })))
 }
 
@@ -94,29 +98,41 @@ pub(super) fn of_answer(answer: Answer, batch: &Batch, kind: BundleKind) -> Outc
     if kind == BundleKind::None {
         if let (Some(item), false) = (
             batch.items.first(),
-            matches!(status, 401 | 413 | 429 | 502..=504),
+            matches!(status, 401 | 408 | 413 | 429 | 502..=504),
         ) {
             return of_resource(answer, item);
         }
     } else if answer.status.is_success() {
         let text = String::from_utf8_lossy(&answer.body);
         return match of_bundle(&text, &batch.items) {
-            Ok(answered) => Outcome::Answered(answered),
+            Ok(answered) => {
+                let header = retry::retry_after(&answer.headers, SystemTime::now());
+                answered_with(answered, header)
+            }
             Err(problem) => Outcome::Fatal(ImportError::Strange(problem)),
         };
     }
-    of_refusal(answer)
+    of_refusal(answer, batch.may_be_repeated())
+}
+
+/// Answers with how long to wait: what the header says, or the longest that an entry says.
+fn answered_with(answered: Vec<(Answered, Option<Duration>)>, header: Option<Duration>) -> Outcome {
+    let said = answered.iter().filter_map(|(_, wait)| *wait).max();
+    let answered = answered.into_iter().map(|(answered, _)| answered).collect();
+    Outcome::Answered(answered, header.or(said))
 }
 
 /// What it means that a whole request was refused.
-pub(super) fn of_refusal(answer: Answer) -> Outcome {
+pub(super) fn of_refusal(answer: Answer, may_be_repeated: bool) -> Outcome {
     let wait = retry::retry_after(&answer.headers, SystemTime::now());
     let refusal = Box::new(Refusal::of_answer(answer));
     match refusal.status.as_u16() {
         401 => Outcome::Fatal(ImportError::Stopped(FhirError::Refused(refusal))),
         413 => Outcome::TooLarge(refusal),
-        429 | 503 => Outcome::Later { wait, refusal },
-        502 | 504 => Outcome::Broken(FhirError::Refused(refusal)),
+        429 => Outcome::Later { wait, refusal },
+        // A proxy says 503 also when the server behind it had the request and broke off.
+        503 if wait.is_some() || may_be_repeated => Outcome::Later { wait, refusal },
+        408 | 502..=504 => Outcome::Broken(FhirError::Refused(refusal)),
         _ => Outcome::Refused(refusal),
     }
 }
@@ -124,8 +140,9 @@ pub(super) fn of_refusal(answer: Answer) -> Outcome {
 /// What an answer says of the one resource that was sent.
 fn of_resource(answer: Answer, item: &Item) -> Outcome {
     let status = answer.status.as_u16();
+    let one = |verdict, location| Outcome::Answered(vec![(verdict, location)], None);
     if !answer.status.is_success() || item.action == Action::Validate {
-        return Outcome::Answered(vec![(verdict(item, status, outcome_of(answer)), None)]);
+        return one(verdict(item, status, outcome_of(answer)), None);
     }
     let text = String::from_utf8_lossy(&answer.body);
     let body = serde_json::from_str::<Written>(&text).ok();
@@ -136,25 +153,21 @@ fn of_resource(answer: Answer, item: &Item) -> Outcome {
         let problem = format!("it is {status}, but not FHIR: {words}");
         return Outcome::Fatal(ImportError::Strange(problem));
     }
-    if body
-        .as_ref()
-        .is_some_and(|body| body.resource_type == "OperationOutcome")
-        && has_errors(&text)
-    {
-        let verdict = Verdict::Refused {
-            status: Some(status),
-            outcome: json::compact(&text),
-        };
-        return Outcome::Answered(vec![(verdict, None)]);
-    }
+    let outcome = match &body {
+        Some(body) if body.is_outcome_of(item) => json::compact(&text),
+        _ => String::new(),
+    };
     let location = [LOCATION, CONTENT_LOCATION]
         .iter()
         .find_map(|name| answer.header(name).and_then(reference_of))
         .or_else(|| body.and_then(|body| body.reference(item)));
-    if let Err(problem) = fits(item, location.as_deref()) {
-        return Outcome::Fatal(ImportError::Strange(problem));
+    match verdict(item, status, outcome) {
+        refused @ (Verdict::Refused { .. } | Verdict::Unknown { .. }) => one(refused, None),
+        verdict => match fits(item, location.as_deref()) {
+            Ok(()) => one(verdict, location),
+            Err(problem) => Outcome::Fatal(ImportError::Strange(problem)),
+        },
     }
-    Outcome::Answered(vec![(verdict(item, status, String::new()), location)])
 }
 
 /// The resource that an answer brings back.
@@ -167,6 +180,11 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
+    /// Whether it is what the server says of the resource, and not the resource itself.
+    fn is_outcome_of(&self, item: &Item) -> bool {
+        self.resource_type == OUTCOME && *item.resource_type != *OUTCOME
+    }
+
     /// Where it lies, if it is the one that was sent.
     fn reference(&self, item: &Item) -> Option<String> {
         let id = self
@@ -226,7 +244,7 @@ struct Response<'a> {
 }
 
 /// Reads a `batch-response`: one entry for each request, in order (FHIR R4 §3.1.0.11.2).
-fn of_bundle(text: &str, items: &[Item]) -> Result<Vec<Answered>, String> {
+fn of_bundle(text: &str, items: &[Item]) -> Result<Vec<(Answered, Option<Duration>)>, String> {
     let bundle: BatchResponse =
         serde_json::from_str(text).map_err(|error| format!("it is no Bundle ({error})"))?;
     if bundle.resource_type != "Bundle" {
@@ -243,49 +261,70 @@ fn of_bundle(text: &str, items: &[Item]) -> Result<Vec<Answered>, String> {
         ));
     }
     let entries = bundle.entry.into_iter().zip(items);
-    entries
-        .map(|(entry, item)| {
-            let response = entry.response.ok_or("an entry has no response")?;
-            // "201 Created"; some servers send a number.
-            let status = response.status.map(RawValue::get).unwrap_or_default();
-            let status = status
-                .trim_matches('"')
-                .get(..3)
-                .and_then(|status| status.parse().ok());
-            let status = status.ok_or("an entry's response has no status")?;
-            let outcome = response.outcome.or(entry
-                .resource
-                .filter(|_| status >= 300 || item.action == Action::Validate));
-            let outcome = outcome
-                .map(|outcome| json::compact(outcome.get()))
-                .unwrap_or_default();
-            let written = entry
-                .resource
-                .and_then(|resource| serde_json::from_str::<Written>(resource.get()).ok());
-            let location = response
-                .location
-                .as_deref()
-                .and_then(reference_of)
-                .or_else(|| written.and_then(|written| written.reference(item)));
-            if status < 300 {
-                fits(item, location.as_deref())?;
-            }
-            Ok((verdict(item, status, outcome), location))
-        })
-        .collect()
+    entries.map(|(entry, item)| of_entry(entry, item)).collect()
 }
 
+/// What an entry says of the resource in its place.
+fn of_entry(entry: ResponseEntry, item: &Item) -> Result<(Answered, Option<Duration>), String> {
+    let response = entry.response.ok_or("an entry has no response")?;
+    let status = response.status.map(RawValue::get).unwrap_or_default();
+    let status = status_of(status).ok_or("an entry's response has no status")?;
+    let resource = entry.resource.map(RawValue::get);
+    let written = resource.and_then(|text| serde_json::from_str::<Written>(text).ok());
+    let is_said = |written: &Written| written.is_outcome_of(item);
+    let in_place = resource.filter(|_| {
+        status >= 300 || item.action == Action::Validate || written.as_ref().is_some_and(is_said)
+    });
+    // Either may be the one that holds an error.
+    let said = [response.outcome.map(RawValue::get), in_place];
+    let outcome = said
+        .into_iter()
+        .flatten()
+        .find(|outcome| has_errors(outcome))
+        .or(said[0])
+        .or(said[1]);
+    let outcome = outcome.map(json::compact).unwrap_or_default();
+    let wait = outcome::wait_of(&outcome);
+    let location = response
+        .location
+        .as_deref()
+        .and_then(reference_of)
+        .or_else(|| written.and_then(|written| written.reference(item)));
+    let verdict = verdict(item, status, outcome);
+    if status < 300 && !matches!(verdict, Verdict::Refused { .. } | Verdict::Unknown { .. }) {
+        fits(item, location.as_deref())?;
+    }
+    Ok(((verdict, location), wait))
+}
+
+/// "201 Created"; some servers send a number.
+fn status_of(text: &str) -> Option<u16> {
+    let text = text.trim_matches('"');
+    let (digits, rest) = text.split_at_checked(3)?;
+    let is_status = digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (rest.is_empty() || rest.starts_with(' '));
+    is_status.then(|| digits.parse().ok()).flatten()
+}
+
+/// What a status and the words with it say, in an entry as in an answer of its own.
 fn verdict(item: &Item, status: u16, outcome: String) -> Verdict {
     let outcome = if outcome.is_empty() {
         "null".to_owned()
     } else {
         outcome
     };
+    let unknown = |outcome| Verdict::Unknown {
+        status: Some(status),
+        outcome,
+    };
     match (&item.action, status) {
-        (Action::Validate, 200..=299) if has_errors(&outcome) => Verdict::Refused {
+        // What fails with a success is a failure.
+        (_, 200..=299) if has_errors(&outcome) => Verdict::Refused {
             status: Some(status),
             outcome,
         },
+        // 202 promises to try; what the others mean for a write nobody said (RFC 9110 §15.3).
+        (_, 202 | 205..=299) => unknown(outcome),
         (Action::Validate, 200..=299) | (Action::Delete, 404 | 410) | (_, 304) => {
             Verdict::Unchanged
         }
@@ -293,65 +332,14 @@ fn verdict(item: &Item, status: u16, outcome: String) -> Verdict {
         (Action::ConditionalPost(_), 200) => Verdict::Unchanged,
         (_, 201) | (Action::Post, 200..=299) => Verdict::Created,
         (_, 200..=299) => Verdict::Updated,
-        (_, 429 | 503) => Verdict::Later { status },
-        (action, 502 | 504) if action.may_be_repeated() => Verdict::Later { status },
-        (Action::Post, 500..=599) => Verdict::Unknown {
-            status: Some(status),
-            outcome,
-        },
+        (_, 429) => Verdict::Later { status },
+        (Action::Post, 408 | 500..=599) => unknown(outcome),
+        (_, 408 | 502..=504) => Verdict::Later { status },
         _ => Verdict::Refused {
             status: Some(status),
             outcome,
         },
     }
-}
-
-/// Whether an OperationOutcome holds an error; of anything else it is not known, so it counts as none.
-fn has_errors(outcome: &str) -> bool {
-    #[derive(Deserialize)]
-    struct OperationOutcome<'a> {
-        #[serde(borrow, default)]
-        issue: Vec<Issue<'a>>,
-    }
-    #[derive(Deserialize)]
-    struct Issue<'a> {
-        #[serde(borrow, default)]
-        severity: Cow<'a, str>,
-    }
-    serde_json::from_str::<OperationOutcome>(outcome).is_ok_and(|outcome| {
-        outcome
-            .issue
-            .iter()
-            .any(|issue| matches!(&*issue.severity, "error" | "fatal"))
-    })
-}
-
-/// What a server said in an answer, as an OperationOutcome in JSON.
-fn outcome_of(answer: Answer) -> String {
-    outcome_of_refusal(&Refusal::of_answer(answer))
-}
-
-/// What a server said, as an OperationOutcome in JSON.
-pub fn outcome_of_refusal(refusal: &Refusal) -> String {
-    if refusal.is_outcome
-        && let Ok(text) = std::str::from_utf8(&refusal.body)
-    {
-        return json::compact(text);
-    }
-    let words = refusal.words.join(" ");
-    outcome_of_words(if words.is_empty() {
-        refusal.status.canonical_reason().unwrap_or("refused")
-    } else {
-        &words
-    })
-}
-
-/// An OperationOutcome of our own.
-pub fn outcome_of_words(words: &str) -> String {
-    format!(
-        r#"{{"resourceType":"OperationOutcome","issue":[{{"severity":"error","code":"processing","diagnostics":{}}}]}}"#,
-        quoted(words)
-    )
 }
 
 /// `Type/id` out of a location such as `https://h/fhir/Patient/1/_history/2`.
@@ -369,6 +357,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_status_is_three_digits_and_perhaps_words() {
+        for (text, status) in [
+            ("\"201 Created\"", Some(201)),
+            ("\"200\"", Some(200)),
+            ("404", Some(404)),
+            ("\"200garbage\"", None),
+            ("2000", None),
+            ("\"2é\"", None),
+            ("\"\"", None),
+            ("20", None),
+        ] {
+            assert_eq!(status_of(text), status, "{text}");
+        }
+    }
+
+    #[test]
     fn locations_name_resources() {
         for (location, reference) in [
             ("https://h/fhir/Patient/1/_history/2", Some("Patient/1")),
@@ -378,13 +382,5 @@ mod tests {
         ] {
             assert_eq!(reference_of(location).as_deref(), reference, "{location}");
         }
-    }
-
-    #[test]
-    fn only_errors_make_a_resource_invalid() {
-        assert!(has_errors(
-            r#"{"issue":[{"severity":"warning"},{"severity":"error"}]}"#
-        ));
-        assert!(!has_errors(r#"{"issue":[{"severity":"warning"}]}"#) && !has_errors("null"));
     }
 }

@@ -109,7 +109,7 @@ async fn exchange(
         }
         latencies.push(started.elapsed());
         if batch.items.is_empty() {
-            return Outcome::Answered(Vec::new());
+            return Outcome::Answered(Vec::new(), None);
         }
     }
     let request = match request(client, batch, how) {
@@ -140,7 +140,7 @@ fn request(client: &Client, batch: &mut Batch, how: How) -> Result<Request, Fhir
         request.body = (item.action != Action::Delete).then_some(body);
         request
     } else {
-        let mut request = Request::new(HttpMethod::POST, client.profile.fhir_base.clone());
+        let mut request = Request::new(HttpMethod::POST, client.profile.fhir_root.clone());
         request.body = Some(body);
         request
     };

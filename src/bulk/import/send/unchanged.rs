@@ -91,7 +91,7 @@ pub(super) async fn on_server(
         return Ok(same);
     }
     if !answer.status.is_success() {
-        return Err(answer::of_refusal(answer));
+        return Err(answer::of_refusal(answer, true));
     }
     let text = String::from_utf8_lossy(&answer.body);
     let found: Found = serde_json::from_str(&text).unwrap_or(Found { entry: Vec::new() });

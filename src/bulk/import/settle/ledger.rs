@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::intervals::ranges;
-use crate::bulk::import::order::references::{Index, Names, Naming, Way};
+use crate::bulk::import::order::names::{Names, Naming};
+use crate::bulk::import::order::references::{Index, Way};
 use crate::bulk::import::order::survey;
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::read::input::Input;
@@ -14,7 +15,8 @@ use crate::bulk::import::read::line;
 use crate::bulk::import::send::answer::{Answered, Verdict};
 use crate::bulk::import::settle::rejects::Rejects;
 use crate::bulk::import::settle::report::{ByType, Counts, Report};
-use crate::bulk::import::settle::state::{Entry, State};
+use crate::bulk::import::settle::state::State;
+use crate::bulk::import::settle::state::journal::Entry;
 use crate::bulk::import::{ImportError, Observer, Progress};
 
 /// Where every line is settled, once.
@@ -91,7 +93,10 @@ impl<'a> Ledger<'a> {
         self.state.record(&Entry {
             sent,
             ..Entry::default()
-        })
+        })?;
+        // What goes out now must be known as sent after a power cut too, and what the journal counts must be there.
+        self.rejects.sync()?;
+        self.state.sync()
     }
 
     /// Notes that it did not go out, or that the server said it did nothing.
@@ -194,10 +199,13 @@ impl<'a> Ledger<'a> {
             return Ok(Cow::Borrowed(text));
         }
         let way = Way {
-            file: item.file,
+            scope: item.scope(),
             base: &self.base,
+            source: self.inputs[item.file].source.as_deref(),
+            full_url: None,
             own: &HashSet::new(),
             relative: self.naming.by_id,
+            ids_change: false,
             absolute: true,
         };
         let text = index.lead(words, &way).map_err(temporary)?.text;
@@ -211,7 +219,7 @@ impl<'a> Ledger<'a> {
     /// What references call a resource.
     pub fn names(&self, item: &Item) -> Names {
         let (id, full_url) = (item.id.as_deref(), item.full_url.as_deref());
-        Names::new(item.file, &item.resource_type, id, full_url, self.naming)
+        Names::new(item.scope(), &item.resource_type, id, full_url, self.naming)
     }
 
     /// Notes where a resource lies now, for references to it. A server that does not say leaves it unknown.

@@ -62,8 +62,14 @@ pub struct Report {
     pub latency: Latency,
     /// The file of what was refused or is unknown, when there is any.
     pub rejects: Option<PathBuf>,
-    /// `urn:uuid` references that lead to nothing in the input.
+    /// Beside it, what the server said to each.
+    pub outcomes: Option<PathBuf>,
+    /// References that lead to nothing that is imported: `urn:uuid`, and where the server gives the ids also `Type/id`.
     pub dangling: u64,
+    /// References by a whole URL to a resource of another server; they are sent as they are.
+    pub absolute: u64,
+    /// References by a search, which servers follow within transactions only (FHIR R4 §2.3.0.2).
+    pub conditional: u64,
 }
 
 impl Report {

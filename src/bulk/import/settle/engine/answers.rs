@@ -1,21 +1,15 @@
-//! What an answer, or the lack of one, means: settled, sent again, smaller, slower, or the end.
+//! What came of a request: settled, or one of the setbacks.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Engine, LONGEST_WAIT};
+use super::Engine;
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::piece::{Action, Item};
-use crate::bulk::import::send::answer::{
-    self, Outcome, Verdict, outcome_of_refusal, outcome_of_words,
-};
+use crate::bulk::import::send::answer::{self, Outcome, Verdict};
+use crate::bulk::import::send::outcome::outcome_of_words;
 use crate::bulk::import::send::request::Sent;
-use crate::bulk::import::{BundleKind, ImportError, Method};
-use crate::fhir::{FhirError, Refusal};
-use crate::words::number_of;
-
-/// Requests in a row without an answer, after which the server counts as gone.
-const MOST_FAILURES: u32 = 3;
+use crate::bulk::import::{ImportError, Method};
 
 impl Engine<'_> {
     /// Takes what came of a request.
@@ -42,12 +36,12 @@ impl Engine<'_> {
             self.settle(&skipped, same)?;
         }
         match outcome {
-            Outcome::Answered(_)
+            Outcome::Answered(..)
                 if !self.takes_ids && answer::refuses_all(&outcome) && !is_unknown_type =>
             {
                 self.no_client_ids(&batch, outcome)
             }
-            Outcome::Answered(answered) => self.verdicts(batch, answered),
+            Outcome::Answered(answered, wait) => self.verdicts(batch, answered, wait),
             Outcome::TooLarge(refusal) => self.too_large(batch, &refusal),
             Outcome::Later { wait, refusal } => self.later(batch, wait, refusal),
             Outcome::Timeout(error) => self.timed_out(batch, error),
@@ -80,6 +74,7 @@ impl Engine<'_> {
         &mut self,
         mut batch: Batch,
         mut answered: Vec<answer::Answered>,
+        wait: Option<Duration>,
     ) -> Result<(), ImportError> {
         if let Some((
             Verdict::Refused {
@@ -117,7 +112,7 @@ impl Engine<'_> {
                 waiting.attempts += 1;
                 self.ledger.not_sent(&waiting)?;
                 self.slow_down(
-                    None,
+                    wait,
                     &format!("{status} for {} of a bundle's entries", waiting.items.len()),
                 );
                 self.again.push_back(waiting);
@@ -127,6 +122,7 @@ impl Engine<'_> {
         }
         self.is_answered = true;
         self.failures_in_row = 0;
+        self.learn_the_limit(&batch);
         let has_put = batch
             .items
             .iter()
@@ -150,7 +146,7 @@ impl Engine<'_> {
 
     /// The first that was sent shows that no resource can be written under its id.
     fn no_client_ids(&mut self, batch: &Batch, outcome: Outcome) -> Result<(), ImportError> {
-        let Outcome::Answered(answered) = outcome else {
+        let Outcome::Answered(answered, _) = outcome else {
             return Ok(());
         };
         let words = answered.first().map(|(verdict, _)| match verdict {
@@ -161,207 +157,8 @@ impl Engine<'_> {
         self.settle(batch, answered)
     }
 
-    /// A bundle that is too large goes in two halves, and later ones are no larger.
-    fn too_large(&mut self, mut batch: Batch, refusal: &Refusal) -> Result<(), ImportError> {
-        self.is_answered = true;
-        self.failures_in_row = 0;
-        if batch.items.len() < 2 {
-            return self.settle_all(
-                &batch,
-                &Verdict::Refused {
-                    status: Some(413),
-                    outcome: outcome_of_refusal(refusal),
-                },
-            );
-        }
-        self.halve(&mut batch, "413: the request is too large");
-        self.ledger.not_sent(&batch)?;
-        self.again.push_front(batch);
-        Ok(())
-    }
-
-    fn halve(&mut self, batch: &mut Batch, reason: &str) {
-        let half = batch.items.len().div_ceil(2);
-        if half < self.most {
-            self.most = half;
-            self.observer.slowed(&format!(
-                "{reason}; bundles hold at most {half} resources now"
-            ));
-        }
-        batch.attempts = 0;
-        // What was in the same transaction is so no longer.
-        batch.is_resolved &= self.options.bundle != BundleKind::Transaction;
-    }
-
-    fn later(
-        &mut self,
-        batch: Batch,
-        wait: Option<Duration>,
-        refusal: Box<Refusal>,
-    ) -> Result<(), ImportError> {
-        self.ledger.not_sent(&batch)?;
-        if self.slow_in_row >= self.patience() {
-            self.stop_with(ImportError::Stopped(FhirError::Refused(refusal)));
-        } else {
-            self.slow_down(wait, &refusal.status.to_string());
-        }
-        self.again.push_front(batch);
-        Ok(())
-    }
-
-    /// How often in a row a server may say "not now".
-    fn patience(&self) -> u32 {
-        4 + 4 * self.client.http.network.retries
-    }
-
-    fn slow_down(&mut self, wait: Option<Duration>, reason: &str) {
-        // Many requests were on their way when the server began to refuse: they count as one.
-        let is_first = Instant::now() >= self.gate;
-        self.slow_in_row += u32::from(is_first);
-        self.good_in_row = 0;
-        let wait = wait.unwrap_or_else(|| {
-            Duration::from_millis(250) * 2_u32.saturating_pow(self.slow_in_row.min(7))
-        });
-        let until = Instant::now() + wait.min(LONGEST_WAIT);
-        if until > self.gate {
-            if is_first {
-                self.limit = (self.limit / 2).max(1);
-            }
-            self.gate = until;
-        }
-        let requests = self.limit;
-        self.observer.slowed(&format!(
-            "{reason}; {} at a time from now on",
-            number_of(requests, "request")
-        ));
-    }
-
-    fn went_well(&mut self) {
-        self.slow_in_row = 0;
-        self.good_in_row += 1;
-        if self.limit < self.options.parallel && self.good_in_row >= self.limit * 8 {
-            self.limit += 1;
-            self.good_in_row = 0;
-        }
-    }
-
-    fn timed_out(&mut self, mut batch: Batch, error: FhirError) -> Result<(), ImportError> {
-        if batch.may_be_repeated()
-            && batch.items.len() > 1
-            && self.options.bundle != BundleKind::None
-        {
-            self.failures_in_row += 1;
-            if self.failures_in_row > MOST_FAILURES * 3 {
-                self.stop_with(ImportError::Stopped(error));
-                return self.leave(&batch, "no answer came in time");
-            }
-            self.halve(&mut batch, "no answer in time");
-            self.again.push_front(batch);
-            return Ok(());
-        }
-        self.broke(batch, error)
-    }
-
-    /// Sent, and no answer: again where that is safe, else unknown.
-    fn broke(&mut self, mut batch: Batch, error: FhirError) -> Result<(), ImportError> {
-        let retries = self.client.http.network.retries;
-        let may_be_repeated = batch.may_be_repeated();
-        if may_be_repeated && batch.attempts < retries {
-            batch.attempts += 1;
-            self.again.push_back(batch);
-            return Ok(());
-        }
-        self.failures_in_row += 1;
-        let words = error.to_string();
-        if self.failures_in_row >= MOST_FAILURES {
-            self.stop_with(ImportError::Stopped(error));
-            return self.leave(&batch, &words);
-        }
-        if may_be_repeated && batch.items.len() > 1 && self.options.bundle != BundleKind::None {
-            // Perhaps the server breaks down at one of them. If both halves fail as well, it is gone.
-            let mut rest = batch.split_at(batch.items.len().div_ceil(2));
-            (batch.is_suspect, rest.is_suspect) = (true, true);
-            self.again.extend([batch, rest]);
-            return Ok(());
-        }
-        if may_be_repeated && !batch.is_suspect && batch.attempts < retries + MOST_FAILURES {
-            // Is it this batch, or is the server gone? The others tell.
-            batch.attempts += 1;
-            self.again.push_back(batch);
-            return Ok(());
-        }
-        self.settle_all(
-            &batch,
-            &Verdict::Unknown {
-                status: None,
-                outcome: outcome_of_words(&words),
-            },
-        )
-    }
-
-    fn not_sent(&mut self, mut batch: Batch, error: FhirError) -> Result<(), ImportError> {
-        self.ledger.not_sent(&batch)?;
-        if batch.attempts >= self.client.http.network.retries {
-            self.stop_with(ImportError::Stopped(error));
-        }
-        batch.attempts += 1;
-        self.again.push_back(batch);
-        Ok(())
-    }
-
-    fn refused(&mut self, mut batch: Batch, refusal: Box<Refusal>) -> Result<(), ImportError> {
-        let status = refusal.status.as_u16();
-        let was_answered = std::mem::replace(&mut self.is_answered, true);
-        self.failures_in_row = 0;
-        if (!was_answered || !self.takes_ids) && matches!(status, 404 | 405 | 501) {
-            let is_about_ids = self.options.method == Method::Put
-                && self.options.bundle == BundleKind::Transaction;
-            self.stop_with(if is_about_ids && refusal.is_outcome {
-                ImportError::NoClientIds(refusal.to_string())
-            } else {
-                ImportError::NoBundles {
-                    kind: self.options.bundle.name(),
-                    refusal,
-                }
-            });
-            self.ledger.not_sent(&batch)?;
-            self.again.push_front(batch);
-            return Ok(());
-        }
-        if status == 403 {
-            self.stop_with(ImportError::Stopped(FhirError::Refused(refusal)));
-            self.ledger.not_sent(&batch)?;
-            self.again.push_front(batch);
-            return Ok(());
-        }
-        // One resource that a server cannot even read makes it refuse a whole batch: the others go without it.
-        let may_split = batch.items.len() > 1
-            && self.options.bundle == BundleKind::Batch
-            && (matches!(status, 400 | 422) || status >= 500 && batch.may_be_repeated());
-        if may_split {
-            self.ledger.not_sent(&batch)?;
-            let rest = batch.split_at(batch.items.len().div_ceil(2));
-            self.again.push_front(rest);
-            self.again.push_front(batch);
-            return Ok(());
-        }
-        let outcome = outcome_of_refusal(&refusal);
-        let verdict = if status >= 500 && !batch.may_be_repeated() {
-            Verdict::Unknown {
-                status: Some(status),
-                outcome,
-            }
-        } else {
-            Verdict::Refused {
-                status: Some(status),
-                outcome,
-            }
-        };
-        self.settle_all(&batch, &verdict)
-    }
-
     /// What got no answer when the run ends: unknown if it must not be sent again, else left for a resume.
-    fn leave(&mut self, batch: &Batch, words: &str) -> Result<(), ImportError> {
+    pub(super) fn leave(&mut self, batch: &Batch, words: &str) -> Result<(), ImportError> {
         if batch.may_be_repeated() {
             self.ledger.leave_unknown(batch);
             return Ok(());
@@ -411,7 +208,7 @@ impl Engine<'_> {
     }
 
     /// The first reason counts.
-    fn stop_with(&mut self, error: ImportError) {
+    pub(super) fn stop_with(&mut self, error: ImportError) {
         if self.stop.is_none() {
             self.stop = Some(error);
         }

@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
-use super::{Engine, has_urns, temporary};
+use super::{Engine, temporary};
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::order::deferred::Stage;
 use crate::bulk::import::order::extensions;
+use crate::bulk::import::order::names::is_urn;
 use crate::bulk::import::order::references::{Index, Target, Way};
 use crate::bulk::import::piece::{Action, Item};
-use crate::bulk::import::send::answer::{Answered, Verdict, outcome_of_words};
+use crate::bulk::import::send::answer::{Answered, Verdict};
+use crate::bulk::import::send::outcome::outcome_of_words;
 use crate::bulk::import::{BundleKind, ImportError, Method};
 
 /// What becomes of an item now.
@@ -18,7 +20,8 @@ enum Fate {
     Ready {
         text: Vec<u8>,
         url: Option<String>,
-        dangling: u64,
+        /// References that lead to nothing that is imported, and those to the server that it came from.
+        lost: (u64, u64),
         is_provisional: bool,
     },
     /// What it points at is still to come.
@@ -39,7 +42,7 @@ impl Engine<'_> {
         }
         let is_plain = self.options.method == Method::Post
             && self.deferred_keys.is_empty()
-            && !has_urns(&batch)
+            && !self.has_links
             && batch.items.iter().all(|item| item.action != Action::Delete);
         if is_plain {
             batch.is_resolved = true;
@@ -86,16 +89,20 @@ impl Engine<'_> {
             if let Fate::Ready {
                 text,
                 url,
-                dangling,
+                lost,
                 is_provisional,
             } = fate
             {
                 texts.push(text);
                 item.url = url.unwrap_or_else(|| std::mem::take(&mut item.url));
                 item.is_provisional = is_provisional;
-                self.ledger.report.dangling += dangling;
+                if !batch.is_counted {
+                    self.ledger.report.dangling += lost.0;
+                    self.ledger.report.absolute += lost.1;
+                }
             }
         }
+        batch.is_counted = true;
         batch.put_texts(&texts);
         batch.is_resolved = true;
         Ok(Some(batch))
@@ -152,26 +159,28 @@ impl Engine<'_> {
         if item.action == Action::Delete {
             return fate_of_deletion(item, stage, index);
         }
-        let relative = self.options.method == Method::Conditional;
         let original = batch.original_of(item);
-        let ready = |text: Vec<u8>, dangling, is_provisional| Fate::Ready {
-            text: if relative {
+        let ready = |text: Vec<u8>, lost, is_provisional| Fate::Ready {
+            text: if self.options.method == Method::Conditional {
                 extensions::without_id(&text)
             } else {
                 text
             },
             url: None,
-            dangling,
+            lost,
             is_provisional,
         };
         let Ok(text) = std::str::from_utf8(original) else {
-            return Ok(ready(original.to_owned(), 0, false));
+            return Ok(ready(original.to_owned(), (0, 0), false));
         };
         let way = Way {
-            file: item.file,
+            scope: item.scope(),
             base: &self.base,
+            source: self.inputs[item.file].source.as_deref(),
+            full_url: item.full_url.as_deref(),
             own,
-            relative,
+            relative: self.naming.by_id,
+            ids_change: true,
             absolute: false,
         };
         let led = index.lead(text, &way).map_err(temporary)?;
@@ -181,12 +190,15 @@ impl Engine<'_> {
             )));
         }
         Ok(match (led.coming, stage) {
-            (None, _) => ready(led.text.into_bytes(), led.dangling, false),
+            (None, _) => ready(led.text.into_bytes(), (led.dangling, led.absolute), false),
             (Some(_), Stage::Wait) => Fate::Waits,
-            (Some(_), Stage::Provisional) => ready(led.text.into_bytes(), 0, true),
+            (Some(_), Stage::Provisional) => ready(led.text.into_bytes(), (0, 0), true),
             (Some(target), Stage::Last) => Fate::Lost(match self.options.method {
-                Method::Post => format!(
+                Method::Post if is_urn(&target) => format!(
                     "it points at {target}, and that at it in turn; within one --bundle transaction the server links them"
+                ),
+                Method::Post => format!(
+                    "it points at {target}, and that at it in turn; --method conditional writes such circles"
                 ),
                 _ => format!(
                     "it points at {target}, and the server did not say under which id that lies now"
@@ -269,17 +281,20 @@ fn fate_of_deletion(item: &Item, stage: Stage, index: &Index) -> Result<Fate, Im
     let ready = |url| Fate::Ready {
         text: Vec::new(),
         url,
-        dangling: 0,
+        lost: (0, 0),
         is_provisional: false,
     };
     if item.url.contains('?') {
         return Ok(ready(None));
     }
-    Ok(match index.find(item.file, &item.url).map_err(temporary)? {
-        Target::At(target) => ready(Some(target)),
-        Target::Coming if stage == Stage::Wait => Fate::Waits,
-        _ => Fate::Lost(
-            "the server gives its own ids, and which of them this resource has is not known".into(),
-        ),
-    })
+    Ok(
+        match index.find(item.scope(), &item.url).map_err(temporary)? {
+            Target::At(target) => ready(Some(target)),
+            Target::Coming if stage == Stage::Wait => Fate::Waits,
+            _ => Fate::Lost(
+                "the server gives its own ids, and which of them this resource has is not known"
+                    .into(),
+            ),
+        },
+    )
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod lead;
+mod setbacks;
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
@@ -16,16 +17,19 @@ use tokio::sync::{mpsc, watch};
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::order::deferred::Deferred;
 use crate::bulk::import::order::feed::Event;
-use crate::bulk::import::order::references::{self, Index, Naming};
+use crate::bulk::import::order::links::Links;
+use crate::bulk::import::order::names::Naming;
+use crate::bulk::import::order::references::Index;
 use crate::bulk::import::piece::Unsent;
 use crate::bulk::import::read::input::Input;
-use crate::bulk::import::send::answer::{Verdict, outcome_of_words};
+use crate::bulk::import::send::answer::Verdict;
+use crate::bulk::import::send::outcome::outcome_of_words;
 use crate::bulk::import::send::request::{self, How, Sent};
 use crate::bulk::import::settle::ledger::Ledger;
 use crate::bulk::import::settle::rejects::Rejects;
 use crate::bulk::import::settle::report::{ByType, Report};
 use crate::bulk::import::settle::state::State;
-use crate::bulk::import::{ImportError, Method, Observer, Options};
+use crate::bulk::import::{BundleKind, ImportError, Method, Observer, Options};
 use crate::fhir::Client;
 
 /// How long answers are waited for after Ctrl-C.
@@ -42,6 +46,10 @@ pub struct Engine<'a> {
     observer: &'a dyn Observer,
     ledger: Ledger<'a>,
     index: Arc<Mutex<Index>>,
+    inputs: &'a [Input],
+    naming: Naming,
+    /// Whether any reference may have to be led.
+    has_links: bool,
     /// The FHIR base, with a slash at its end.
     base: String,
     in_flight: InFlight<'a>,
@@ -82,19 +90,16 @@ impl<'a> Engine<'a> {
         state: State,
         rejects: Rejects,
         index: Arc<Mutex<Index>>,
+        naming: Naming,
     ) -> Self {
         Self {
             client,
             options,
             observer,
-            ledger: Ledger::new(
-                inputs,
-                observer,
-                state,
-                rejects,
-                Naming::of(options),
-                base_of(client),
-            ),
+            ledger: Ledger::new(inputs, observer, state, rejects, naming, base_of(client)),
+            inputs,
+            naming,
+            has_links: true,
             base: base_of(client),
             index,
             in_flight: FuturesUnordered::new(),
@@ -119,10 +124,12 @@ impl<'a> Engine<'a> {
     }
 
     /// Takes over what earlier runs settled, and how much there is in all.
-    pub fn settled_before(&mut self, has_urns: bool, types: ByType, total: Option<u64>) {
+    pub fn settled_before(&mut self, links: Links, types: ByType, total: Option<u64>) {
+        self.has_links = links.has_urns || links.has_relative || links.has_source;
         self.ledger.learns = match self.options.method {
             Method::Conditional => true,
-            Method::Post => has_urns,
+            Method::Post if self.options.bundle == BundleKind::Transaction => links.has_urns,
+            Method::Post => self.has_links,
             Method::Put | Method::Validate => false,
         };
         self.ledger.begin(types, total);
@@ -334,7 +341,7 @@ async fn sleep_until(instant: Option<Instant>) {
 }
 
 /// The FHIR base as references begin with it.
-fn base_of(client: &Client) -> String {
+pub fn base_of(client: &Client) -> String {
     let base = client.profile.fhir_base.as_str();
     format!("{}/", base.trim_end_matches('/'))
 }
@@ -344,12 +351,4 @@ fn temporary(source: std::io::Error) -> ImportError {
         path: std::env::temp_dir(),
         source,
     }
-}
-
-fn has_urns(batch: &Batch) -> bool {
-    memchr::memmem::find(&batch.text, b"urn:uuid:").is_some()
-        || batch
-            .items
-            .iter()
-            .any(|item| item.full_url.as_deref().is_some_and(references::is_urn))
 }

@@ -1,0 +1,215 @@
+//! The folder of an export: what its manifest lists is there, below the folder, and has the bytes that the export wrote.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::promise::Promise;
+use crate::bulk::export::{layout, state};
+use crate::bulk::import::ImportError;
+use crate::bulk::import::read::input::Input;
+use crate::files::Lock;
+
+#[derive(Deserialize)]
+struct Manifest {
+    #[serde(default)]
+    request: Option<String>,
+    #[serde(default)]
+    output: Vec<Listed>,
+    #[serde(default)]
+    deleted: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    path: Option<PathBuf>,
+    #[serde(default)]
+    bytes: Option<u64>,
+    #[serde(default)]
+    sha256: Option<String>,
+}
+
+/// Whether a folder is that of an export, which has to be complete.
+///
+/// # Errors
+/// It is not, or its state cannot be read.
+pub fn is_export(folder: &Path, notice: &mut dyn FnMut(&str)) -> Result<bool, ImportError> {
+    let place = folder.join(layout::STATE);
+    if !place.is_dir() {
+        return Ok(false);
+    }
+    is_at_rest(folder)?;
+    let path = place.join(layout::JOB);
+    let state =
+        state::document::read_json::<state::State>(&path).map_err(|source| ImportError::Input {
+            name: path.display().to_string(),
+            source,
+        })?;
+    match state {
+        Some(state) if state.phase != state::Phase::Done => Err(ImportError::IncompleteExport {
+            folder: folder.to_owned(),
+        }),
+        None if !place.join(layout::SERIES).exists() => {
+            notice(&format!(
+                "An export to {} was stopped: what it brought may not be all",
+                folder.display()
+            ));
+            Ok(true)
+        }
+        _ => Ok(true),
+    }
+}
+
+/// Whether an export moves its files just now, or was killed at it: old and new ones then lie side by side.
+fn is_at_rest(folder: &Path) -> Result<(), ImportError> {
+    let place = folder.join(layout::STATE);
+    if place.join(layout::MOVING).exists() {
+        return Err(ImportError::HalfReplaced {
+            folder: folder.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// The files that an export's `manifest.json` lists with the paths they have here.
+///
+/// # Errors
+/// One of them is not there, not below the folder, or has other bytes; the export replaces them just now.
+pub fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
+    let path = folder.join(layout::MANIFEST);
+    let Ok(text) = fs::read(&path) else {
+        return Ok(None);
+    };
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
+        return Ok(None);
+    };
+    let listed: Vec<Listed> = manifest
+        .output
+        .into_iter()
+        .chain(manifest.deleted)
+        .collect();
+    if listed.is_empty() || listed.iter().any(|listed| listed.path.is_none()) {
+        return Ok(None);
+    }
+    is_at_rest(folder)?;
+    let held = hold(folder)?;
+    let source = manifest.request.as_deref().and_then(base_of);
+    let inputs = listed.into_iter().filter_map(|listed| {
+        let name = listed.path?;
+        let promise = Promise {
+            bytes: listed.bytes,
+            sha256: listed.sha256,
+        };
+        Some(listed_file(folder, &name, promise))
+    });
+    let mut inputs = inputs.collect::<Result<Vec<Input>, _>>()?;
+    for input in &mut inputs {
+        input.source.clone_from(&source);
+        input.held.clone_from(&held);
+    }
+    Ok(Some(inputs))
+}
+
+/// A file that a manifest lists.
+fn listed_file(folder: &Path, name: &Path, promise: Promise) -> Result<Input, ImportError> {
+    let path = folder.join(name);
+    let manifest = folder.join(layout::MANIFEST);
+    let bad = |words: &str| {
+        ImportError::BadRequest(format!(
+            "{} lists {}, which {words}",
+            manifest.display(),
+            name.display()
+        ))
+    };
+    let is_plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !name.components().all(is_plain) {
+        return Err(bad("is no path below its folder"));
+    }
+    if !path.is_file() {
+        return Err(bad("is not there"));
+    }
+    let is_inside = match (fs::canonicalize(folder), fs::canonicalize(&path)) {
+        (Ok(folder), Ok(path)) => path.starts_with(folder),
+        _ => false,
+    };
+    if !is_inside {
+        return Err(bad("leads out of its folder"));
+    }
+    let mut input = Input::of(path.clone())?;
+    let bytes = fs::metadata(&path)
+        .map_err(|error| input.error(error))?
+        .len();
+    if let Some(promised) = promise.bytes.filter(|promised| *promised != bytes)
+        && !input.is_gzip
+    {
+        return Err(ImportError::Damaged {
+            name: input.name(),
+            what: format!("it has {bytes} bytes, not {promised}"),
+        });
+    }
+    input.promise = Some(promise);
+    Ok(input)
+}
+
+/// Keeps exports from the folder while it is read. What cannot be locked, as an archive that is for reading only, is not
+/// written by anybody either.
+fn hold(folder: &Path) -> Result<Option<Arc<Lock>>, ImportError> {
+    let lock = folder.join(layout::STATE).join(layout::LOCK);
+    if !lock.exists() {
+        return Ok(None);
+    }
+    match Lock::try_exclusive(&lock) {
+        Ok(Some(lock)) => Ok(Some(Arc::new(lock))),
+        Ok(None) => Err(ImportError::BadRequest(format!(
+            "another process is at the export in {}",
+            folder.display()
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(None),
+        Err(source) => Err(ImportError::Input {
+            name: lock.display().to_string(),
+            source,
+        }),
+    }
+}
+
+/// The FHIR base of a kick-off: `[base]/$export`, `[base]/Patient/$export`, `[base]/Group/ID/$export`.
+fn base_of(request: &str) -> Option<Arc<str>> {
+    let path = request.split(['?', '#']).next()?;
+    let path = path.strip_suffix("/$export")?;
+    let level = |path: &str| -> Option<usize> {
+        let (rest, last) = path.rsplit_once('/')?;
+        if last == "Patient" {
+            return Some(rest.len());
+        }
+        let (rest, kind) = rest.rsplit_once('/')?;
+        matches!(kind, "Group" | "Patient").then_some(rest.len())
+    };
+    let base = &path[..level(path).unwrap_or(path.len())];
+    base.contains("://").then(|| format!("{base}/").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_of_an_export_is_what_stands_before_its_level() {
+        for (request, base) in [
+            (
+                "https://h/fhir/$export?_type=Patient",
+                Some("https://h/fhir/"),
+            ),
+            ("https://h/fhir/Patient/$export", Some("https://h/fhir/")),
+            ("https://h/fhir/Group/g1/$export", Some("https://h/fhir/")),
+            ("https://h/$export", Some("https://h/")),
+            ("https://h/fhir/export", None),
+            ("/$export", None),
+        ] {
+            assert_eq!(base_of(request).as_deref(), base, "{request}");
+        }
+    }
+}

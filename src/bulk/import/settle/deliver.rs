@@ -1,0 +1,253 @@
+//! Where rejects go in the end: the name is looked at, locked and tried before the first request, and nothing that is
+//! there is written over or removed, except the rejects that were read and what this import put there itself.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::state::request::{Known, Request};
+use crate::bulk::import::ImportError;
+use crate::bulk::import::read::input::Input;
+use crate::files;
+use crate::place::output::{Named, Output};
+
+/// The names of both files while the import runs, in the folder of its state.
+pub const LINES: &str = "rejects.ndjson";
+pub const OUTCOMES: &str = "rejects.outcomes.ndjson";
+
+/// Where the outcomes of a rejects file stand: `rejects.ndjson` has `rejects.outcomes.ndjson` beside it.
+pub fn outcomes_path(rejects: &Path) -> PathBuf {
+    let name = rejects.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".ndjson").unwrap_or(&name);
+    rejects.with_file_name(format!("{name}.outcomes.ndjson"))
+}
+
+/// A name that is kept for the rejects of this import.
+#[derive(Debug)]
+pub struct Reservation {
+    /// The file that stands there meanwhile, locked.
+    file: Option<File>,
+    /// What is written through, open.
+    through: Option<Output>,
+}
+
+impl Reservation {
+    /// Takes the name: a file without anything in it stands there until the end.
+    ///
+    /// # Errors
+    /// Another import writes to it, or it cannot be written.
+    pub fn take(path: &Path) -> Result<Self, ImportError> {
+        let problem = |source| output_error(path, source);
+        let named = Named::of(path).map_err(problem)?;
+        let Named::Plain(target) = named else {
+            return Ok(Self {
+                file: None,
+                through: Some(Output::open(path).map_err(problem)?),
+            });
+        };
+        let file = match private().create_new(true).open(&target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::open(&target),
+            made => made,
+        };
+        let file = file.map_err(problem)?;
+        lock(&file, path)?;
+        Ok(Self {
+            file: Some(file),
+            through: None,
+        })
+    }
+
+    /// Whether what is rejected is written through.
+    pub fn is_through(&self) -> bool {
+        self.through.is_some()
+    }
+
+    /// Gives the name up; what is written through is handed over.
+    pub fn release(&mut self) -> Option<Output> {
+        self.file = None;
+        self.through.take()
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
+}
+
+/// Where the system has no locks, there is none.
+fn lock(file: &File, path: &Path) -> Result<(), ImportError> {
+    match file.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Err(ImportError::RejectsBusy {
+            path: path.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether rejects may go to `path`, before anything is changed or sent.
+///
+/// # Errors
+/// The file holds what another import left, or what is no rejects file is to be replaced; another import writes to it; it
+/// cannot be written.
+pub fn check(path: &Path, inputs: &[Input]) -> Result<(), ImportError> {
+    let problem = |source| output_error(path, source);
+    let Named::Plain(target) = Named::of(path).map_err(problem)? else {
+        return Ok(());
+    };
+    let outcomes = outcomes_path(path);
+    let is_free = if is_among(path, inputs) {
+        outcomes.is_file()
+    } else {
+        is_empty(&target) && is_empty(&outcomes)
+    };
+    if !is_free {
+        return Err(ImportError::RejectsThere {
+            path: path.to_owned(),
+        });
+    }
+    // Whether the folder can be written is known only when something was.
+    let folder = files::folder_of(&target);
+    tempfile::Builder::new()
+        .prefix(files::TEMPORARY)
+        .suffix(".tmp")
+        .tempfile_in(folder)
+        .and_then(tempfile::NamedTempFile::close)
+        .map_err(problem)?;
+    match File::open(&target) {
+        Ok(file) => lock(&file, path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(problem(source)),
+    }
+}
+
+/// Puts the rejects of an import that is settled where they belong; when there are none, what was read of them or stands
+/// there for them is removed. What a run that was killed did of this is not done again.
+///
+/// # Errors
+/// Something else is there by now; the disk.
+pub fn deliver(
+    state: &Path,
+    request: &Request,
+    through: Option<Output>,
+) -> Result<(), ImportError> {
+    let path = &request.rejects;
+    let report = request.finished.as_ref();
+    let has_any = report.is_some_and(|report| report.rejects.is_some());
+    let lines = state.join(LINES);
+    let target = match Named::of(path).map_err(|source| output_error(path, source))? {
+        Named::Through(_) => {
+            // Without an output to hand them to, an earlier run did, or was killed at it: they stay where they are.
+            let Some(mut output) = through.filter(|_| has_any) else {
+                return Ok(());
+            };
+            let copied = File::open(&lines)
+                .and_then(|mut lines| io::copy(&mut lines, &mut output))
+                .and_then(|_| output.finish());
+            return copied.map_err(|source| output_error(path, source));
+        }
+        Named::Plain(target) => target,
+    };
+    let read = request.read_rejects();
+    if !has_any {
+        let was_read = read.is_some_and(|read| is_still(&target, read));
+        if was_read {
+            remove(&outcomes_path(path))?;
+        }
+        if was_read || request.is_reserved && is_plain_and_empty(&target) {
+            remove(&target)?;
+        }
+        return Ok(());
+    }
+    let is_ours = read.is_some_and(|read| is_still(&target, read));
+    let is_taken = |spooled: &Path, name: &Path| spooled.exists() && !is_empty(name);
+    if !is_ours
+        && (is_taken(&lines, &target) || is_taken(&state.join(OUTCOMES), &outcomes_path(path)))
+    {
+        return Err(ImportError::Misplaced {
+            path: path.clone(),
+            kept: lines,
+        });
+    }
+    move_file(&state.join(OUTCOMES), &outcomes_path(path))?;
+    move_file(&lines, path)
+}
+
+/// Removes the empty file that stood there for the rejects.
+///
+/// # Errors
+/// The disk.
+pub fn give_up(request: &Request) -> Result<(), ImportError> {
+    let path = &request.rejects;
+    match Named::of(path).map_err(|source| output_error(path, source))? {
+        Named::Plain(target) if request.is_reserved && is_plain_and_empty(&target) => {
+            remove(&target)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file is still as it was when it was read.
+fn is_still(path: &Path, read: &Known) -> bool {
+    Known::of(path).is_ok_and(|now| now.is_same_content(read))
+}
+
+/// Moves a file to where a name leads, also to another disk; one that was moved is there already.
+fn move_file(from: &Path, to: &Path) -> Result<(), ImportError> {
+    let moved = || -> io::Result<()> {
+        let mut file = match File::open(from) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file?,
+        };
+        if let Named::Plain(target) = Named::of(to)?
+            && fs::rename(from, &target).is_ok()
+        {
+            files::sync_dir(&files::folder_of(&target));
+            return Ok(());
+        }
+        let mut output = Output::open(to)?;
+        io::copy(&mut file, &mut output)?;
+        output.flush()?;
+        output.finish()?;
+        fs::remove_file(from)
+    };
+    moved().map_err(|source| output_error(to, source))
+}
+
+fn remove(path: &Path) -> Result<(), ImportError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(output_error(path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn output_error(path: &Path, source: io::Error) -> ImportError {
+    ImportError::Output {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |metadata| metadata.len() == 0)
+}
+
+fn is_plain_and_empty(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+}
+
+/// Whether rejects are among what is read.
+pub fn is_among(path: &Path, inputs: &[Input]) -> bool {
+    let Ok(path) = fs::canonicalize(path) else {
+        return false;
+    };
+    let paths = inputs.iter().filter_map(|input| input.path.as_ref());
+    paths
+        .filter_map(|path| fs::canonicalize(path).ok())
+        .any(|other| other == path)
+}

@@ -1,0 +1,202 @@
+//! The journal: a line before a POST goes out, and a line for what was settled. It only grows.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::bulk::import::ImportError;
+use crate::bulk::import::intervals::Intervals;
+use crate::bulk::import::settle::report::ByType;
+use crate::files;
+
+/// A line of the journal.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Entry {
+    /// Sent, with no answer yet; only what must not be sent twice.
+    #[serde(rename = "s", skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<(u64, u64)>,
+    /// Not sent after all.
+    #[serde(rename = "b", skip_serializing_if = "Vec::is_empty")]
+    pub back: Vec<(u64, u64)>,
+    #[serde(rename = "d", skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<(u64, u64)>,
+    #[serde(rename = "t", skip_serializing_if = "ByType::is_empty")]
+    pub types: ByType,
+    /// The lengths of the rejects files, when they grew.
+    #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
+    pub rejects: Option<(u64, u64)>,
+    /// Where references lead, learned from answers.
+    #[serde(rename = "m", skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<(String, String)>,
+}
+
+/// What earlier runs of the same import settled.
+#[derive(Debug, Default)]
+pub struct Before {
+    pub done: Intervals,
+    pub lost: Intervals,
+    pub types: ByType,
+    pub rejects: (u64, u64),
+}
+
+impl Before {
+    fn add(&mut self, entry: &Entry) {
+        for (start, length) in &entry.sent {
+            self.lost.add(*start, *length);
+        }
+        for (start, length) in entry.back.iter().chain(&entry.done) {
+            self.lost.remove(*start, *length);
+        }
+        for (start, length) in &entry.done {
+            self.done.add(*start, *length);
+        }
+        for (name, counts) in &entry.types {
+            self.types.entry(name.clone()).or_default().add(counts);
+        }
+        self.rejects = entry.rejects.unwrap_or(self.rejects);
+    }
+}
+
+/// The journal of one import.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+impl Journal {
+    /// Begins a journal; its name is there after a power cut too.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn begin(path: &Path) -> Result<Self, ImportError> {
+        let journal = Self::open(path, 0)?;
+        files::sync_dir(&files::folder_of(path));
+        Ok(journal)
+    }
+
+    /// Goes on with a journal. `lengths` are those of the rejects files as they are: a line that counts more of them was
+    /// written without them when the power went, and what it says is done once more.
+    ///
+    /// # Errors
+    /// The journal is broken, or the disk.
+    pub fn go_on(path: &Path, lengths: (u64, u64)) -> Result<(Self, Before), ImportError> {
+        let (mut before, mut good) = (Before::default(), 0);
+        let mut is_over = false;
+        each_line(path, |at, end, entry| {
+            let counts = entry.rejects.unwrap_or_default();
+            is_over |= counts.0 > lengths.0 || counts.1 > lengths.1;
+            if !is_over {
+                before.add(&entry);
+                good = end;
+            } else if !entry.sent.is_empty() {
+                // Before a POST goes out all is synced, so that nobody but a person can have cut them.
+                return Err(bad(path, at, "the rejects that it counts are not there"));
+            }
+            Ok(())
+        })?;
+        Ok((Self::open(path, good)?, before))
+    }
+
+    fn open(path: &Path, length: u64) -> Result<Self, ImportError> {
+        let file = open_private(path, length).map_err(|source| ImportError::disk(path, source))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn record(&mut self, entry: &Entry) -> Result<(), ImportError> {
+        let write = || -> io::Result<()> {
+            let mut line = serde_json::to_vec(entry)?;
+            line.push(b'\n');
+            (&self.file).write_all(&line)
+        };
+        write().map_err(|source| ImportError::disk(&self.path, source))
+    }
+
+    /// Makes all lines so far outlive a power cut.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn sync(&self) -> Result<(), ImportError> {
+        let synced = self.file.sync_data();
+        synced.map_err(|source| ImportError::disk(&self.path, source))
+    }
+}
+
+/// Calls `note` with where references lead, as far as a journal knows it.
+///
+/// # Errors
+/// The journal is broken; the disk; what `note` says.
+pub fn learned(
+    path: &Path,
+    mut note: impl FnMut(&str, &str) -> io::Result<()>,
+) -> Result<(), ImportError> {
+    each_line(path, |_, _, entry| {
+        let mut names = entry.learned.iter();
+        names
+            .try_for_each(|(name, target)| note(name, target))
+            .map_err(|source| ImportError::disk(path, source))
+    })
+}
+
+/// Reads the lines of a journal, each with where it begins and ends. A kill or a power cut may have left the last one half
+/// written, that one alone: with any other, what was sent would be sent again.
+fn each_line(
+    path: &Path,
+    mut visit: impl FnMut(u64, u64, Entry) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
+    let disk = |source| ImportError::disk(path, source);
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file.map_err(disk)?,
+    };
+    let (mut reader, mut line, mut at) = (BufReader::new(file), Vec::new(), 0);
+    loop {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line).map_err(disk)? as u64;
+        if !line.ends_with(b"\n") {
+            return Ok(());
+        }
+        match serde_json::from_slice(&line) {
+            Ok(entry) => visit(at, at + length, entry)?,
+            Err(_) if reader.fill_buf().map_err(disk)?.is_empty() => return Ok(()),
+            Err(error) => return Err(bad(path, at, &error.to_string())),
+        }
+        at += length;
+    }
+}
+
+fn bad(path: &Path, at: u64, reason: &str) -> ImportError {
+    ImportError::BadState {
+        path: path.to_owned(),
+        reason: format!("at byte {at}: {reason}"),
+    }
+}
+
+/// Opens a private file for adding to it at `length`; what stands behind is cut off.
+///
+/// # Errors
+/// The disk.
+pub fn open_private(path: &Path, length: u64) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let file = options.open(path)?;
+    if fs::metadata(path)?.len() != length {
+        file.set_len(length)?;
+    }
+    Ok(file)
+}
