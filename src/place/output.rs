@@ -199,23 +199,24 @@ fn open_through(path: &Path) -> io::Result<File> {
         }
         _ => {}
     }
-    wait_for_a_reader(path)?;
+    // Held until the second one is open: between two writers the reader would see the end.
+    let _first = wait_for_a_reader(path)?;
     OpenOptions::new().append(true).open(path)
 }
 
 /// Waits until somebody reads from a FIFO: to open one without a reader would hang, and nobody would know why.
 #[cfg(unix)]
-fn wait_for_a_reader(path: &Path) -> io::Result<()> {
+fn wait_for_a_reader(path: &Path) -> io::Result<Option<File>> {
     use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
     if !fs::metadata(path)?.file_type().is_fifo() {
-        return Ok(());
+        return Ok(None);
     }
     let flag = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     let until = Instant::now() + FOR_A_READER;
     loop {
         let opened = OpenOptions::new().write(true).custom_flags(flag).open(path);
         match opened {
-            Ok(_) => return Ok(()),
+            Ok(first) => return Ok(Some(first)),
             // ENXIO: no process has it open for reading (open(2)).
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
                 if Instant::now() >= until {
@@ -229,8 +230,8 @@ fn wait_for_a_reader(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn wait_for_a_reader(_: &Path) -> io::Result<()> {
-    Ok(())
+fn wait_for_a_reader(_: &Path) -> io::Result<Option<File>> {
+    Ok(None)
 }
 
 #[cfg(all(test, unix))]

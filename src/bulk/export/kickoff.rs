@@ -9,6 +9,7 @@ use url::Url;
 
 use super::error::BulkError;
 use super::instant;
+use crate::fhir::id::Id;
 use crate::fhir::{Client, FHIR_JSON};
 use crate::http::Request;
 use crate::secret;
@@ -140,9 +141,7 @@ impl Kickoff {
             "" | "system" => "$export".to_owned(),
             "patient" => "Patient/$export".to_owned(),
             _ => match level.split_once('/') {
-                Some(("Group" | "Patient", id))
-                    if !id.is_empty() && !id.contains(['/', '?', '#']) =>
-                {
+                Some(("Group" | "Patient", id)) if Id::of_segment(id).is_ok() => {
                     format!("{level}/$export")
                 }
                 _ => {

@@ -34,6 +34,10 @@ impl Split {
 
 /// Resources that go together.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the batch"
+)]
 pub struct Batch {
     pub items: Vec<Item>,
     pub text: Bytes,

@@ -79,7 +79,6 @@ pub enum Wanted {
 
 /// What is imported and how.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     pub sources: Vec<String>,
     /// The folder that sources are relative to.

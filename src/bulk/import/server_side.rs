@@ -53,7 +53,9 @@ pub async fn run(
     let wait = retry::retry_after(&answer.headers, SystemTime::now());
     let location = answer
         .header("content-location")
-        .and_then(|text| answer.url.join(text).ok());
+        .and_then(|text| answer.url.join(text).ok())
+        // An empty one resolves to the kick-off, and each look at that would be another import.
+        .filter(|status| *status != answer.url);
     let Some(status_url) = location else {
         let refusal = Box::new(Refusal::of_answer(answer));
         return Err(ImportError::Strange(format!(

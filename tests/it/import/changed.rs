@@ -127,7 +127,11 @@ fn the_folder_of_an_export_whose_file_is_not_what_it_wrote_is_not_imported() {
 fn sha256(text: &str) -> String {
     use sha2::Digest;
     let digest = sha2::Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().fold(String::new(), |mut hex, byte| {
+        use std::fmt::Write;
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `bulk import`.
 
+mod again;
+mod answers;
 pub mod basics;
 mod changed;
 mod faults;
@@ -8,4 +10,7 @@ mod inputs;
 mod kills;
 mod kills_calls;
 mod methods;
+mod outputs;
+mod references;
 mod resume;
+mod shapes;

@@ -13,7 +13,7 @@ use crate::support::store::Rules;
 use crate::support::{Answer, Medplum, Store};
 
 /// A server that is silent from its `after`th Bundle on, until told otherwise.
-fn silent_after(store: &Store, after: usize) -> Arc<AtomicBool> {
+pub(super) fn silent_after(store: &Store, after: usize) -> Arc<AtomicBool> {
     let (seen, silent) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(true)));
     let asked = Arc::clone(&silent);
     store.server.guard(move |_| {
@@ -23,7 +23,11 @@ fn silent_after(store: &Store, after: usize) -> Arc<AtomicBool> {
     silent
 }
 
-fn start(medplum: &Medplum, store: &Store, args: &[&str]) -> crate::support::run::Running {
+pub(super) fn start(
+    medplum: &Medplum,
+    store: &Store,
+    args: &[&str],
+) -> crate::support::run::Running {
     let flags = store.flags();
     let words = ["bulk", "import"]
         .iter()
@@ -33,7 +37,7 @@ fn start(medplum: &Medplum, store: &Store, args: &[&str]) -> crate::support::run
     medplum.spawn(words.chain(flags))
 }
 
-fn wait_for_bundles(store: &Store, count: usize) {
+pub(super) fn wait_for_bundles(store: &Store, count: usize) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while store.bundles().len() < count {
         assert!(Instant::now() < deadline, "no {count} bundles came");

@@ -25,6 +25,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One file, or stdin.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the input"
+)]
 pub struct Input {
     /// `None` is stdin.
     pub path: Option<PathBuf>,
@@ -155,11 +159,8 @@ impl Input {
             None => Box::new(BufReader::with_capacity(BUFFER, io::stdin())),
             Some(path) => {
                 let file = File::open(path)?;
-                let is_other = |version: &Version| {
-                    file.metadata()
-                        .map(|now| Version::of(&now) != *version)
-                        .unwrap_or(true)
-                };
+                let now = file.metadata().map(|now| Version::of(&now)).ok();
+                let is_other = |version: &Version| now.as_ref() != Some(version);
                 if self.version.as_ref().is_some_and(is_other) {
                     return Err(io::Error::other("it is another file now"));
                 }

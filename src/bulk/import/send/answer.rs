@@ -324,7 +324,7 @@ fn verdict(item: &Item, status: u16, outcome: String) -> Verdict {
             outcome,
         },
         // 202 promises to try; what the others mean for a write nobody said (RFC 9110 §15.3).
-        (_, 202 | 205..=299) => unknown(outcome),
+        (_, 202 | 205..=299) | (Action::Post, 408 | 500..=599) => unknown(outcome),
         (Action::Validate, 200..=299) | (Action::Delete, 404 | 410) | (_, 304) => {
             Verdict::Unchanged
         }
@@ -332,9 +332,7 @@ fn verdict(item: &Item, status: u16, outcome: String) -> Verdict {
         (Action::ConditionalPost(_), 200) => Verdict::Unchanged,
         (_, 201) | (Action::Post, 200..=299) => Verdict::Created,
         (_, 200..=299) => Verdict::Updated,
-        (_, 429) => Verdict::Later { status },
-        (Action::Post, 408 | 500..=599) => unknown(outcome),
-        (_, 408 | 502..=504) => Verdict::Later { status },
+        (_, 408 | 429 | 502..=504) => Verdict::Later { status },
         _ => Verdict::Refused {
             status: Some(status),
             outcome,

@@ -7,7 +7,7 @@ use crate::bulk::import::server_side::{self, ServerSide};
 use crate::commands::bulk::interrupt::interrupts;
 use crate::context::Context;
 use crate::exit::{self, Failure};
-use crate::words::number_of;
+use crate::fhir::result::JobResult;
 
 /// Lets the server import, and shows what it says of it.
 pub(super) async fn run(context: &Context, import: ServerSide) -> anyhow::Result<()> {
@@ -34,22 +34,30 @@ pub(super) async fn run(context: &Context, import: ServerSide) -> anyhow::Result
     output.progress.clear();
     let finished = finished?;
     let text = String::from_utf8_lossy(&finished.body).into_owned();
-    if !text.trim().is_empty() {
+    if serde_json::from_str::<Value>(&text).is_ok() {
         output.json(&text)?;
     }
-    let report: Value = serde_json::from_str(&text).unwrap_or_default();
-    let errors = report
-        .get("error")
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len);
-    if errors > 0 {
-        let failure = Failure::new(
+    judged(&finished.result())
+}
+
+/// A server may say with a 200 that it did not do it.
+fn judged(result: &JobResult) -> anyhow::Result<()> {
+    let words = result.words().join("; ");
+    let failure = match result {
+        JobResult::Done => return Ok(()),
+        JobResult::Failed(_) => {
+            Failure::new(exit::FAILED, format!("the server's import failed: {words}"))
+        }
+        JobResult::Partial(_) => Failure::new(
             exit::PARTIAL,
-            format!("the server reports errors in {}", number_of(errors, "file")),
-        );
-        return Err(failure
-            .hint("the URLs under `error` hold the reasons")
-            .into());
-    }
-    Ok(())
+            format!("the server reports errors of its import: {words}"),
+        )
+        .hint("the URLs under `error` hold the reasons"),
+        JobResult::Silent(_) => Failure::new(
+            exit::FAILED,
+            format!("the server does not say what became of its import; its answer is {words}"),
+        )
+        .hint("look there for what was imported before it is done again"),
+    };
+    Err(failure.into())
 }

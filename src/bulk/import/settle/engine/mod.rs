@@ -82,6 +82,7 @@ pub struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     /// An engine that has sent nothing.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own")]
     pub fn new(
         client: &'a Client,
         options: &'a Options,
