@@ -12,7 +12,7 @@ use super::endpoints::Endpoints;
 use super::grant::{Grant, Prepared};
 use super::keys::{KeyError, Passphrase, Prompt};
 use super::request::TokenRequest;
-use super::{AuthError, Token, exchange, secret_command};
+use super::{AuthError, Token, credential, exchange, secret_command};
 use crate::http::Http;
 use crate::profile::{AuthType, ClientAuth, Profile};
 use crate::secret;
@@ -118,6 +118,7 @@ impl Applicant {
         } else {
             Cow::Borrowed(&self.profile)
         };
+        let profile = credential::filled(profile).await?;
         let prepared = self
             .prepared
             .get_or_try_init(|| self.read_key(grant, &profile))

@@ -1,5 +1,7 @@
 //! Assertions: signed statements of who a client is and whom it speaks for (RFC 7523 §3), new for every try.
 
+use std::borrow::Cow;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand;
@@ -105,10 +107,18 @@ impl Signer {
     /// # Errors
     /// The key cannot be read or used.
     pub fn with_key(profile: &Profile, passphrase: &Passphrase) -> Result<Option<Self>, KeyError> {
-        let Some(path) = &profile.private_key_path else {
+        // A key that is given as it is goes by the name of its variable.
+        let named = profile
+            .private_key
+            .as_ref()
+            .map(|_| PathBuf::from(Key::PrivateKey.variable()));
+        let Some(path) = named.as_ref().or(profile.private_key_path.as_ref()) else {
             return Ok(None);
         };
-        let keys = keys::file::read(path, passphrase)?;
+        let keys = match &profile.private_key {
+            Some(text) => keys::file::parse(path, &lines(text.expose()), passphrase)?,
+            None => keys::file::read(path, passphrase)?,
+        };
         let (key, algorithm) =
             keys::select(path, keys, profile.key_id.as_deref(), profile.algorithm)?;
         let encoding = key
@@ -188,6 +198,15 @@ fn lifetime(now: u64) -> (u64, u64) {
         now.saturating_sub(ISSUED_BEFORE),
         now.saturating_add(LIFETIME),
     )
+}
+
+/// The text of a key as it was before a variable took it: many keep line ends as `\\n`.
+fn lines(text: &str) -> Cow<'_, str> {
+    if text.contains("-----BEGIN ") {
+        Cow::Owned(text.replace("\\r", "").replace("\\n", "\n"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Whom an assertion is for: an absolute URI word for word, a path joined to the base URL, else the token URL.

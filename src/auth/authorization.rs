@@ -28,9 +28,12 @@ impl Authorization {
         Self::fixed("Basic", credential)
     }
 
-    /// A bearer token that nobody here can renew.
-    pub(super) fn given(token: &Secret) -> Result<Self, ProfileError> {
-        Self::fixed("Bearer", token)
+    /// A bearer token that somebody else made; a file or a program may have another one when it is refused.
+    pub(super) fn given(token: &Secret, may_change: bool) -> Result<Self, ProfileError> {
+        Ok(Self {
+            renewable: may_change.then(|| token.clone()),
+            ..Self::fixed("Bearer", token)?
+        })
     }
 
     fn fixed(scheme: &str, credential: &Secret) -> Result<Self, ProfileError> {

@@ -210,16 +210,23 @@ fn fingerprint(profile: &Profile, salt: &[u8]) -> String {
     if let Some(cert) = &profile.client_cert {
         add(cert.to_str());
     }
+    if let Some(key) = &profile.private_key {
+        add(Some(key.expose()));
+    }
+    // File and command stand for what they give: it is a new one now and then, of the same subject.
+    let mut add_given = |token: &Option<GivenToken>| match token {
+        Some(GivenToken::Value(token)) => add(Some(token.expose())),
+        Some(GivenToken::File(path)) => add(path.to_str()),
+        Some(GivenToken::Command(command)) => add(Some(&format!("command {command}"))),
+        None => add(None),
+    };
+    if profile.client_assertion.is_some() {
+        add_given(&profile.client_assertion);
+    }
     if profile.auth_type == Some(AuthType::TokenExchange) {
         let exchange = &profile.exchange;
-        for token in [&exchange.subject, &exchange.actor] {
-            match token {
-                Some(GivenToken::Value(token)) => add(Some(token.expose())),
-                // The file stands for what it holds: its token is a new one now and then, of the same subject.
-                Some(GivenToken::File(path)) => add(path.to_str()),
-                None => add(None),
-            }
-        }
+        add_given(&exchange.subject);
+        add_given(&exchange.actor);
         for text in [
             &exchange.subject_type,
             &exchange.actor_type,

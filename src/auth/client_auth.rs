@@ -4,6 +4,7 @@ use url::Url;
 
 use super::AuthError;
 use super::assertion::{self, Claims, Clock, Signer};
+use super::credential;
 use super::keys::Passphrase;
 use super::request::TokenRequest;
 use crate::profile::{Algorithm, AuthType, ClientAuth, Key, Profile, ProfileError};
@@ -49,6 +50,8 @@ impl ClientProof {
                 Some(secret) => Some(Signer::with_secret(secret, None, of_secret(profile)?)),
                 None => return Err(lacks("a client secret (--client-auth says so)")),
             },
+            // Somebody else signed it.
+            ClientAuth::PrivateKeyJwt if profile.client_assertion.is_some() => None,
             ClientAuth::PrivateKeyJwt => match Signer::with_key(profile, passphrase)? {
                 Some(signer) => Some(signer),
                 None => return Err(lacks("a private key (--private-key-path)")),
@@ -109,6 +112,15 @@ impl ClientProof {
         let id = profile.client_id.as_deref();
         let secret = profile.client_secret.as_ref();
         let name = id.unwrap_or_default();
+        if let (ClientAuth::PrivateKeyJwt, Some(given)) = (self.way, &profile.client_assertion) {
+            // Its subject may be a workload that the server knows as this client, so the client is named too
+            // (RFC 7521 §4.2).
+            let assertion = credential::at_hand(Key::ClientAssertionFile, given)?;
+            return Ok(request
+                .with("client_id", id)
+                .with("client_assertion_type", Some(ASSERTION_TYPE))
+                .with_secret("client_assertion", assertion));
+        }
         Ok(match (self.way, secret, &self.signer) {
             (ClientAuth::Header, Some(secret), _) => {
                 request.with_basic(&form_encode(name), &form_encode(secret.expose()))
@@ -140,11 +152,16 @@ pub fn choose(profile: &Profile, advertised: &[String]) -> ClientAuth {
         return way;
     }
     let can = |way: ClientAuth| match way {
-        ClientAuth::PrivateKeyJwt => profile.private_key_path.is_some(),
+        ClientAuth::PrivateKeyJwt => {
+            profile.has_private_key() || profile.client_assertion.is_some()
+        }
         ClientAuth::Certificate => profile.client_cert.is_some(),
         ClientAuth::Public => true,
         _ => profile.client_id.is_some() && profile.has_client_secret(),
     };
+    if profile.client_assertion.is_some() {
+        return ClientAuth::PrivateKeyJwt;
+    }
     let ways = [
         ClientAuth::Header,
         ClientAuth::PrivateKeyJwt,

@@ -6,6 +6,7 @@ mod authorization;
 pub mod browser;
 pub mod cache;
 pub mod client_auth;
+mod credential;
 pub mod device;
 pub mod discovery;
 pub mod dpop;

@@ -14,7 +14,9 @@ use super::dpop::{Nonces, Prover};
 use super::endpoints::Endpoint;
 use super::keys::Passphrase;
 use super::request::TokenRequest;
-use super::{AuthError, Endpoints, Token, client_auth, discovery, grant, secret_command};
+use super::{
+    AuthError, Endpoints, Token, client_auth, credential, discovery, grant, secret_command,
+};
 use crate::http::{Http, Request};
 use crate::profile::{AuthType, ClientAuth, Key, Profile, urls};
 use crate::secret;
@@ -71,7 +73,8 @@ async fn try_revoke(
             None => Ok(Revoked::NotOffered),
         };
     };
-    let profile = &*secret_command::with_secret(profile).await?;
+    let profile = secret_command::with_secret(profile).await?;
+    let profile = &*credential::filled(profile).await?;
     let way = match grant::of(profile).map(grant::Grant::auth_type) {
         Some(AuthType::JwtAssertion) => ClientAuth::PrivateKeyJwt,
         _ => client_auth::choose(profile, endpoints.client_auth()),

@@ -24,21 +24,21 @@ static PRINTED: Mutex<Option<(CommandLine, Secret)>> = Mutex::const_new(None);
 /// Why there is no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretCommandError {
-    #[error("the client secret command `{program}` cannot be started: {source}")]
+    #[error("the command `{program}` cannot be started: {source}")]
     NotStarted {
         program: String,
         source: std::io::Error,
     },
-    #[error("the client secret command `{program}` failed ({status}){complaint}")]
+    #[error("the command `{program}` failed ({status}){complaint}")]
     Failed {
         program: String,
         status: ExitStatus,
         /// What it wrote to stderr, after a colon.
         complaint: String,
     },
-    #[error("the client secret command `{program}` did not end within {} s and was stopped", LONGEST_RUN.as_secs())]
+    #[error("the command `{program}` did not end within {} s and was stopped", LONGEST_RUN.as_secs())]
     TooLong { program: String },
-    #[error("the client secret command `{program}` printed {what}")]
+    #[error("the command `{program}` printed {what}")]
     BadOutput { program: String, what: String },
 }
 
@@ -47,11 +47,11 @@ impl Verdict for SecretCommandError {
         match self {
             Self::NotStarted { .. } => (
                 USAGE,
-                Some("no shell reads --client-secret-command: name a program and its arguments, quoted where they hold spaces".into()),
+                Some("no shell reads it: name a program and its arguments, quoted where they hold spaces".into()),
             ),
             Self::Failed { .. } | Self::BadOutput { .. } => (
                 NOT_ALLOWED,
-                Some("run the command by itself: it must print the client secret, and nothing else, on stdout".into()),
+                Some("run the command by itself: it must print the secret or token, and nothing else, on stdout".into()),
             ),
             Self::TooLong { .. } => (
                 NETWORK,
@@ -87,6 +87,18 @@ pub(super) async fn with_secret(profile: &Profile) -> Result<Cow<'_, Profile>, S
 }
 
 async fn run(command: &CommandLine) -> Result<Secret, SecretCommandError> {
+    let printed = output(command).await?;
+    secret_in(printed).map_err(|what| SecretCommandError::BadOutput {
+        program: command.program().to_owned(),
+        what,
+    })
+}
+
+/// What a program prints, up to a size that no secret or token has.
+///
+/// # Errors
+/// It cannot be run or failed.
+pub(super) async fn output(command: &CommandLine) -> Result<Vec<u8>, SecretCommandError> {
     let program = command.program().to_owned();
     // At a terminal the program may talk to the person; elsewhere stdin is data of somebody else.
     let person = std::io::stdin().is_terminal();
@@ -125,7 +137,7 @@ async fn run(command: &CommandLine) -> Result<Secret, SecretCommandError> {
             complaint: shown(&complaint),
         });
     }
-    secret_in(printed).map_err(|what| SecretCommandError::BadOutput { program, what })
+    Ok(printed)
 }
 
 async fn output_of(child: &mut Child) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {

@@ -16,10 +16,10 @@ use super::grant::Grant;
 use super::keys::Prompt;
 use super::request::TokenRequest;
 use super::way::{Method, Way};
-use super::{AuthError, Token, secret_command, stored_login};
+use super::{AuthError, Token, credential, secret_command, stored_login};
 use crate::http::Http;
 use crate::profile::store::ProfileFile;
-use crate::profile::{Profile, ProfileError};
+use crate::profile::{GivenToken, Key, Profile, ProfileError};
 use crate::secret::Secret;
 
 /// A token no older than this is not replaced because of a 403.
@@ -88,7 +88,10 @@ impl TokenSource {
 
     /// Whether every request goes out with the same credential, also after the server refused it.
     pub fn is_fixed(&self) -> bool {
-        matches!(self.way(), Way::GivenToken | Way::Basic)
+        matches!(
+            self.method,
+            Method::Given(GivenToken::Value(_)) | Method::Basic
+        )
     }
 
     /// Whether tokens come from the token endpoint by the client's own credentials.
@@ -145,7 +148,10 @@ impl TokenSource {
                     &text(profile.client_secret.as_ref().map(Secret::expose)),
                 ))?
             }
-            Method::Given(token) => Authorization::given(token)?,
+            Method::Given(given) => {
+                let token = credential::token(Key::AccessToken, given, None).await?;
+                Authorization::given(&token, !self.is_fixed())?
+            }
             Method::Login | Method::LoggedOut(_) | Method::Grant(_) => {
                 Authorization::of_token(self.token().await?, &self.applicant.nonces)?
             }
@@ -160,6 +166,14 @@ impl TokenSource {
         let Some(refused) = &refused.renewable else {
             return Ok(None);
         };
+        if let Method::Given(given) = &self.method {
+            // A file may have been replaced, and a program is asked once more.
+            let token = credential::token(Key::AccessToken, given, Some(refused)).await?;
+            if token == *refused {
+                return Ok(None);
+            }
+            return self.authorization().await;
+        }
         let mut current = self.current.lock().await;
         if current
             .as_ref()
@@ -188,7 +202,10 @@ impl TokenSource {
     /// [`AuthError::NoLogin`] when the profile has no way to a token at all.
     pub async fn token(&self) -> Result<Token, AuthError> {
         match &self.method {
-            Method::Given(token) => return Ok(Token::opaque(token.clone())),
+            Method::Given(given) => {
+                let token = credential::token(Key::AccessToken, given, None).await?;
+                return Ok(Token::opaque(token));
+            }
             Method::Anonymous | Method::Basic | Method::LoggedOut(_) => {
                 return Err(self.no_login());
             }
@@ -323,6 +340,7 @@ impl TokenSource {
 
     async fn renewed_at(&self, endpoints: &Endpoints, login: &Token) -> Result<Token, AuthError> {
         let profile = secret_command::with_secret(&self.profile).await?;
+        let profile = credential::filled(profile).await?;
         let proof = self.applicant.proof_of_login(&profile, endpoints).await?;
         let renewal = stored_login::Renewal {
             http: &self.http,

@@ -2,8 +2,7 @@
 
 use super::AuthError;
 use super::grant::{self, Grant};
-use crate::profile::{AuthType, Profile, Withheld};
-use crate::secret::Secret;
+use crate::profile::{AuthType, GivenToken, Profile, Withheld};
 
 /// How requests are authorized, for those who must tell the ways apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ impl Way {
 pub(super) enum Method {
     Anonymous,
     Basic,
-    Given(Secret),
+    Given(GivenToken),
     Login,
     LoggedOut(AuthType),
     Grant(&'static dyn Grant),

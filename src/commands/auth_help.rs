@@ -35,6 +35,11 @@ password manager print it: --client-secret-command 'pass show epic'. `--store ke
 and profile set) keeps secrets and tokens in the keyring of the operating system. With --dpop,
 tokens are bound to a key and of no use to whoever finds them (RFC 9449; the server must know it).
 
+A token that a program prints: --access-token-command 'gcloud auth print-access-token', or with
+'az account get-access-token --resource URL'; one in a file: --access-token-file FILE. A workload
+that its platform vouches for (Kubernetes, GitHub Actions): --client-assertion-file FILE or
+--client-assertion-command. A key in a variable: MEDPLUM_PRIVATE_KEY.
+
 How the client proves itself at the token endpoint is the server's choice where it says so, else
 the secret goes into the Basic header: --client-auth header, raw, post, client_secret_jwt,
 private_key_jwt, tls_client_auth (with --client-cert and --client-key) or none.

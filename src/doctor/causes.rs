@@ -110,7 +110,7 @@ pub(super) fn candidates(examination: &Examination<'_>, refusal: &TokenRefusal) 
     let unknown = format!("wrong client id: the server does not know {id} (--client-id)");
     let mut set = match grant::of(profile).map(grant::Grant::auth_type) {
         Some(AuthType::JwtAssertion) => with_key(examination, unknown),
-        Some(AuthType::JwtBearer) if profile.private_key_path.is_none() => vec![
+        Some(AuthType::JwtBearer) if !profile.has_private_key() => vec![
             "wrong client secret, which signs the assertion: a typing error, or replaced since"
                 .into(),
             unknown,

@@ -116,7 +116,9 @@ impl Given {
             };
             match (key, value.as_deref()) {
                 (Key::ClientSecretFile, Some("-")) => on_stdin = Some(Key::ClientSecret),
-                (Key::AccessToken, Some("-")) => on_stdin = Some(Key::AccessToken),
+                (Key::AccessToken | Key::AccessTokenFile, Some("-")) => {
+                    on_stdin = Some(Key::AccessToken)
+                }
                 _ => settings.set(key, value),
             }
         }

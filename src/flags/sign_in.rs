@@ -1,5 +1,7 @@
 //! Where the server is, how to sign in, and what tokens are asked for. A new flag is a row here, and its [`Key`].
 
+use clap::Arg;
+
 use super::flag::Flag;
 use crate::profile::{CommandLine, Key};
 
@@ -63,13 +65,22 @@ pub const FLAGS: &[Flag] = &[
          A text that begins with [ is a JSON array of strings. It has 30 seconds, and stdin at a terminal. From a .env \
          file it is not taken.",
     )
-    .checked(|arg| {
-        arg.value_parser(|text: &str| {
-            text.parse::<CommandLine>()
-                .map(|command| command.absolute().to_string())
-        })
-    })
+    .checked(|arg| command(arg, Key::ClientSecretCommand))
     .not_with(&["client-secret", "client-secret-file"]),
+    Flag::path(
+        Key::ClientAssertionFile,
+        "client-assertion-file",
+        "File that holds an assertion that somebody else made of who the client is (RFC 7523 §2.2), such as a projected \
+         token of Kubernetes; read anew for each token request",
+    ),
+    Flag::text(
+        Key::ClientAssertionCommand,
+        "client-assertion-command",
+        "COMMAND",
+        "Program that prints such an assertion; run for each token request",
+    )
+    .checked(|arg| command(arg, Key::ClientAssertionCommand))
+    .not_with(&["client-assertion-file"]),
     Flag::text(
         Key::ClientAuth,
         "client-auth",
@@ -106,6 +117,14 @@ pub const FLAGS: &[Flag] = &[
         "File that holds the token to exchange; read anew for each exchange",
     )
     .not_with(&["subject-token"]),
+    Flag::text(
+        Key::SubjectTokenCommand,
+        "subject-token-command",
+        "COMMAND",
+        "Program that prints the token to exchange, or JSON that holds it",
+    )
+    .checked(|arg| command(arg, Key::SubjectTokenCommand))
+    .not_with(&["subject-token", "subject-token-file"]),
     Flag::text(
         Key::SubjectTokenType,
         "subject-token-type",
@@ -150,6 +169,25 @@ pub const FLAGS: &[Flag] = &[
         "Access token to use as it is, or - for stdin",
     ),
     Flag::path(
+        Key::AccessTokenFile,
+        "access-token-file",
+        "File that holds an access token, or - for stdin; read anew when it is needed",
+    )
+    .not_with(&["access-token"]),
+    Flag::text(
+        Key::AccessTokenCommand,
+        "access-token-command",
+        "COMMAND",
+        "Program that prints an access token, or JSON that holds one, as gcloud and az do; run without a shell when a \
+         token is needed",
+    )
+    .more(
+        "The token serves until the JSON says it ends (expires_in, expiry, expires_on), else 5 minutes; a 401 asks for \
+         another one once. How the line is read: see --client-secret-command.",
+    )
+    .checked(|arg| command(arg, Key::AccessTokenCommand))
+    .not_with(&["access-token", "access-token-file"]),
+    Flag::path(
         Key::PrivateKeyPath,
         "private-key-path",
         "Private key file: PEM, JWK, JWKS or PKCS#12",
@@ -193,3 +231,10 @@ pub const FLAGS: &[Flag] = &[
         "Another origin that may have the token, such as https://files.example.com",
     ),
 ];
+
+/// A program with its arguments, stored so that it is the same one in every folder.
+fn command(arg: Arg, key: Key) -> Arg {
+    arg.value_parser(move |text: &str| {
+        CommandLine::read(key, text).map(|command| command.absolute().to_string())
+    })
+}

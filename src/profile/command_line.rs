@@ -37,14 +37,15 @@ impl CommandLine {
     }
 }
 
-impl FromStr for CommandLine {
-    type Err = ProfileError;
-
-    /// Words are split at spaces. Single or double quotes keep a word together, a backslash takes the next character
-    /// as it is. A text that begins with `[` is a JSON array of strings.
-    fn from_str(text: &str) -> Result<Self, ProfileError> {
+impl CommandLine {
+    /// Reads the value of a setting. Words are split at spaces. Single or double quotes keep a word together, a
+    /// backslash takes the next character as it is. A text that begins with `[` is a JSON array of strings.
+    ///
+    /// # Errors
+    /// [`ProfileError::BadSetting`].
+    pub fn read(key: Key, text: &str) -> Result<Self, ProfileError> {
         let refused = |reason: &str| ProfileError::BadSetting {
-            key: Key::ClientSecretCommand,
+            key,
             value: text.to_owned(),
             reason: reason.to_owned(),
         };
@@ -61,6 +62,15 @@ impl FromStr for CommandLine {
             return Err(refused("no argument can hold a zero byte"));
         }
         Ok(Self { words })
+    }
+}
+
+impl FromStr for CommandLine {
+    type Err = ProfileError;
+
+    /// As [`CommandLine::read`] for `--client-secret-command`.
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        Self::read(Key::ClientSecretCommand, text)
     }
 }
 

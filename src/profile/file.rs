@@ -118,10 +118,12 @@ impl ProfileFile {
         let before = self.settings();
         let mut options = self.options().unwrap_or_default();
         options.insert("name".into(), name.into());
-        if Key::SECRETS.iter().any(|key| settings.get(*key).is_some()) {
-            // A new secret stands in the place of the old one, whichever way each is given.
-            for key in Key::SECRETS {
-                options.shift_remove(key.json());
+        for ways in Key::ALTERNATIVES {
+            if ways.iter().any(|key| settings.get(*key).is_some()) {
+                // A new secret stands in the place of the old one, whichever way each is given.
+                for key in *ways {
+                    options.shift_remove(key.json());
+                }
             }
         }
         let headers = settings.get(Key::Headers).map(|given| {

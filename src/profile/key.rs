@@ -61,6 +61,11 @@ keys! {
     ClientSecretCommand    "clientSecretCommand"    "MEDPLUM_CLIENT_SECRET_COMMAND"    Never        Credential;
     ClientAuth             "clientAuth"             "MEDPLUM_CLIENT_AUTH"              BesideServer Plain;
     AccessToken            "accessToken"            "MEDPLUM_CLIENT_ACCESS_TOKEN"      BesideServer Secret;
+    AccessTokenFile        "accessTokenFile"        "MEDPLUM_ACCESS_TOKEN_FILE"        PathInside   Credential;
+    AccessTokenCommand     "accessTokenCommand"     "MEDPLUM_ACCESS_TOKEN_COMMAND"     Never        Credential;
+    ClientAssertionFile    "clientAssertionFile"    "MEDPLUM_CLIENT_ASSERTION_FILE"    PathInside   Credential;
+    ClientAssertionCommand "clientAssertionCommand" "MEDPLUM_CLIENT_ASSERTION_COMMAND" Never        Credential;
+    PrivateKey             "privateKey"             "MEDPLUM_PRIVATE_KEY"              BesideServer Secret;
     PrivateKeyPath         "privateKeyPath"         "MEDPLUM_PRIVATE_KEY_PATH"         PathInside   Credential;
     KeyPassphrase          "keyPassphrase"          "MEDPLUM_KEY_PASSPHRASE"           BesideServer Hidden;
     KeyPassphraseFile      "keyPassphraseFile"      "MEDPLUM_KEY_PASSPHRASE_FILE"      PathInside   Plain;
@@ -83,6 +88,7 @@ keys! {
     DeviceAuthorizationUrl "deviceAuthorizationUrl" "MEDPLUM_DEVICE_AUTHORIZATION_URL" BesideServer Plain;
     SubjectToken           "subjectToken"           "MEDPLUM_SUBJECT_TOKEN"            BesideServer Secret;
     SubjectTokenFile       "subjectTokenFile"       "MEDPLUM_SUBJECT_TOKEN_FILE"       PathInside   Credential;
+    SubjectTokenCommand    "subjectTokenCommand"    "MEDPLUM_SUBJECT_TOKEN_COMMAND"    Never        Credential;
     SubjectTokenType       "subjectTokenType"       "MEDPLUM_SUBJECT_TOKEN_TYPE"       BesideServer Plain;
     ActorToken             "actorToken"             "MEDPLUM_ACTOR_TOKEN"              BesideServer Secret;
     ActorTokenFile         "actorTokenFile"         "MEDPLUM_ACTOR_TOKEN_FILE"         PathInside   Credential;
@@ -92,12 +98,50 @@ keys! {
 }
 
 impl Key {
-    /// The ways to give the client secret, of which a profile has one.
-    pub const SECRETS: [Self; 3] = [
+    /// The ways to give the client secret.
+    pub const SECRETS: &[Self] = &[
         Self::ClientSecret,
         Self::ClientSecretFile,
         Self::ClientSecretCommand,
     ];
+    /// The ways to give an access token.
+    pub const ACCESS_TOKENS: &[Self] = &[
+        Self::AccessToken,
+        Self::AccessTokenFile,
+        Self::AccessTokenCommand,
+    ];
+    /// The ways to give the token to exchange.
+    pub const SUBJECT_TOKENS: &[Self] = &[
+        Self::SubjectToken,
+        Self::SubjectTokenFile,
+        Self::SubjectTokenCommand,
+    ];
+    /// The ways to give the token of who acts.
+    pub const ACTOR_TOKENS: &[Self] = &[Self::ActorToken, Self::ActorTokenFile];
+    /// The ways to give an assertion that somebody else made.
+    pub const CLIENT_ASSERTIONS: &[Self] =
+        &[Self::ClientAssertionFile, Self::ClientAssertionCommand];
+    /// The ways to give the private key.
+    pub const PRIVATE_KEYS: &[Self] = &[Self::PrivateKey, Self::PrivateKeyPath];
+    /// What is given in one of several ways: a profile has one of each, the first of them if a layer gives more.
+    pub const ALTERNATIVES: &[&[Self]] = &[
+        Self::SECRETS,
+        Self::ACCESS_TOKENS,
+        Self::SUBJECT_TOKENS,
+        Self::ACTOR_TOKENS,
+        Self::CLIENT_ASSERTIONS,
+        Self::PRIVATE_KEYS,
+    ];
+
+    /// Whether its value is a program with its arguments.
+    pub fn is_command(self) -> bool {
+        self.json().ends_with("Command")
+    }
+
+    /// Whether its value names a file.
+    pub fn is_path(self) -> bool {
+        self.side() == Side::PathInside || self == Self::CaCert
+    }
 
     /// The key in the `options` object of a profile file.
     pub fn json(self) -> &'static str {

@@ -74,7 +74,11 @@ pub struct Profile {
     /// The certificate the client shows in TLS (RFC 8705), as PEM; its key may stand in the same file.
     pub client_cert: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
-    pub access_token: Option<Secret>,
+    pub access_token: Option<GivenToken>,
+    /// The assertion that somebody else made of who the client is (RFC 7523 §2.2).
+    pub client_assertion: Option<GivenToken>,
+    /// The private key, as the text of PEM or JWK; else where its file is.
+    pub private_key: Option<Secret>,
     pub private_key_path: Option<PathBuf>,
     /// What opens an encrypted key; the file stands before the value.
     pub key_passphrase: Option<Secret>,
@@ -114,8 +118,11 @@ impl Profile {
     /// Whether `login` sends a person to the browser: asked for, or nothing else to sign in with.
     pub fn signs_in_by_browser(&self) -> bool {
         let has_other_way = self.access_token.is_some()
-            || self.private_key_path.is_some()
-            || self.client_id.is_some() && (self.has_client_secret() || self.client_cert.is_some());
+            || self.has_private_key()
+            || self.client_id.is_some()
+                && (self.has_client_secret()
+                    || self.client_cert.is_some()
+                    || self.client_assertion.is_some());
         match self.auth_type {
             Some(auth_type) => auth_type == AuthType::AuthorizationCode,
             None => !has_other_way,
@@ -147,6 +154,11 @@ impl Profile {
         }
     }
 
+    /// Whether there is a private key, as it is or in a file.
+    pub fn has_private_key(&self) -> bool {
+        self.private_key.is_some() || self.private_key_path.is_some()
+    }
+
     /// Whether there is a client secret, or a program that prints it.
     pub fn has_client_secret(&self) -> bool {
         self.client_secret.is_some() || self.client_secret_command.is_some()
@@ -170,10 +182,12 @@ pub struct ExchangeSettings {
     pub resource: Option<String>,
 }
 
-/// A token that somebody else made.
+/// A token or an assertion that somebody else made.
 #[derive(Clone, Debug)]
 pub enum GivenToken {
     Value(Secret),
-    /// Read anew for each exchange: such files are replaced before their token ends.
+    /// Read anew each time: such files are replaced before their token ends.
     File(PathBuf),
+    /// A program that prints it; it runs when the token is needed, not before.
+    Command(CommandLine),
 }

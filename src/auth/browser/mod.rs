@@ -20,8 +20,8 @@ use super::endpoints::Endpoint;
 use super::grant::authorization_code::{self, AuthorizationRequest, DEFAULT_SCOPE};
 use super::keys::Passphrase;
 use super::{
-    AuthError, Endpoints, SignedIn, Token, client_auth, discovery, exchange, id_token, scope,
-    secret_command,
+    AuthError, Endpoints, SignedIn, Token, client_auth, credential, discovery, exchange, id_token,
+    scope, secret_command,
 };
 use crate::http::Http;
 use crate::profile::{AuthType, Profile, urls};
@@ -73,7 +73,8 @@ pub async fn sign_in(
         });
     };
     // Before a person is sent anywhere: the code is of no use without the secret.
-    let mut profile = secret_command::with_secret(profile).await?.into_owned();
+    let profile = secret_command::with_secret(profile).await?;
+    let mut profile = credential::filled(profile).await?.into_owned();
     profile.client_id = Some(client_id.clone());
     let (authorize_url, endpoints) = endpoints(http, &profile).await?;
     let way = client_auth::choose(&profile, endpoints.client_auth());

@@ -17,7 +17,9 @@ use super::endpoints::Endpoint;
 use super::grant::authorization_code::DEFAULT_SCOPE;
 use super::grant::device_code;
 use super::keys::Passphrase;
-use super::{AuthError, Endpoints, SignedIn, Token, discovery, exchange, scope, secret_command};
+use super::{
+    AuthError, Endpoints, SignedIn, Token, credential, discovery, exchange, scope, secret_command,
+};
 use crate::http::{Http, HttpError, retry};
 use crate::profile::{AuthType, Profile};
 use code::{Code, LONGEST_INTERVAL, USUAL_INTERVAL};
@@ -56,7 +58,8 @@ pub async fn sign_in(
             missing: "a client id",
         });
     };
-    let mut profile = secret_command::with_secret(profile).await?.into_owned();
+    let profile = secret_command::with_secret(profile).await?;
+    let mut profile = credential::filled(profile).await?.into_owned();
     profile.client_id = Some(client_id);
     let (device, endpoints) = endpoints(http, &profile).await?;
     let way = client_auth::choose(&profile, endpoints.client_auth());

@@ -15,7 +15,8 @@ impl Grant for ClientCredentials {
     }
 
     fn missing(&self, profile: &Profile) -> Option<&'static str> {
-        let has_other_proof = profile.private_key_path.is_some()
+        let has_other_proof = profile.has_private_key()
+            || profile.client_assertion.is_some()
             || profile.client_cert.is_some()
             || profile.client_auth.is_some();
         let has_proof = profile.has_client_secret() || has_other_proof;

@@ -20,7 +20,7 @@ impl Grant for JwtAssertion {
     }
 
     fn missing(&self, profile: &Profile) -> Option<&'static str> {
-        let is_complete = profile.client_id.is_some() && profile.private_key_path.is_some();
+        let is_complete = profile.client_id.is_some() && profile.has_private_key();
         (!is_complete).then_some(MISSING)
     }
 

@@ -20,7 +20,7 @@ impl Grant for JwtBearer {
         if profile.client_id.is_none() {
             return Some("a client id");
         }
-        if !profile.has_client_secret() && profile.private_key_path.is_none() {
+        if !profile.has_client_secret() && !profile.has_private_key() {
             return Some("a client secret or a private key");
         }
         let has_subject = profile.subject.is_some();
@@ -34,7 +34,7 @@ impl Grant for JwtBearer {
 
     fn uses_secret(&self, profile: &Profile) -> bool {
         profile.client_auth.is_some_and(ClientAuth::uses_secret)
-            || profile.private_key_path.is_none()
+            || !profile.has_private_key()
             || profile.algorithm.is_some_and(Algorithm::is_of_secret)
     }
 

@@ -84,9 +84,11 @@ pub fn of(profile: &Profile) -> Option<&'static dyn Grant> {
         Some(AuthType::JwtAssertion) => Some(&jwt_assertion::JwtAssertion),
         Some(AuthType::TokenExchange) => Some(&token_exchange::TokenExchange),
         Some(AuthType::Basic | AuthType::AuthorizationCode | AuthType::DeviceCode) => None,
-        None if profile.private_key_path.is_some() => Some(&jwt_assertion::JwtAssertion),
+        None if profile.has_private_key() => Some(&jwt_assertion::JwtAssertion),
         None => {
-            let has_proof = profile.has_client_secret() || profile.client_cert.is_some();
+            let has_proof = profile.has_client_secret()
+                || profile.client_cert.is_some()
+                || profile.client_assertion.is_some();
             let has_pair = profile.client_id.is_some() && has_proof;
             has_pair.then_some(&client_credentials::ClientCredentials)
         }

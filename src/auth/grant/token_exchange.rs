@@ -1,12 +1,10 @@
 //! `token-exchange`: a token of somebody else's for one of this server's (RFC 8693 §2.1).
 
 use super::super::AuthError;
+use super::super::credential;
 use super::super::request::TokenRequest;
 use super::{Asked, Grant, incomplete};
-use crate::profile::{
-    AuthType, ExchangeSettings, GivenToken, Key, Profile, ProfileError, secret_file,
-};
-use crate::secret::Secret;
+use crate::profile::{AuthType, ExchangeSettings, Key, Profile};
 
 const MISSING: &str = "a token to exchange (--subject-token-file)";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -53,11 +51,17 @@ fn request(profile: &Profile) -> Result<TokenRequest, AuthError> {
     };
     let kind = |given: Option<&str>| uri(given.unwrap_or("access_token"));
     let mut request = TokenRequest::new(GRANT_TYPE)
-        .with_secret("subject_token", text(Key::SubjectTokenFile, subject)?)
+        .with_secret(
+            "subject_token",
+            credential::at_hand(Key::SubjectTokenFile, subject)?,
+        )
         .with("subject_token_type", Some(&kind(subject_type.as_deref())));
     if let Some(actor) = actor {
         request = request
-            .with_secret("actor_token", text(Key::ActorTokenFile, actor)?)
+            .with_secret(
+                "actor_token",
+                credential::at_hand(Key::ActorTokenFile, actor)?,
+            )
             .with("actor_token_type", Some(&kind(actor_type.as_deref())));
     }
     let requested = requested_type.as_deref().map(uri);
@@ -74,22 +78,5 @@ fn uri(name: &str) -> String {
         format!("urn:ietf:params:oauth:token-type:{name}")
     } else {
         name.to_owned()
-    }
-}
-
-fn text(key: Key, token: &GivenToken) -> Result<Secret, ProfileError> {
-    let path = match token {
-        GivenToken::Value(token) => return Ok(token.clone()),
-        GivenToken::File(path) => path,
-    };
-    let bad = |reason: String| ProfileError::BadSetting {
-        key,
-        value: path.display().to_string(),
-        reason,
-    };
-    let text = secret_file::read(path).map_err(bad)?;
-    match text.expose().trim() {
-        "" => Err(bad("it is empty".into())),
-        token => Ok(Secret::new(token)),
     }
 }

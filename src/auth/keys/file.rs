@@ -17,7 +17,14 @@ pub fn read(path: &Path, passphrase: &Passphrase) -> Result<Vec<Key>, KeyError> 
     if pkcs12::is(&bytes) {
         return pkcs12::read(path, &bytes, passphrase);
     }
-    let text = String::from_utf8_lossy(&bytes);
+    parse(path, &String::from_utf8_lossy(&bytes), passphrase)
+}
+
+/// Reads all keys of a text; `path` names it.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(path: &Path, text: &str, passphrase: &Passphrase) -> Result<Vec<Key>, KeyError> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.starts_with('{') {
         jwk::read(path, text)

@@ -140,13 +140,11 @@ fn settings(object: &Map<String, Value>) -> Result<(Settings, Vec<&str>), String
 
 /// What is named by a relative path is meant beside the working folder, as a flag means it.
 fn absolute(key: Key, value: String) -> Result<String, String> {
-    if key == Key::ClientSecretCommand {
-        let command: CommandLine = value
-            .parse()
-            .map_err(|error: ProfileError| error.to_string())?;
+    if key.is_command() {
+        let command = CommandLine::read(key, &value).map_err(|error| error.to_string())?;
         return Ok(command.absolute().to_string());
     }
-    if key.side() != Side::PathInside && key != Key::CaCert {
+    if !key.is_path() {
         return Ok(value);
     }
     let path = std::path::absolute(&value).map_err(|error| error.to_string())?;

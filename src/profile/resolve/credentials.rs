@@ -18,8 +18,10 @@ pub(super) struct Credentials {
     pub client_id: Option<String>,
     pub client_secret: Option<Secret>,
     pub client_secret_command: Option<CommandLine>,
-    pub access_token: Option<Secret>,
+    pub access_token: Option<GivenToken>,
     pub access_token_from: Option<Layer>,
+    pub client_assertion: Option<GivenToken>,
+    pub private_key: Option<Secret>,
     pub private_key_path: Option<PathBuf>,
     pub client_cert: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
@@ -41,16 +43,18 @@ impl Credentials {
             ..Self::default()
         };
         search.secret(&mut found)?;
-        let token = search.text(Key::AccessToken);
-        found.access_token_from = token.map(|(layer, _)| layer);
-        found.access_token = token.map(|(_, text)| Secret::new(text));
-        found.private_key_path = search.file(Key::PrivateKeyPath)?;
+        found.access_token_from = search
+            .strongest(Key::ACCESS_TOKENS)
+            .map(|(layer, ..)| layer);
+        found.access_token = search.token(Key::ACCESS_TOKENS)?;
+        found.client_assertion = search.token(Key::CLIENT_ASSERTIONS)?;
+        search.private_key(&mut found)?;
         found.client_cert = search.file(Key::ClientCert)?;
-        found.subject = search.token(Key::SubjectToken, Key::SubjectTokenFile)?;
+        found.subject = search.token(Key::SUBJECT_TOKENS)?;
         // These two prove nothing alone, so they do not tell where the credential is from.
         let from = search.from;
         found.client_key = search.file(Key::ClientKey)?;
-        found.actor = search.token(Key::ActorToken, Key::ActorTokenFile)?;
+        found.actor = search.token(Key::ACTOR_TOKENS)?;
         found.from = from;
         found.files = search.files;
         found.withheld_for = withheld_for.filter(|_| from.is_none());
@@ -60,7 +64,9 @@ impl Credentials {
     /// Whether they get a token without a person.
     pub(super) fn are_complete(&self) -> bool {
         self.access_token.is_some()
+            || self.private_key.is_some()
             || self.private_key_path.is_some()
+            || self.client_assertion.is_some()
             || self.client_cert.is_some()
             || self.subject.is_some()
             || self.client_id.is_some()
@@ -134,7 +140,7 @@ impl<'a> Search<'a> {
         self.sources.iter().find_map(|(layer, settings)| {
             let value = settings.get(key)?;
             let id = settings.get(Key::ClientId);
-            let belongs = id.is_none() || id == self.client_id || key == Key::AccessToken;
+            let belongs = id.is_none() || id == self.client_id || Key::ACCESS_TOKENS.contains(&key);
             belongs.then_some((*layer, value))
         })
     }
@@ -169,12 +175,14 @@ impl<'a> Search<'a> {
     }
 
     fn secret(&mut self, found: &mut Credentials) -> Result<(), ProfileError> {
-        let Some((layer, key, value)) = self.strongest(&Key::SECRETS) else {
+        let Some((layer, key, value)) = self.strongest(Key::SECRETS) else {
             return Ok(());
         };
         self.note(layer, key);
         match key {
-            Key::ClientSecretCommand => found.client_secret_command = Some(value.parse()?),
+            Key::ClientSecretCommand => {
+                found.client_secret_command = Some(CommandLine::read(key, value)?);
+            }
             Key::ClientSecretFile => {
                 let path = path(layer, key, value)?;
                 let secret =
@@ -190,12 +198,27 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn token(&mut self, value: Key, file: Key) -> Result<Option<GivenToken>, ProfileError> {
-        let Some((layer, key, text)) = self.strongest(&[value, file]) else {
+    fn private_key(&mut self, found: &mut Credentials) -> Result<(), ProfileError> {
+        match self.strongest(Key::PRIVATE_KEYS) {
+            Some((layer, Key::PrivateKey, text)) => {
+                self.note(layer, Key::PrivateKey);
+                found.private_key = Some(Secret::new(text));
+            }
+            Some(_) => found.private_key_path = self.file(Key::PrivateKeyPath)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn token(&mut self, ways: &[Key]) -> Result<Option<GivenToken>, ProfileError> {
+        let Some((layer, key, text)) = self.strongest(ways) else {
             return Ok(None);
         };
         self.note(layer, key);
-        if key == value {
+        if key.is_command() {
+            return CommandLine::read(key, text).map(|command| Some(GivenToken::Command(command)));
+        }
+        if !key.is_path() {
             return Ok(Some(GivenToken::Value(Secret::new(text))));
         }
         let path = path(layer, key, text)?;

@@ -61,6 +61,8 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
             resource: text(Key::Resource),
         },
         access_token: credentials.access_token,
+        client_assertion: credentials.client_assertion,
+        private_key: credentials.private_key,
         private_key_path: credentials.private_key_path,
         key_passphrase: text(Key::KeyPassphrase).map(Secret::new),
         key_passphrase_file,

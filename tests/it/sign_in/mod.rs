@@ -8,6 +8,7 @@ mod docs_page_jwt;
 mod docs_page_login;
 mod endpoints;
 mod foreign_words;
+mod given;
 mod hostile_discovery;
 mod jwt;
 mod jwt_renewal;
