@@ -9,6 +9,8 @@ pub struct Withheld {
     pub owner: String,
     /// The way to use them, as a hint.
     pub remedy: String,
+    /// Whether it is a login alone, which a new one replaces.
+    pub is_login: bool,
 }
 
 impl fmt::Display for Withheld {

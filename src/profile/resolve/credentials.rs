@@ -109,6 +109,7 @@ fn held_back(name: &str, server: &Server<'_>, layer: Layer, settings: &Settings)
     Withheld {
         owner: format!("{} for {}", layer.describe(), named.unwrap_or(DEFAULT_BASE)),
         remedy,
+        is_login: false,
     }
 }
 

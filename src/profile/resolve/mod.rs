@@ -157,6 +157,7 @@ fn withheld(name: &str, server: &Server<'_>, credentials: &Credentials) -> Optio
                 "sign in to {base} with `medplum login -p {name} --base-url {base}`, or choose another profile with -p",
                 base = server.base
             ),
+            is_login: true,
         })
     };
     credentials.withheld_for.clone().or_else(login)
