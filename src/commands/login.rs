@@ -79,10 +79,7 @@ pub async fn run(context: &Context, args: LoginArgs) -> anyhow::Result<()> {
 
 async fn by_browser(context: &Context, args: &LoginArgs, profile: Profile) -> anyhow::Result<()> {
     let withheld = profile.withheld_for.as_ref();
-    if let (None, Some(owner)) = (
-        profile.auth_type,
-        withheld.filter(|owner| !owner.is_login),
-    ) {
+    if let (None, Some(owner)) = (profile.auth_type, withheld.filter(|owner| !owner.is_login)) {
         return Err(AuthError::Withheld {
             server: profile.base_url.to_string(),
             owner: owner.clone(),

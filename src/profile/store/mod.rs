@@ -5,19 +5,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use serde_json::{Map, Value};
-
 mod moves;
 mod rights;
+mod save;
 mod write;
 
 use super::ProfileError;
 pub use super::file::ProfileFile;
 use super::file::read_file;
-use super::held::{self, Marker, Place};
-use super::parts::KEYRING;
+use super::held::Place;
 pub use super::parts::{ACTIVE_LOGIN, DISCOVERY, LOGINS, TOKENS};
 use crate::files::{self, Lock};
+use save::{absolute, save};
 
 /// The folder of profiles.
 #[derive(Clone, Debug)]
@@ -312,53 +311,6 @@ pub fn check_name(name: &str) -> Result<(), ProfileError> {
     } else {
         Err(ProfileError::BadName(name.to_owned()))
     }
-}
-
-/// Writes a profile where its secrets are to be. The order is such that a run killed at any point loses nothing: what
-/// is new is there before what is old goes.
-fn save(
-    path: &Path,
-    name: &str,
-    before: &ProfileFile,
-    file: &ProfileFile,
-) -> Result<(), ProfileError> {
-    let owner = absolute(path);
-    if file.place == Place::File {
-        write_keys(path, name, &file.keys)?;
-        return match &before.marker {
-            Some(marker) => marker.forget(&owner),
-            None => Ok(()),
-        };
-    }
-    let (mut public, held) = held::split(&file.keys);
-    let in_file = match read_file(path)? {
-        Some(file) => file.keys,
-        None => Map::new(),
-    };
-    if public == in_file
-        && let Some(marker) = &before.marker
-        && marker.replace_held(&owner, &held)?
-    {
-        return Ok(());
-    }
-    let marker = Marker::hold(before.marker.as_ref(), name, &owner, &held)?;
-    public.insert(KEYRING.into(), marker.to_json());
-    write_keys(path, name, &public)?;
-    marker.tidy();
-    Ok(())
-}
-
-fn write_keys(path: &Path, name: &str, keys: &Map<String, Value>) -> Result<(), ProfileError> {
-    let text = serde_json::to_string_pretty(keys).unwrap_or_default();
-    write::replace(path, name, text.as_bytes()).map_err(|source| ProfileError::File {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::{Lock, Store, absolute, check_name, save};
-use crate::files;
+use super::save::{absolute, save};
+use super::{Store, check_name};
+use crate::files::{self, Lock};
 use crate::profile::ProfileError;
 use crate::profile::file::{ProfileFile, read_file};
 
