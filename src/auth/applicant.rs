@@ -118,7 +118,7 @@ impl Applicant {
         } else {
             Cow::Borrowed(&self.profile)
         };
-        let profile = credential::filled(profile).await?;
+        let profile = Box::pin(credential::filled(profile)).await?;
         let prepared = self
             .prepared
             .get_or_try_init(|| self.read_key(grant, &profile))

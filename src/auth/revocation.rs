@@ -74,7 +74,7 @@ async fn try_revoke(
         };
     };
     let profile = secret_command::with_secret(profile).await?;
-    let profile = &*credential::filled(profile).await?;
+    let profile = &*Box::pin(credential::filled(profile)).await?;
     let way = match grant::of(profile).map(grant::Grant::auth_type) {
         Some(AuthType::JwtAssertion) => ClientAuth::PrivateKeyJwt,
         _ => client_auth::choose(profile, endpoints.client_auth()),

@@ -149,7 +149,7 @@ impl TokenSource {
                 ))?
             }
             Method::Given(given) => {
-                let token = credential::token(Key::AccessToken, given, None).await?;
+                let token = Box::pin(credential::token(Key::AccessToken, given, None)).await?;
                 Authorization::given(&token, !self.is_fixed())?
             }
             Method::Login | Method::LoggedOut(_) | Method::Grant(_) => {
@@ -168,7 +168,7 @@ impl TokenSource {
         };
         if let Method::Given(given) = &self.method {
             // A file may have been replaced, and a program is asked once more.
-            let token = credential::token(Key::AccessToken, given, Some(refused)).await?;
+            let token = Box::pin(credential::token(Key::AccessToken, given, Some(refused))).await?;
             if token == *refused {
                 return Ok(None);
             }
@@ -203,7 +203,7 @@ impl TokenSource {
     pub async fn token(&self) -> Result<Token, AuthError> {
         match &self.method {
             Method::Given(given) => {
-                let token = credential::token(Key::AccessToken, given, None).await?;
+                let token = Box::pin(credential::token(Key::AccessToken, given, None)).await?;
                 return Ok(Token::opaque(token));
             }
             Method::Anonymous | Method::Basic | Method::LoggedOut(_) => {
@@ -340,7 +340,7 @@ impl TokenSource {
 
     async fn renewed_at(&self, endpoints: &Endpoints, login: &Token) -> Result<Token, AuthError> {
         let profile = secret_command::with_secret(&self.profile).await?;
-        let profile = credential::filled(profile).await?;
+        let profile = Box::pin(credential::filled(profile)).await?;
         let proof = self.applicant.proof_of_login(&profile, endpoints).await?;
         let renewal = stored_login::Renewal {
             http: &self.http,

@@ -117,7 +117,7 @@ impl Given {
             match (key, value.as_deref()) {
                 (Key::ClientSecretFile, Some("-")) => on_stdin = Some(Key::ClientSecret),
                 (Key::AccessToken | Key::AccessTokenFile, Some("-")) => {
-                    on_stdin = Some(Key::AccessToken)
+                    on_stdin = Some(Key::AccessToken);
                 }
                 _ => settings.set(key, value),
             }

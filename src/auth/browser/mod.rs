@@ -74,7 +74,7 @@ pub async fn sign_in(
     };
     // Before a person is sent anywhere: the code is of no use without the secret.
     let profile = secret_command::with_secret(profile).await?;
-    let mut profile = credential::filled(profile).await?.into_owned();
+    let mut profile = Box::pin(credential::filled(profile)).await?.into_owned();
     profile.client_id = Some(client_id.clone());
     let (authorize_url, endpoints) = endpoints(http, &profile).await?;
     let way = client_auth::choose(&profile, endpoints.client_auth());

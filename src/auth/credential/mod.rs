@@ -36,7 +36,7 @@ pub(super) async fn token(
     if let Some((_, printed)) = held.filter(|(_, printed)| Some(&printed.token) != refused) {
         return Ok(printed.token.clone());
     }
-    let printed = ask(command).await?;
+    let printed = Box::pin(ask(command)).await?;
     known.retain(|(of, _)| of != command);
     known.push((command.clone(), printed.clone()));
     Ok(printed.token)
@@ -80,7 +80,7 @@ pub(super) fn at_hand(key: Key, given: &GivenToken) -> Result<Secret, ProfileErr
 pub(super) async fn filled(profile: Cow<'_, Profile>) -> Result<Cow<'_, Profile>, AuthError> {
     let mut filled = profile;
     if let Some(GivenToken::Command(command)) = &filled.client_assertion {
-        let assertion = ask(command).await?.token;
+        let assertion = Box::pin(ask(command)).await?.token;
         filled.to_mut().client_assertion = Some(GivenToken::Value(assertion));
     }
     if filled.auth_type == Some(AuthType::TokenExchange)

@@ -59,7 +59,7 @@ pub async fn sign_in(
         });
     };
     let profile = secret_command::with_secret(profile).await?;
-    let mut profile = credential::filled(profile).await?.into_owned();
+    let mut profile = Box::pin(credential::filled(profile)).await?.into_owned();
     profile.client_id = Some(client_id);
     let (device, endpoints) = endpoints(http, &profile).await?;
     let way = client_auth::choose(&profile, endpoints.client_auth());
