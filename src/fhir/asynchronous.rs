@@ -172,7 +172,7 @@ pub async fn wait_open(
         if patience.max_wait.is_some_and(|longest| wait > longest) {
             return Err(AsyncError::TooLong {
                 waited: started.elapsed(),
-                status_url: secret::url_for_people(status_url),
+                status_url: shown(status_url),
             });
         }
         tokio::time::sleep(wait).await;
@@ -212,7 +212,7 @@ pub async fn wait_open(
         {
             return Err(AsyncError::TooLong {
                 waited: elapsed,
-                status_url: secret::url_for_people(status_url),
+                status_url: shown(status_url),
             });
         }
         watch(&Progress {
@@ -365,6 +365,14 @@ impl Stumbles {
             _ => Ok(()),
         }
     }
+}
+
+/// A status URL for words, without who asks: a password may stand there.
+fn shown(status_url: &Url) -> String {
+    let mut shown = status_url.clone();
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    secret::url_for_people(&shown)
 }
 
 /// The job's status: the HTTP one, unless the server says it apart (Bulk Data 3.0, `separate-export-status`).

@@ -78,7 +78,7 @@ pub fn standing(folder: &Path) -> Result<Summary, BulkError> {
         match standing.exported(planned) {
             Some(file) => summary.files.push(file),
             None => summary.failed.push(FailedFile {
-                url: crate::secret::url_for_people(&planned.file.link.url()),
+                url: crate::secret::url_without_query(&planned.file.link.url()),
                 path: planned.path.clone(),
                 code: None,
                 is_content: false,

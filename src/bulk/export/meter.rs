@@ -1,7 +1,7 @@
 //! How much of a foreign text may be read before its next part begins, and how it began, for words.
 
-use std::cell::{Cell, RefCell};
-use std::io::{self, Read};
+use std::cell::Cell;
+use std::io::{self, BufRead, Read};
 
 /// The most that one entry or one member may have.
 pub(super) const LARGEST_ENTRY: usize = 64 << 10;
@@ -13,8 +13,6 @@ pub(super) struct Meter {
     room: Cell<usize>,
     what: Cell<&'static str>,
     pub(super) exceeded: Cell<Option<&'static str>>,
-    /// How the page begins, for words.
-    head: RefCell<Vec<u8>>,
 }
 
 impl Default for Meter {
@@ -23,7 +21,6 @@ impl Default for Meter {
             room: Cell::new(0),
             what: Cell::new(""),
             exceeded: Cell::new(None),
-            head: RefCell::default(),
         };
         meter.allow(LARGEST_ENTRY, "it begins with more than 64 KiB of blanks");
         meter
@@ -38,71 +35,67 @@ impl Meter {
     }
 }
 
-/// A source of which no more is read than its meter allows.
+/// A source of which no more is read than its meter allows. A byte order mark is passed over.
 pub(super) struct Metered<'a, R> {
-    pub(super) source: R,
-    pub(super) meter: &'a Meter,
+    source: R,
+    meter: &'a Meter,
+    /// How it begins.
+    head: Vec<u8>,
+    /// Bytes of a byte order mark that have come, or all of them once there can be none.
+    mark: usize,
 }
 
-impl<R: Read> Metered<'_, R> {
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+impl<'a, R: BufRead> Metered<'a, R> {
+    /// A source that has not been read.
+    pub(super) fn new(source: R, meter: &'a Meter) -> Self {
+        Self {
+            source,
+            meter,
+            head: Vec::new(),
+            mark: 0,
+        }
+    }
+
     /// How the page begins, also where reading ended before.
     pub(super) fn head(mut self) -> Vec<u8> {
-        let mut head = self.meter.head.take();
-        let room = HEAD.saturating_sub(head.len());
+        let room = HEAD.saturating_sub(self.head.len());
         // What cannot be read is not shown.
         let _ = self
             .source
             .by_ref()
             .take(room as u64)
-            .read_to_end(&mut head);
-        head
+            .read_to_end(&mut self.head);
+        self.head
     }
 }
 
-impl<R: Read> Read for Metered<'_, R> {
+impl<R: BufRead> Read for Metered<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let meter = self.meter;
-        let mut head = meter.head.borrow_mut();
-        let room = meter.room.get();
+        let room = self.meter.room.get();
         if room == 0 {
-            meter.exceeded.set(Some(meter.what.get()));
-            return Err(io::Error::other(meter.what.get()));
+            self.meter.exceeded.set(Some(self.meter.what.get()));
+            return Err(io::Error::other(self.meter.what.get()));
         }
-        let most = buffer.len().min(room);
-        let read = self.source.read(&mut buffer[..most])?;
-        meter.room.set(room - read);
-        if head.len() < HEAD {
-            head.extend_from_slice(&buffer[..read]);
-        }
-        Ok(read)
-    }
-}
-
-/// Passes over a byte order mark.
-pub(super) fn without_mark(mut source: impl Read) -> impl Read {
-    const MARK: &[u8] = b"\xef\xbb\xbf";
-    let mut first = Vec::new();
-    let read = source
-        .by_ref()
-        .take(MARK.len() as u64)
-        .read_to_end(&mut first);
-    if first == MARK {
-        first.clear();
-    }
-    let failed = read.err().map(Failing);
-    io::Cursor::new(first).chain(Maybe(failed)).chain(source)
-}
-
-/// A source whose first bytes could not be read.
-struct Failing(io::Error);
-
-struct Maybe(Option<Failing>);
-
-impl Read for Maybe {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        match self.0.take() {
-            Some(Failing(error)) => Err(error),
-            None => Ok(0),
+        loop {
+            let chunk = self.source.fill_buf()?;
+            if self.mark < MARK.len() {
+                if chunk.first() == Some(&MARK[self.mark]) {
+                    self.mark += 1;
+                    self.source.consume(1);
+                    continue;
+                }
+                self.mark = MARK.len();
+            }
+            let read = chunk.len().min(buffer.len()).min(room);
+            buffer[..read].copy_from_slice(&chunk[..read]);
+            self.source.consume(read);
+            self.meter.room.set(room - read);
+            if self.head.len() < HEAD {
+                self.head.extend_from_slice(&buffer[..read]);
+            }
+            return Ok(read);
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::manifest::{self, Group, Manifest, ManifestError, Page};
-use super::meter::{LARGEST_ENTRY, Meter, Metered, without_mark};
+use super::meter::{LARGEST_ENTRY, Meter, Metered};
 use crate::{secret, words};
 
 /// The most of a member that nobody asks for.
@@ -38,11 +38,8 @@ pub(super) fn read(
     let shown = secret::url_for_people(url);
     let meter = Meter::default();
     let mut draft = Draft::default();
-    let source = without_mark(BufReader::with_capacity(LARGEST_ENTRY, source));
-    let mut source = Metered {
-        source,
-        meter: &meter,
-    };
+    let source = BufReader::with_capacity(LARGEST_ENTRY, source);
+    let mut source = Metered::new(source, &meter);
     let mut json = serde_json::Deserializer::from_reader(&mut source);
     let reading = Reading {
         page: Page::at(url),

@@ -144,8 +144,10 @@ impl Observer for Bars {
         let resource_type = failure.resource_type.as_deref().unwrap_or("file");
         let resource_type = words::shortened(resource_type);
         self.output.warn(&format!(
-            "{resource_type} {} is missing: {}",
-            failure.url, failure.reason
+            "{resource_type} {} ({}) is missing: {}",
+            failure.url,
+            failure.path.file_name().unwrap_or_default().display(),
+            failure.reason
         ));
     }
 

@@ -370,7 +370,7 @@ fn no_parameter_of_a_file_that_is_missing_is_printed() {
             answer,
         );
     }
-    let run = bulk.export(&["-vv"]).fails(5).says("is missing");
+    let run = bulk.export(&[]).fails(5).says("is missing");
     assert!(!run.everything().contains("canary-value"), "{run}");
     for kept in ["log.ndjson", "manifest.json"] {
         assert!(

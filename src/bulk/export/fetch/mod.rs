@@ -128,7 +128,7 @@ impl<'a> Fetching<'a> {
                 }
                 None if planned.vanished => {
                     let failure = FailedFile {
-                        url: secret::url_for_people(&planned.file.link.url()),
+                        url: secret::url_without_query(&planned.file.link.url()),
                         path: job.target(planned),
                         code: None,
                         is_content: true,
@@ -234,7 +234,7 @@ impl<'a> Fetching<'a> {
             );
             let file = &complete.1;
             let failure = FailedFile {
-                url: secret::url_for_people(&self.job.planned[index].file.link.url()),
+                url: secret::url_without_query(&self.job.planned[index].file.link.url()),
                 path: file.path.clone(),
                 code: None,
                 is_content: true,
@@ -259,7 +259,7 @@ impl<'a> Fetching<'a> {
     fn is_in_the_way(&mut self, index: usize) {
         let planned = &self.job.planned[index];
         let failure = FailedFile {
-            url: secret::url_for_people(&planned.file.link.url()),
+            url: secret::url_without_query(&planned.file.link.url()),
             path: self.job.target(planned),
             code: None,
             is_content: false,

@@ -14,6 +14,7 @@ use super::part::Part;
 use crate::auth::AuthError;
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{ExportedFile, FailedFile, Observer};
+use crate::bulk::export::log::detail::without_queries;
 use crate::bulk::export::manifest::{Group, ManifestFile};
 use crate::bulk::export::options::FileToken;
 use crate::bulk::export::settle::Landing;
@@ -92,6 +93,7 @@ struct Reason {
 
 impl From<String> for Reason {
     fn from(words: String) -> Self {
+        let words = without_queries(&words);
         Self { words, code: None }
     }
 }
@@ -180,7 +182,7 @@ impl Download {
 
     fn failure(&self, reason: Reason) -> FailedFile {
         FailedFile {
-            url: secret::url_for_people(&self.file.link.url()),
+            url: secret::url_without_query(&self.file.link.url()),
             path: self.path.clone(),
             code: reason.code,
             is_content: false,
@@ -363,7 +365,7 @@ impl Download {
         let asked = retry::retry_after(&answer.headers, SystemTime::now());
         let refusal = Refusal::read(Method::GET, answer).await;
         let reason = Reason {
-            words: refusal.to_string(),
+            words: without_queries(&refusal.to_string()),
             code: Some(refusal.status.as_u16()),
         };
         match refusal.status.as_u16() {

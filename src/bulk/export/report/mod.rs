@@ -17,7 +17,7 @@ use super::series;
 use super::sink::outcomes::Outcomes;
 use super::state::{Phase, Planned, Standing as Files};
 use crate::secret;
-use crate::words::number_of;
+use crate::words::{self, number_of};
 pub use story::{ErrorCount, Interval};
 use story::{Fetch, Story};
 
@@ -298,7 +298,7 @@ impl Report {
         let mut unchecked = 0;
         for planned in &files.planned {
             let group = planned.file.group;
-            let resource_type = planned.file.resource_type.as_deref().map(str::to_owned);
+            let resource_type = planned.file.resource_type.as_deref().map(words::shortened);
             let (list, name) = match group {
                 Group::Output => (
                     "output",
@@ -381,7 +381,7 @@ fn missing(planned: &Planned, fetch: Option<&Fetch>) -> Missing {
     Missing {
         path: planned.path.display().to_string(),
         url: secret::url_without_query(&planned.file.link.url()),
-        resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
+        resource_type: planned.file.resource_type.as_deref().map(words::shortened),
         reason: fetch.and_then(|fetch| fetch.reason.clone()),
     }
 }
