@@ -1,4 +1,5 @@
 //! `Prefer: respond-async`: a status URL polled, politely and stubbornly, until the job is done (FHIR R4 §3.2.2).
+//! Long because the rules of one loop stand together: waits, stumbles, second looks.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -1,8 +1,8 @@
 //! Points in time as servers write them, made instants that every server takes (FHIR R4, instant).
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Unit};
 
 /// Seconds since 1970 that are milliseconds in truth: the year 5138 is far.
 const MILLISECONDS: i64 = 100_000_000_000;
@@ -65,9 +65,80 @@ pub fn earlier(one: Option<String>, other: Option<String>) -> Option<String> {
     }
 }
 
+/// Reads a point in time: an instant with its zone, a date (midnight UTC), or how long ago (`2d`, `12h`).
+///
+/// # Errors
+/// The text is none of these.
+pub fn typed(text: &str, now: Timestamp) -> Result<String, String> {
+    let text = text.trim();
+    if text.parse::<Timestamp>().is_ok()
+        && let Some(instant) = normalised(text)
+    {
+        // An instant stays as it was typed: servers compare, and it keeps its own zone.
+        return Ok(instant);
+    }
+    if text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok() {
+        return Ok(format!("{text}T00:00:00Z"));
+    }
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let hours = match &text[digits.len()..] {
+        "h" => Some(1),
+        "d" => Some(24),
+        "w" => Some(24 * 7),
+        _ => None,
+    };
+    let ago = digits
+        .parse::<u32>()
+        .ok()
+        .zip(hours)
+        .map(|(number, hours)| SignedDuration::from_hours(i64::from(number) * hours));
+    if let Some(instant) = ago.and_then(|ago| now.checked_sub(ago).ok()) {
+        return Ok(format!(
+            "{:.0}",
+            instant.round(Unit::Second).unwrap_or(instant)
+        ));
+    }
+    Err(format!(
+        "`{text}` is no instant such as 2026-01-31T10:00:00Z, no date such as 2026-01-31, and no time ago such as 2d"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_point_in_time_is_an_instant_a_date_or_a_time_ago() {
+        let parse = |text| typed(text, "2026-11-22T10:20:30.5Z".parse().unwrap());
+        assert_eq!(parse("2026-01-31").unwrap(), "2026-01-31T00:00:00Z");
+        assert_eq!(
+            parse("2026-01-31T10:00:00+02:00").unwrap(),
+            "2026-01-31T10:00:00+02:00"
+        );
+        // Azure passed over these and exported everything.
+        assert_eq!(
+            parse("2026-01-31 10:00:00Z").unwrap(),
+            "2026-01-31T10:00:00Z"
+        );
+        assert_eq!(
+            parse("2026-01-31T10:00:00+0200").unwrap(),
+            "2026-01-31T08:00:00Z"
+        );
+        assert_eq!(parse("2d").unwrap(), "2026-11-20T10:20:31Z");
+        assert_eq!(parse("12h").unwrap(), "2026-11-21T22:20:31Z");
+        for bad in [
+            "yesterday",
+            "2026-01-31T10:00:00",
+            "2026-13-01",
+            "",
+            "d",
+            "-2d",
+            "2 days",
+            "99999999999d",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn usual_forms_become_instants_and_instants_stay() {

@@ -1,6 +1,5 @@
 //! The kick-off request: level and parameters as a GET query or as POST Parameters (Bulk Data 3.0, export).
 
-use jiff::{SignedDuration, Timestamp, Unit};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,6 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::error::BulkError;
-use super::instant;
 use crate::fhir::id::Id;
 use crate::fhir::{Client, FHIR_JSON};
 use crate::http::Request;
@@ -273,44 +271,6 @@ fn encode_of(name: &str, value: &str) -> String {
     value
 }
 
-/// Reads a point in time: an instant with its zone, a date (midnight UTC), or how long ago (`2d`, `12h`).
-///
-/// # Errors
-/// The text is none of these.
-pub fn parse_instant(text: &str, now: Timestamp) -> Result<String, String> {
-    let text = text.trim();
-    if text.parse::<Timestamp>().is_ok()
-        && let Some(instant) = instant::normalised(text)
-    {
-        // An instant stays as it was typed: servers compare, and it keeps its own zone.
-        return Ok(instant);
-    }
-    if text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok() {
-        return Ok(format!("{text}T00:00:00Z"));
-    }
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let hours = match &text[digits.len()..] {
-        "h" => Some(1),
-        "d" => Some(24),
-        "w" => Some(24 * 7),
-        _ => None,
-    };
-    let ago = digits
-        .parse::<u32>()
-        .ok()
-        .zip(hours)
-        .map(|(number, hours)| SignedDuration::from_hours(i64::from(number) * hours));
-    if let Some(instant) = ago.and_then(|ago| now.checked_sub(ago).ok()) {
-        return Ok(format!(
-            "{:.0}",
-            instant.round(Unit::Second).unwrap_or(instant)
-        ));
-    }
-    Err(format!(
-        "`{text}` is no instant such as 2026-01-31T10:00:00Z, no date such as 2026-01-31, and no time ago such as 2d"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,39 +283,6 @@ mod tests {
         );
         assert_eq!(encode("Patient,Observation"), "Patient,Observation");
         assert_eq!(encode("a b&c=d"), "a%20b%26c%3Dd");
-    }
-
-    #[test]
-    fn a_point_in_time_is_an_instant_a_date_or_a_time_ago() {
-        let parse = |text| parse_instant(text, "2026-11-22T10:20:30.5Z".parse().unwrap());
-        assert_eq!(parse("2026-01-31").unwrap(), "2026-01-31T00:00:00Z");
-        assert_eq!(
-            parse("2026-01-31T10:00:00+02:00").unwrap(),
-            "2026-01-31T10:00:00+02:00"
-        );
-        // Azure passed over these and exported everything.
-        assert_eq!(
-            parse("2026-01-31 10:00:00Z").unwrap(),
-            "2026-01-31T10:00:00Z"
-        );
-        assert_eq!(
-            parse("2026-01-31T10:00:00+0200").unwrap(),
-            "2026-01-31T08:00:00Z"
-        );
-        assert_eq!(parse("2d").unwrap(), "2026-11-20T10:20:31Z");
-        assert_eq!(parse("12h").unwrap(), "2026-11-21T22:20:31Z");
-        for bad in [
-            "yesterday",
-            "2026-01-31T10:00:00",
-            "2026-13-01",
-            "",
-            "d",
-            "-2d",
-            "2 days",
-            "99999999999d",
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

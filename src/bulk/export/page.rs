@@ -298,15 +298,7 @@ impl<'de> Visitor<'de> for List<'_> {
         Err(self.refuse(&value))
     }
 
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        Err(self.refuse(&value))
-    }
-
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        Err(self.refuse(&value))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
         Err(self.refuse(&value))
     }
 

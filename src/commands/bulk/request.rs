@@ -2,7 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::bulk::export::kickoff::{self, Kickoff, ListStyle};
+use crate::bulk::export::instant;
+use crate::bulk::export::kickoff::{Kickoff, ListStyle};
 
 /// The parameters of the kick-off.
 #[derive(Args, Debug)]
@@ -159,9 +160,9 @@ fn since(text: &str) -> Result<Since, String> {
 }
 
 fn instant(text: &str) -> Result<At, String> {
-    let instant = kickoff::parse_instant(text, jiff::Timestamp::now())?;
+    let instant = instant::typed(text, jiff::Timestamp::now())?;
     // The same words mean another instant later.
-    let again = kickoff::parse_instant(text, jiff::Timestamp::UNIX_EPOCH).ok();
+    let again = instant::typed(text, jiff::Timestamp::UNIX_EPOCH).ok();
     let ago = (again.as_ref() != Some(&instant)).then(|| text.to_owned());
     Ok(At { instant, ago })
 }

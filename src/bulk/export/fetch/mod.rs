@@ -2,6 +2,7 @@
 
 mod again;
 mod alike;
+mod asked;
 pub mod gate;
 pub mod one;
 pub mod ongoing;
