@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use url::Url;
 
-use super::keys::{self, KeyError, Passphrase, PublicKey};
-use crate::profile::{Algorithm, Key, Profile, ProfileError, urls};
+use super::keys::{self, KeyError, Passphrase, PublicKey, SignCommand};
+use crate::profile::{Algorithm, CommandLine, Key, Profile, ProfileError, urls};
 use crate::secret::Secret;
 
 /// How long an assertion is good. Servers take 5 minutes at most; the last one is left to clocks that differ.
@@ -22,10 +24,17 @@ const LARGEST_DIFFERENCE: i64 = 60;
 
 /// What signs assertions: a private key or the client's secret.
 pub struct Signer {
-    key: EncodingKey,
+    key: Hand,
     header: Header,
     algorithm: Algorithm,
     public: Option<PublicKey>,
+}
+
+/// What makes the signature.
+enum Hand {
+    Here(EncodingKey),
+    /// A program that has the key.
+    Elsewhere(SignCommand),
 }
 
 /// What signs, as far as it may be shown.
@@ -107,6 +116,9 @@ impl Signer {
     /// # Errors
     /// The key cannot be read or used.
     pub fn with_key(profile: &Profile, passphrase: &Passphrase) -> Result<Option<Self>, KeyError> {
+        if let Some(command) = &profile.sign_command {
+            return Self::elsewhere(profile, command, passphrase).map(Some);
+        }
         // A key that is given as it is goes by the name of its variable.
         let named = profile
             .private_key
@@ -124,7 +136,7 @@ impl Signer {
         let encoding = key
             .encoding_key()
             .ok_or_else(|| KeyError::Public { path: path.clone() })?;
-        let mut signer = Self::new(encoding, algorithm, Some(key.kid()));
+        let mut signer = Self::new(Hand::Here(encoding), algorithm, Some(key.kid()));
         signer.public = Some(key.public);
         Ok(Some(signer.with_key_url(profile.key_url.as_deref())))
     }
@@ -132,10 +144,36 @@ impl Signer {
     /// Signs with the client's secret: HS256, HS384 or HS512.
     pub fn with_secret(secret: &Secret, key_id: Option<&str>, algorithm: Algorithm) -> Self {
         let key = EncodingKey::from_secret(secret.expose().as_bytes());
-        Self::new(key, algorithm, key_id.map(str::to_owned))
+        Self::new(Hand::Here(key), algorithm, key_id.map(str::to_owned))
     }
 
-    fn new(key: EncodingKey, algorithm: Algorithm, kid: Option<String>) -> Self {
+    /// Has a program sign. The key file, if there is one, has its public key.
+    fn elsewhere(
+        profile: &Profile,
+        command: &CommandLine,
+        passphrase: &Passphrase,
+    ) -> Result<Self, KeyError> {
+        let kid = profile.key_id.as_deref();
+        let public = match &profile.private_key_path {
+            Some(path) => Some(keys::public(
+                path,
+                keys::file::read(path, passphrase)?,
+                kid,
+            )?),
+            None => None,
+        };
+        let command = SignCommand::of(command, public, kid, profile.algorithm)?;
+        let (algorithm, kid, public) = (
+            command.algorithm,
+            command.kid.clone(),
+            command.public.clone(),
+        );
+        let mut signer = Self::new(Hand::Elsewhere(command), algorithm, Some(kid));
+        signer.public = public;
+        Ok(signer.with_key_url(profile.key_url.as_deref()))
+    }
+
+    fn new(key: Hand, algorithm: Algorithm, kid: Option<String>) -> Self {
         let mut header = Header::new(jws(algorithm));
         // The exact spelling is asked for by SMART.
         header.typ = Some("JWT".into());
@@ -168,19 +206,25 @@ impl Signer {
     /// [`KeyError::Signing`].
     pub fn sign(&self, claims: &Claims<'_>) -> Result<Assertion, KeyError> {
         let (issued, expires) = lifetime(claims.clock.now()?);
-        let text = jsonwebtoken::encode(
-            &self.header,
-            &json!({
-                "iss": claims.issuer,
-                "sub": claims.subject,
-                "aud": claims.audience,
-                "jti": unique()?,
-                "iat": issued,
-                "exp": expires,
-            }),
-            &self.key,
-        )
-        .map_err(|error| KeyError::Signing(error.to_string()))?;
+        let said = json!({
+            "iss": claims.issuer,
+            "sub": claims.subject,
+            "aud": claims.audience,
+            "jti": unique()?,
+            "iat": issued,
+            "exp": expires,
+        });
+        let text = match &self.key {
+            Hand::Here(key) => jsonwebtoken::encode(&self.header, &said, key)
+                .map_err(|error| KeyError::Signing(error.to_string()))?,
+            Hand::Elsewhere(command) => {
+                let header = serde_json::to_string(&self.header)
+                    .map_err(|error| KeyError::Signing(error.to_string()))?;
+                let signed = format!("{}.{}", encode(&header), encode(&said.to_string()));
+                let signature = command.sign(signed.as_bytes())?;
+                format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+            }
+        };
         let kid = self.header.kid.as_deref().unwrap_or("none");
         Ok(Assertion {
             text: Secret::new(text),
@@ -207,6 +251,11 @@ fn lines(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// A part of a JWS (RFC 7515 §3.1).
+fn encode(json: &str) -> String {
+    URL_SAFE_NO_PAD.encode(json)
 }
 
 /// Whom an assertion is for: an absolute URI word for word, a path joined to the base URL, else the token URL.

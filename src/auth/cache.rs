@@ -201,6 +201,9 @@ fn fingerprint(profile: &Profile, salt: &[u8]) -> String {
         .private_key_path
         .as_ref()
         .and_then(|path| path.to_str()));
+    if let Some(command) = &profile.sign_command {
+        add(Some(&format!("sign {command}")));
+    }
     add(profile.key_id.as_deref());
     if profile.auth_type == Some(AuthType::JwtBearer) {
         // There these say whose token it is.

@@ -193,6 +193,18 @@ pub const FLAGS: &[Flag] = &[
         "Private key file: PEM, JWK, JWKS or PKCS#12",
     ),
     Flag::text(
+        Key::SignCommand,
+        "sign-command",
+        "COMMAND",
+        "Program that signs assertions with a key it has (KMS, PKCS#11): reads the text on stdin, prints the signature",
+    )
+    .more(
+        "Give --algorithm and --key-id with it, or its public key as --private-key-path, which then checks each signature. \
+         It prints the signature as bytes or base64, of ECDSA raw or DER, and nothing else. Run without a shell, for 30 \
+         seconds. From a .env file it is not taken.",
+    )
+    .checked(|arg| command(arg, Key::SignCommand)),
+    Flag::text(
         Key::KeyUrl,
         "jku",
         "URL",

@@ -67,6 +67,7 @@ keys! {
     ClientAssertionCommand "clientAssertionCommand" "MEDPLUM_CLIENT_ASSERTION_COMMAND" Never        Credential;
     PrivateKey             "privateKey"             "MEDPLUM_PRIVATE_KEY"              BesideServer Secret;
     PrivateKeyPath         "privateKeyPath"         "MEDPLUM_PRIVATE_KEY_PATH"         PathInside   Credential;
+    SignCommand            "signCommand"            "MEDPLUM_SIGN_COMMAND"             Never        Credential;
     KeyPassphrase          "keyPassphrase"          "MEDPLUM_KEY_PASSPHRASE"           BesideServer Hidden;
     KeyPassphraseFile      "keyPassphraseFile"      "MEDPLUM_KEY_PASSPHRASE_FILE"      PathInside   Plain;
     KeyId                  "keyId"                  "MEDPLUM_KEY_ID"                   BesideServer Plain;

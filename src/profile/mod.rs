@@ -80,6 +80,8 @@ pub struct Profile {
     /// The private key, as the text of PEM or JWK; else where its file is.
     pub private_key: Option<Secret>,
     pub private_key_path: Option<PathBuf>,
+    /// The program that signs assertions with a key that it has; the key file then has the public part, if any.
+    pub sign_command: Option<CommandLine>,
     /// What opens an encrypted key; the file stands before the value.
     pub key_passphrase: Option<Secret>,
     pub key_passphrase_file: Option<PathBuf>,
@@ -154,9 +156,9 @@ impl Profile {
         }
     }
 
-    /// Whether there is a private key, as it is or in a file.
+    /// Whether there is a private key, as it is or in a file, or a program that signs with one.
     pub fn has_private_key(&self) -> bool {
-        self.private_key.is_some() || self.private_key_path.is_some()
+        self.private_key.is_some() || self.private_key_path.is_some() || self.sign_command.is_some()
     }
 
     /// Whether there is a client secret, or a program that prints it.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::exit::{FAILED, USAGE, Verdict};
+use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
 use crate::profile::Algorithm;
 
 /// Why a key cannot be used. No message holds anything of the key.
@@ -54,6 +54,10 @@ pub enum KeyError {
     PassphraseFile { path: PathBuf, reason: String },
     #[error("the assertion cannot be signed: {0}")]
     Signing(String),
+    #[error("the sign command `{program}` {problem}")]
+    SignCommand { program: String, problem: String },
+    #[error("--sign-command needs {0}")]
+    SignCommandNeeds(&'static str),
 }
 
 impl Verdict for KeyError {
@@ -73,6 +77,15 @@ impl Verdict for KeyError {
                 Some("make a new key with `medplum keys generate --out FILE`".into())
             }
             Self::Signing(_) => return (FAILED, None),
+            Self::SignCommand { .. } => {
+                let hint = "run it by itself: the text that it is to sign comes on stdin, and on stdout it must print the \
+                            signature and nothing else";
+                return (NOT_ALLOWED, Some(hint.into()));
+            }
+            Self::SignCommandNeeds(_) => Some(
+                "its public key as --private-key-path FILE says both, and checks the signatures"
+                    .into(),
+            ),
             _ => None,
         };
         (USAGE, hint)

@@ -11,6 +11,8 @@ mod pkcs12;
 mod public;
 pub mod published;
 mod select;
+mod sign_command;
+mod signature;
 
 use jsonwebtoken::EncodingKey;
 use serde_json::{Map, Value};
@@ -19,7 +21,8 @@ use crate::profile::Algorithm;
 pub use error::KeyError;
 pub use passphrase::{Passphrase, Prompt};
 pub use public::{Curve, PublicKey};
-pub use select::select;
+pub use select::{public, select};
+pub use sign_command::SignCommand;
 
 /// One key of a file.
 #[derive(Clone)]

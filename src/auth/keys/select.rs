@@ -38,6 +38,28 @@ pub fn select(
     Ok((key, algorithm))
 }
 
+/// The key that checks what somebody else signs: of several the one with this id.
+///
+/// # Errors
+/// No key has the id, or there are several and none is named.
+pub fn public(path: &Path, mut keys: Vec<Key>, kid: Option<&str>) -> Result<Key, KeyError> {
+    if keys.len() > 1 {
+        let kids = keys.iter().map(Key::kid).collect();
+        let path = path.to_owned();
+        let Some(kid) = kid else {
+            return Err(KeyError::Several { path, kids });
+        };
+        keys.retain(|key| key.kid() == kid);
+        if keys.is_empty() {
+            let kid = kid.to_owned();
+            return Err(KeyError::UnknownKid { path, kid, kids });
+        }
+    }
+    keys.into_iter().next().ok_or_else(|| KeyError::NoKey {
+        path: path.to_owned(),
+    })
+}
+
 fn fitting(
     path: &Path,
     keys: &[Key],

@@ -23,6 +23,7 @@ pub(super) struct Credentials {
     pub client_assertion: Option<GivenToken>,
     pub private_key: Option<Secret>,
     pub private_key_path: Option<PathBuf>,
+    pub sign_command: Option<CommandLine>,
     pub client_cert: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
     pub subject: Option<GivenToken>,
@@ -49,6 +50,10 @@ impl Credentials {
         found.access_token = search.token(Key::ACCESS_TOKENS)?;
         found.client_assertion = search.token(Key::CLIENT_ASSERTIONS)?;
         search.private_key(&mut found)?;
+        let command = search.text(Key::SignCommand);
+        found.sign_command = command
+            .map(|(_, text)| CommandLine::read(Key::SignCommand, text))
+            .transpose()?;
         found.client_cert = search.file(Key::ClientCert)?;
         found.subject = search.token(Key::SUBJECT_TOKENS)?;
         // These two prove nothing alone, so they do not tell where the credential is from.
@@ -67,6 +72,7 @@ impl Credentials {
             || self.private_key.is_some()
             || self.private_key_path.is_some()
             || self.client_assertion.is_some()
+            || self.sign_command.is_some()
             || self.client_cert.is_some()
             || self.subject.is_some()
             || self.client_id.is_some()

@@ -64,6 +64,7 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         client_assertion: credentials.client_assertion,
         private_key: credentials.private_key,
         private_key_path: credentials.private_key_path,
+        sign_command: credentials.sign_command,
         key_passphrase: text(Key::KeyPassphrase).map(Secret::new),
         key_passphrase_file,
         key_id: text(Key::KeyId),

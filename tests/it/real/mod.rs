@@ -25,6 +25,7 @@ mod router;
 mod router_synthea;
 mod sekmet;
 mod sides;
+mod sign_command;
 mod smart_fetch;
 mod socks;
 mod token_exchange;
