@@ -162,7 +162,7 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
 async fn run_in(context: &Context, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Profile(command) => profile::run(context, command),
-        Command::Login(args) => login::run(context, args).await,
+        Command::Login(args) => Box::pin(login::run(context, args)).await,
         Command::Logout(args) => logout::run(context, args).await,
         Command::Whoami(args) => whoami::run(context, args).await,
         Command::Token(args) => token::run(context, args).await,

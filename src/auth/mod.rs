@@ -15,6 +15,7 @@ mod error;
 mod exchange;
 pub mod grant;
 pub mod id_token;
+pub mod introspection;
 pub mod keys;
 mod refusal;
 mod request;

@@ -13,6 +13,7 @@ use super::cache::Cache;
 use super::discovery::{self, Found};
 use super::endpoints::Endpoints;
 use super::grant::Grant;
+use super::introspection::{self, Said};
 use super::keys::Prompt;
 use super::request::TokenRequest;
 use super::way::{Method, Way};
@@ -156,6 +157,20 @@ impl TokenSource {
                 Authorization::of_token(self.token().await?, &self.applicant.nonces)?
             }
         }))
+    }
+
+    /// What the server itself says of a token and of who signed in, where it offers that.
+    pub async fn ask_about(&self, token: &Token) -> Said {
+        let authorization = self.authorization().await.ok().flatten();
+        let asked = (token, authorization);
+        introspection::ask(
+            &self.http,
+            &self.profile,
+            &self.cache,
+            &self.applicant,
+            asked,
+        )
+        .await
     }
 
     /// Another authorization after a server refused this one; `None` when there is no way to get one.

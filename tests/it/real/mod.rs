@@ -29,3 +29,4 @@ mod sign_command;
 mod smart_fetch;
 mod socks;
 mod token_exchange;
+mod whoami;

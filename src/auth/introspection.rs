@@ -1,0 +1,165 @@
+//! What the server itself says of a token and of who signed in: introspection (RFC 7662), userinfo (OpenID Connect Core §5.3).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderValue};
+use serde_json::{Map, Value};
+
+use super::applicant::Applicant;
+use super::assertion::Clock;
+use super::cache::Cache;
+use super::endpoints::Endpoint;
+use super::request::TokenRequest;
+use super::{AuthError, Authorization, Endpoints, Token, discovery, secret_command};
+use crate::foreign::Foreign;
+use crate::http::{Http, Request, Response};
+use crate::profile::Profile;
+
+/// A server that does not answer must not keep anybody waiting: what is known here is said anyway.
+const LONGEST: Duration = Duration::from_secs(15);
+/// The largest answer that is read.
+const LARGEST: usize = 1 << 20;
+
+/// What one endpoint said.
+#[derive(Debug)]
+pub enum Answered {
+    /// The server has no such endpoint that may have the token.
+    NotOffered,
+    /// Why there is no answer.
+    Failed(String),
+    Said(Map<String, Value>),
+}
+
+/// What a server says.
+#[derive(Debug)]
+pub struct Said {
+    pub introspection: Answered,
+    pub userinfo: Answered,
+}
+
+impl Said {
+    fn nothing(why: &str) -> Self {
+        Self {
+            introspection: Answered::Failed(why.to_owned()),
+            userinfo: Answered::NotOffered,
+        }
+    }
+}
+
+/// Asks. Failures are told, not raised: the token may be good all the same.
+pub(super) async fn ask(
+    http: &Http,
+    profile: &Profile,
+    cache: &Cache,
+    applicant: &Applicant,
+    token: (&Token, Option<Authorization>),
+) -> Said {
+    let asking = try_to_ask(http, profile, cache, applicant, token);
+    match tokio::time::timeout(LONGEST, asking).await {
+        Ok(Ok(said)) => said,
+        Ok(Err(error)) => Said::nothing(Foreign::new(&error.to_string()).as_str()),
+        Err(_) => Said::nothing(&format!("no answer within {} s", LONGEST.as_secs())),
+    }
+}
+
+async fn try_to_ask(
+    http: &Http,
+    profile: &Profile,
+    cache: &Cache,
+    applicant: &Applicant,
+    (token, authorization): (&Token, Option<Authorization>),
+) -> Result<Said, AuthError> {
+    // Where discovery finds nothing there is nobody to ask; why it does not is what the doctor says.
+    let Ok(found) = discovery::known(http, profile, cache).await else {
+        return Ok(Said {
+            introspection: Answered::NotOffered,
+            userinfo: Answered::NotOffered,
+        });
+    };
+    let endpoints = Endpoints::of(profile, Some(found))?;
+    let introspection = match endpoints.introspection() {
+        Some(at) if profile.client_id.is_some() => {
+            let asked = introspect(http, profile, applicant, (&endpoints, &at), token).await;
+            asked.unwrap_or_else(|error| Answered::Failed(error.to_string()))
+        }
+        _ => Answered::NotOffered,
+    };
+    let userinfo = match (endpoints.userinfo(), authorization) {
+        (Some(at), Some(authorization)) => {
+            let mut request = Request::new(Method::GET, at.url().clone())
+                .header(ACCEPT, HeaderValue::from_static("application/json"));
+            authorization.put_on(&mut request)?;
+            request.shows_certificate = true;
+            answered(http.send(request).await?).await?
+        }
+        _ => Answered::NotOffered,
+    };
+    Ok(Said {
+        introspection,
+        userinfo,
+    })
+}
+
+/// The client proves itself, as RFC 7662 §2.1 asks, with an assertion for this endpoint alone.
+async fn introspect(
+    http: &Http,
+    profile: &Profile,
+    applicant: &Applicant,
+    (endpoints, at): (&Endpoints, &Endpoint),
+    token: &Token,
+) -> Result<Answered, AuthError> {
+    let profile = &*secret_command::with_secret(profile).await?;
+    let proof = applicant.proof_of_login(profile, endpoints).await?;
+    let request = TokenRequest::form()
+        .with_secret("token", token.access_token.clone())
+        .with("token_type_hint", Some("access_token"));
+    let request = proof.add_for(at.url().as_str(), request, profile, Clock::default())?;
+    answered(http.send(request.into_http(at)).await?).await
+}
+
+async fn answered(answer: Response) -> Result<Answered, AuthError> {
+    if !answer.status.is_success() {
+        return Ok(Answered::Failed(format!("answered {}", answer.status)));
+    }
+    let body = answer.body.bytes(LARGEST).await?;
+    Ok(match serde_json::from_slice(&body) {
+        Ok(Value::Object(said)) => Answered::Said(said),
+        // A signed answer (RFC 9701) among them.
+        _ => Answered::Failed("answered something that is no JSON object".into()),
+    })
+}
+
+/// What an introspection says, as one line: whether the token is good, whose it is, what it may do, until when.
+pub fn about(said: &Map<String, Value>) -> String {
+    let text = |name: &str| said.get(name).and_then(Value::as_str);
+    let mut parts = vec![
+        match said.get("active").and_then(Value::as_bool) {
+            Some(true) => "active",
+            Some(false) => "not active, or not for this client to know",
+            None => "nothing of whether it is active",
+        }
+        .to_owned(),
+    ];
+    for (member, name) in [
+        ("client_id", "client"),
+        ("scope", "scope"),
+        ("sub", "sub"),
+        ("username", "user"),
+        ("fhirUser", "fhirUser"),
+        ("patient", "patient"),
+    ] {
+        if let Some(value) = text(member) {
+            parts.push(format!("{name} {}", Foreign::new(value).as_str()));
+        }
+    }
+    let until = said.get("exp").and_then(Value::as_f64);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "seconds that are no time are none below"
+    )]
+    let until = until.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
+    parts.extend(until.map(|until| format!("until {until}")));
+    parts.join(", ")
+}
