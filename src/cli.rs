@@ -152,11 +152,23 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
     if let Command::Options(_) = &cli.command {
         return options::run(&output, &mut tree());
     }
-    let context = Context::new(cli.given.globals()?, output)?;
+    let writes = cli.command.writes();
+    let context = Context::new(cli.given.globals()?, output)?.to_write(writes);
     // The commands' futures are large.
     let result = Box::pin(run_in(&context, cli.command)).await;
     context.say_mended();
     result
+}
+
+impl Command {
+    /// Whether it changes what is on the server.
+    fn writes(&self) -> bool {
+        match self {
+            Self::Post(_) | Self::Put(_) | Self::Patch(_) | Self::Delete(_) => true,
+            Self::Bulk(command) => command.writes(),
+            _ => false,
+        }
+    }
 }
 
 async fn run_in(context: &Context, command: Command) -> anyhow::Result<()> {

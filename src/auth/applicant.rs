@@ -70,7 +70,8 @@ impl Applicant {
         let (profile, prepared) = self.ready(grant).await?;
         let proof = self.proof_with(grant, &profile, endpoints).await?;
         let at = endpoints.token(proof.way());
-        prepared.request(&profile, at.url(), &proof, Clock::default())
+        let request = prepared.request(&profile, at.url(), &proof, Clock::default())?;
+        Ok(request.with_params(&self.profile.asks.token_params))
     }
 
     /// Reads what the grant needs: nothing is to be sent when that cannot be used.
@@ -78,13 +79,17 @@ impl Applicant {
         self.ready(grant).await.map(drop)
     }
 
-    /// Asks the token endpoint for a token.
+    /// Asks the token endpoint for a token with this scope.
     pub(super) async fn ask(
         &self,
         grant: &'static dyn Grant,
         endpoints: &Endpoints,
+        scope: Option<&str>,
     ) -> Result<Token, AuthError> {
-        let (profile, prepared) = self.ready(grant).await?;
+        let (mut profile, prepared) = self.ready(grant).await?;
+        if profile.scope.as_deref() != scope {
+            profile.to_mut().scope = scope.map(str::to_owned);
+        }
         let proof = self.proof_with(grant, &profile, endpoints).await?;
         if let Some(alias) = endpoints.passed_over(proof.way()) {
             self.http.trace.notice(&format!(
@@ -95,7 +100,7 @@ impl Applicant {
         }
         let at = endpoints.token(proof.way());
         let prover = self.new_prover()?;
-        exchange::exchange(&self.http, &at, |clock| {
+        exchange::exchange(&self.http, &at, &self.profile.asks.token_params, |clock| {
             let request = prepared.request(&profile, at.url(), &proof, clock)?;
             Ok(request.with_dpop(prover.as_ref()))
         })

@@ -165,10 +165,14 @@ fn binding(profile: &Profile) -> Map<String, Value> {
     binding.insert("clientId".into(), text(profile.client_id.as_deref()));
     binding.insert("scope".into(), text(profile.scope.as_deref()));
     binding.insert("audience".into(), text(profile.audience.as_deref()));
+    binding.insert("tokenParams".into(), Value::Null);
     binding.insert(
         "authType".into(),
         text(profile.auth_type.map(AuthType::name)),
     );
+    if !profile.asks.token_params.is_empty() {
+        binding.insert("tokenParams".into(), json!(profile.asks.token_params));
+    }
     binding.insert(
         "dpop".into(),
         if profile.dpop {

@@ -16,17 +16,20 @@ use super::token_answer::{self, TokenAnswer};
 use super::{AuthError, Token};
 use crate::http::Http;
 use crate::http::retry::{self, Retry};
+use crate::profile::Param;
 use crate::secret;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Sends token requests until one is answered for good; each try is made anew, so that an assertion is never reused.
+/// `params` go along with each.
 ///
 /// # Errors
 /// [`AuthError::Refused`] with the server's words; network failures.
 pub(super) async fn exchange(
     http: &Http,
     at: &Endpoint,
+    params: &[Param],
     make: impl Fn(Clock) -> Result<TokenRequest, AuthError>,
 ) -> Result<Token, AuthError> {
     let mut tries = Tries {
@@ -38,7 +41,7 @@ pub(super) async fn exchange(
         nonces: 0,
     };
     loop {
-        if let Some(token) = tries.once(make(tries.clock)?).await? {
+        if let Some(token) = tries.once(make(tries.clock)?.with_params(params)).await? {
             return Ok(token);
         }
     }

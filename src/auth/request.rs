@@ -1,5 +1,7 @@
 //! What goes to a token endpoint: a form, the client's proof, and what the token is to be bound to.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
@@ -10,12 +12,13 @@ use super::assertion::Assertion;
 use super::dpop::Prover;
 use super::endpoints::Endpoint;
 use crate::http::Request;
+use crate::profile::Param;
 use crate::secret::Secret;
 
 /// One request to the token endpoint, or to one beside it.
 #[derive(Clone, Debug, Default)]
 pub struct TokenRequest {
-    form: Vec<(&'static str, Secret)>,
+    form: Vec<(Cow<'static, str>, Secret)>,
     basic: Option<Secret>,
     /// What the assertion in it says.
     signed: Option<String>,
@@ -48,7 +51,7 @@ impl TokenRequest {
     pub fn with(mut self, name: &'static str, value: Option<&str>) -> Self {
         if let Some(value) = value {
             // Not `Secret::new`: a scope or grant type must stay readable in messages.
-            self.form.push((name, Secret::public(value)));
+            self.form.push((name.into(), Secret::public(value)));
         }
         self
     }
@@ -56,7 +59,29 @@ impl TokenRequest {
     /// Adds a secret parameter.
     #[must_use]
     pub fn with_secret(mut self, name: &'static str, value: Secret) -> Self {
-        self.form.push((name, value));
+        self.form.push((name.into(), value));
+        self
+    }
+
+    /// Adds what the user wants to go along, and overrides nothing by it.
+    #[must_use]
+    pub fn with_params(mut self, params: &[Param]) -> Self {
+        for (name, value) in params {
+            if !self.form.iter().any(|(own, _)| own == name) {
+                let value = Secret::public(value.as_str());
+                self.form.push((name.clone().into(), value));
+            }
+        }
+        self
+    }
+
+    /// Adds parameters that were put together elsewhere.
+    #[must_use]
+    pub fn with_pairs(mut self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let pairs = pairs.into_iter();
+        // A state and a nonce are in it, so all of it is kept out of sight.
+        self.form
+            .extend(pairs.map(|(name, value)| (name.into(), Secret::public(value))));
         self
     }
 

@@ -15,9 +15,73 @@ pub fn missing(asked: &str, token: &Token) -> Vec<String> {
         .collect()
 }
 
+/// The smallest of a server's scopes for clients by themselves that serves: to read all types, or to write them too.
+pub fn smallest(writes: bool, supported: &[String]) -> Option<String> {
+    let has = |scope: &str| supported.iter().any(|known| known == scope);
+    let sets: &[&[&str]] = if writes {
+        &[
+            &["system/*.cruds"],
+            &["system/*.*"],
+            &["system/*.rs", "system/*.cud"],
+            &["system/*.read", "system/*.write"],
+        ]
+    } else {
+        &[
+            &["system/*.rs"],
+            &["system/*.read"],
+            &["system/*.cruds"],
+            &["system/*.*"],
+        ]
+    };
+    if let Some(set) = sets.iter().find(|set| set.iter().all(|scope| has(scope))) {
+        return Some(set.join(" "));
+    }
+    // A server that lists its types one by one, in one spelling or both: all of them, each once.
+    let serves = |scope: &&String| {
+        resource_scope(scope).is_some_and(|found| {
+            found.level == "system"
+                && found.query.is_none()
+                && (writes || !found.rights.contains(['c', 'u', 'd']))
+        })
+    };
+    let mut kept: Vec<&str> = Vec::new();
+    for scope in supported.iter().filter(serves) {
+        if !kept.iter().any(|other| covers(other, scope)) {
+            kept.retain(|other| !covers(scope, other));
+            kept.push(scope);
+        }
+    }
+    (!kept.is_empty()).then(|| kept.join(" "))
+}
+
+/// A scope in the spelling that a server has, where it has only one of the two (SMART App Launch 2.2, capabilities).
+pub fn translated(asked: &str, capabilities: &[String]) -> String {
+    const SPELLINGS: [(&str, &str); 3] = [("read", "rs"), ("write", "cud"), ("*", "cruds")];
+    let has = |name: &str| capabilities.iter().any(|known| known == name);
+    let (first, second) = (has("permission-v1"), has("permission-v2"));
+    if first == second {
+        return asked.to_owned();
+    }
+    let other = |scope: &str| {
+        resource_scope(scope)?;
+        let (kind, rights) = scope.rsplit_once('.')?;
+        let pair = SPELLINGS
+            .iter()
+            .find(|(v1, v2)| rights == if second { *v1 } else { *v2 })?;
+        Some(format!("{kind}.{}", if second { pair.1 } else { pair.0 }))
+    };
+    asked
+        .split_whitespace()
+        .map(|scope| other(scope).unwrap_or_else(|| scope.to_owned()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// Scopes that servers leave out of `scope` although they did what it asks for.
 fn is_met(scope: &str, token: &Token) -> bool {
     match scope {
+        // What it was asked for has happened when the person is back.
+        "launch" => true,
         "launch/patient" => token.context.contains_key("patient"),
         "launch/encounter" => token.context.contains_key("encounter"),
         "offline_access" | "online_access" => token.refresh_token.is_some(),
@@ -108,6 +172,60 @@ mod tests {
         ] {
             assert_eq!(missing_of(asked, granted), missing, "{asked} of {granted}");
         }
+    }
+
+    #[test]
+    fn the_smallest_scope_that_serves_is_chosen_from_what_a_server_has() {
+        for (supported, read, write) in [
+            (
+                "system/*.read system/*.rs system/*.cruds openid",
+                "system/*.rs",
+                "system/*.cruds",
+            ),
+            (
+                "system/*.read system/*.write",
+                "system/*.read",
+                "system/*.read system/*.write",
+            ),
+            ("system/*.*", "system/*.*", "system/*.*"),
+            (
+                "system/*.cud system/*.rs",
+                "system/*.rs",
+                "system/*.rs system/*.cud",
+            ),
+            (
+                "system/Patient.read system/Patient.rs system/Group.rs system/Patient.cruds user/*.rs",
+                "system/Patient.read system/Group.rs",
+                "system/Group.rs system/Patient.cruds",
+            ),
+            ("openid launch user/*.rs", "", ""),
+        ] {
+            let list: Vec<String> = supported.split(' ').map(str::to_owned).collect();
+            let chosen = |writes| smallest(writes, &list).unwrap_or_default();
+            assert_eq!(
+                (chosen(false).as_str(), chosen(true).as_str()),
+                (read, write),
+                "{supported}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_scope_is_spelled_as_the_server_spells_it_where_it_has_one_way_only() {
+        let v1 = "openid system/*.read user/Patient.write patient/*.* user/X.r";
+        let v2 = "openid system/*.rs user/Patient.cud patient/*.cruds user/X.r";
+        let of = |asked, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            translated(asked, &names)
+        };
+        assert_eq!(of(v1, &["permission-v2", "sso-openid-connect"]), v2);
+        assert_eq!(of(v2, &["permission-v1"]), v1);
+        for both in [&["permission-v1", "permission-v2"][..], &[]] {
+            assert_eq!(of(v1, both), v1);
+            assert_eq!(of(v2, both), v2);
+        }
+        let narrow = "patient/Observation.rs?category=laboratory";
+        assert_eq!(of(narrow, &["permission-v1"]), narrow);
     }
 
     #[test]

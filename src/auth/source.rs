@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::applicant::Applicant;
 use super::assertion::SigningKey;
@@ -17,7 +17,7 @@ use super::introspection::{self, Said};
 use super::keys::Prompt;
 use super::request::TokenRequest;
 use super::way::{Method, Way};
-use super::{AuthError, Token, credential, secret_command, stored_login};
+use super::{AuthError, Token, credential, scope, secret_command, stored_login};
 use crate::http::Http;
 use crate::profile::store::ProfileFile;
 use crate::profile::{GivenToken, Key, Profile, ProfileError};
@@ -34,6 +34,8 @@ pub struct TokenSource {
     http: Http,
     cache: Cache,
     applicant: Applicant,
+    /// The profile with the scope that is asked for.
+    scoped: OnceCell<Profile>,
     /// The token that requests go out with.
     current: Mutex<Option<Token>>,
 }
@@ -61,6 +63,7 @@ impl TokenSource {
             profile,
             http: http.clone(),
             cache,
+            scoped: OnceCell::new(),
             current: Mutex::new(None),
         })
     }
@@ -230,7 +233,7 @@ impl TokenSource {
         if let Some(token) = current.as_ref().filter(|token| self.is_good(token)) {
             return Ok(token.clone());
         }
-        let token = match self.cached()? {
+        let token = match self.cached().await? {
             Some(token) if self.is_good(&token) => token,
             _ => self.obtain(None).await?,
         };
@@ -257,9 +260,7 @@ impl TokenSource {
     /// As [`TokenSource::token`].
     pub async fn token_anew(&self, endpoints: Option<&Endpoints>) -> Result<Token, AuthError> {
         let token = match (&self.method, endpoints) {
-            (Method::Grant(grant), Some(endpoints)) => {
-                self.applicant.ask(*grant, endpoints).await?
-            }
+            (Method::Grant(grant), Some(endpoints)) => self.asked(*grant, endpoints).await?,
             _ => self.log_in().await?,
         };
         *self.current.lock().await = Some(token.clone());
@@ -296,7 +297,7 @@ impl TokenSource {
     /// A new token, asked for by one process at a time; the others find it in the cache.
     async fn obtain(&self, refused: Option<&Secret>) -> Result<Token, AuthError> {
         let _lock = self.cache.lock_tokens().await;
-        let cached = self.cached()?;
+        let cached = self.cached().await?;
         if let Some(token) = &cached
             && self.is_good(token)
             && Some(&token.access_token) != refused
@@ -306,7 +307,7 @@ impl TokenSource {
         match &self.method {
             Method::Grant(grant) => {
                 let token = self.granted(*grant).await?;
-                if let Err(error) = self.cache.write(&self.profile, &token) {
+                if let Err(error) = self.cache.write(self.scoped().await, &token) {
                     // A read-only home in CI: every command asks for its own token then.
                     self.http
                         .trace
@@ -327,12 +328,77 @@ impl TokenSource {
         // The key first: nothing is sent when it cannot be used.
         self.applicant.prepare(grant).await?;
         let endpoints = self.endpoints().await?;
-        match self.applicant.ask(grant, &endpoints).await {
+        match Box::pin(self.asked(grant, &endpoints)).await {
             Ok(token) => Ok(token),
             Err(error) => match self.moved(&endpoints, &error).await {
-                Some(endpoints) => self.applicant.ask(grant, &endpoints).await,
+                Some(endpoints) => Box::pin(self.asked(grant, &endpoints)).await,
                 None => Err(error),
             },
+        }
+    }
+
+    /// A token from these endpoints. A scope that was chosen here and that the client may not have is left out again.
+    async fn asked(
+        &self,
+        grant: &'static dyn Grant,
+        endpoints: &Endpoints,
+    ) -> Result<Token, AuthError> {
+        let scope = self.scope_by(endpoints.found());
+        let scope = scope.as_deref();
+        self.say_scope(scope);
+        let asked = self.applicant.ask(grant, endpoints, scope).await;
+        match asked {
+            Err(AuthError::Refused(refusal))
+                if self.profile.scope.is_none()
+                    && scope.is_some()
+                    && refusal.code.as_deref() == Some("invalid_scope") =>
+            {
+                self.applicant.ask(grant, endpoints, None).await
+            }
+            asked => asked,
+        }
+    }
+
+    /// The profile with the scope that is asked for, which tells its tokens from others in the cache. Where discovery is
+    /// not asked, or says nothing, the scope is what the profile says.
+    async fn scoped(&self) -> &Profile {
+        // Boxed, since it is rarely more than a look into a file and would make every future large.
+        let scope = || Box::pin(self.with_scope());
+        self.scoped.get_or_init(scope).await
+    }
+
+    async fn with_scope(&self) -> Profile {
+        let mut profile = self.profile.clone();
+        let is_of_a_system = matches!(&self.method, Method::Grant(grant) if grant.is_of_a_system());
+        if is_of_a_system
+            && profile.token_url.is_none()
+            && let Ok(found) = discovery::known(&self.http, &profile, &self.cache).await
+        {
+            profile.scope = self.scope_by(Some(&found));
+        }
+        profile
+    }
+
+    /// The scope to ask for: a client by itself that names none asks for the smallest that serves, of those that the
+    /// server lists (SMART wants one from backend services); one that is named is spelled as the server spells it.
+    fn scope_by(&self, found: Option<&Found>) -> Option<String> {
+        let is_of_a_system = matches!(&self.method, Method::Grant(grant) if grant.is_of_a_system());
+        match (&self.profile.scope, found.filter(|_| is_of_a_system)) {
+            (Some(asked), Some(found)) => Some(scope::translated(asked, &found.capabilities)),
+            (None, Some(found)) => scope::smallest(self.profile.asks.writes, &found.system_scopes),
+            (asked, None) => asked.clone(),
+        }
+    }
+
+    fn say_scope(&self, scope: Option<&str>) {
+        match (&self.profile.scope, scope) {
+            (None, Some(scope)) => self.http.trace.notice(&format!(
+                "No scope is set, so {scope} is asked for (--scope names another)"
+            )),
+            (Some(set), Some(scope)) if set != scope => self.http.trace.notice(&format!(
+                "The scope is asked for as {scope}, as the server spells it"
+            )),
+            _ => {}
         }
     }
 
@@ -344,10 +410,10 @@ impl TokenSource {
             });
         }
         let endpoints = self.endpoints().await?;
-        match self.renewed_at(&endpoints, login).await {
+        match Box::pin(self.renewed_at(&endpoints, login)).await {
             Ok(token) => Ok(token),
             Err(error) => match self.moved(&endpoints, &error).await {
-                Some(endpoints) => self.renewed_at(&endpoints, login).await,
+                Some(endpoints) => Box::pin(self.renewed_at(&endpoints, login)).await,
                 None => Err(error),
             },
         }
@@ -372,7 +438,7 @@ impl TokenSource {
     async fn endpoints(&self) -> Result<Endpoints, AuthError> {
         let found = match self.profile.token_url {
             Some(_) => None,
-            None => Some(discovery::known(&self.http, &self.profile, &self.cache).await?),
+            None => Some(Box::pin(discovery::known(&self.http, &self.profile, &self.cache)).await?),
         };
         Endpoints::of(&self.profile, found)
     }
@@ -387,7 +453,7 @@ impl TokenSource {
             1,
             &format!("* {error}: asking the server where its token endpoint is now"),
         );
-        let now = discovery::look(&self.http, &self.profile, false)
+        let now = Box::pin(discovery::look(&self.http, &self.profile, false))
             .await
             .ok()?;
         discovery::keep(&self.http, &self.profile, &self.cache, &now);
@@ -406,8 +472,8 @@ impl TokenSource {
     }
 
     /// The token in the profile; one that is not bound to a key is none where such a one is asked for.
-    fn cached(&self) -> Result<Option<Token>, ProfileError> {
-        let token = self.cache.read(&self.profile, self.is_login())?;
+    async fn cached(&self) -> Result<Option<Token>, ProfileError> {
+        let token = self.cache.read(self.scoped().await, self.is_login())?;
         Ok(token.filter(|token| !self.profile.dpop || token.bound_to.is_some()))
     }
 

@@ -39,7 +39,7 @@ impl Renewal<'_> {
             let request = self.proof.add_to(request, profile, self.at.url(), clock)?;
             Ok(request.with_dpop(prover.as_ref()))
         };
-        match exchange::exchange(self.http, self.at, make).await {
+        match exchange::exchange(self.http, self.at, &profile.asks.token_params, make).await {
             Ok(mut token) => {
                 token.keep_from(login);
                 cache

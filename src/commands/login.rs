@@ -14,6 +14,7 @@ use crate::auth::browser::{self, Person, SignIn};
 use crate::auth::cache::{self, Cache};
 use crate::auth::{AuthError, SignedIn, Token, device, discovery};
 use crate::context::Context;
+use crate::exit::Failure;
 use crate::output::Output;
 use crate::profile::held::{self, Place};
 use crate::profile::store::ProfileFile;
@@ -35,6 +36,9 @@ pub struct LoginArgs {
     /// Longest wait for a person to sign in
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     login_timeout: Duration,
+    /// What the EHR gave to name its launch (SMART EHR launch); the base URL is the `iss` that came with it
+    #[arg(long, value_name = "LAUNCH")]
+    launch: Option<String>,
     /// Where secrets and tokens are kept from now on [default: as before, at first file]
     #[arg(long, value_enum, value_name = "WHERE")]
     store: Option<StoreArg>,
@@ -46,6 +50,10 @@ pub async fn run(context: &Context, args: LoginArgs) -> anyhow::Result<()> {
     if place == Some(Place::Keyring) {
         // Before anybody is asked: a token that cannot be kept is lost.
         held::check_keyring()?;
+    }
+    if args.launch.is_some() && !profile.signs_in_by_browser() {
+        let problem = "--launch belongs to a login by browser (--auth-type authorization-code)";
+        return Err(Failure::usage(problem).into());
     }
     if profile.auth_type == Some(AuthType::DeviceCode) {
         return by_device(context, &args, profile).await;
@@ -95,10 +103,11 @@ async fn by_browser(context: &Context, args: &LoginArgs, profile: Profile) -> an
         open: !args.no_browser,
         timeout: args.login_timeout,
         passphrase: &context.passphrase_of(&profile),
+        launch: args.launch.clone(),
         pasted,
     };
     let http = context.http(&profile)?;
-    let (signed_in, reply) = browser::sign_in(&http, &profile, how).await?;
+    let (signed_in, reply) = Box::pin(browser::sign_in(&http, &profile, how)).await?;
     let stored = keep(context, args, &signed_in).await;
     // The browser hears of it only now that it is true.
     match &stored {

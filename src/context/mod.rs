@@ -44,6 +44,7 @@ pub struct Context {
     /// Whether a look was had at who can read the secrets.
     warned: AtomicBool,
     pace: OnceLock<Option<Arc<Pace>>>,
+    writes: bool,
 }
 
 impl Context {
@@ -60,7 +61,15 @@ impl Context {
             said: AtomicBool::new(false),
             warned: AtomicBool::new(false),
             pace: OnceLock::new(),
+            writes: false,
         })
+    }
+
+    /// The same for a command that changes what is on the server.
+    #[must_use]
+    pub fn to_write(mut self, writes: bool) -> Self {
+        self.writes = writes;
+        self
     }
 
     /// The HTTP client with the network settings of a profile.
@@ -161,9 +170,10 @@ impl Context {
     /// The profile's credentials are incomplete.
     pub fn client_for(
         &self,
-        profile: Profile,
+        mut profile: Profile,
         file: Option<&ProfileFile>,
     ) -> anyhow::Result<Client> {
+        profile.asks.writes = self.writes;
         let http = self.http(&profile)?;
         if let Some(proxy) = http.proxy(&profile.fhir_base) {
             let (address, variable) = (proxy.address(), proxy.variable);

@@ -235,6 +235,25 @@ pub const FLAGS: &[Flag] = &[
         "dpop",
         "Ask for tokens that are bound to a key, and prove it with every request (DPoP, RFC 9449)",
     ),
+    Flag::switch(
+        Key::Par,
+        "par",
+        "Leave the authorization request at the server before the browser opens, where it offers that (PAR, RFC 9126)",
+    ),
+    Flag::list(
+        Key::TokenParams,
+        "\n",
+        "token-param",
+        "NAME=VALUE",
+        "Another parameter of every token request, such as audience=https://api.example.com",
+    ),
+    Flag::list(
+        Key::AuthorizeParams,
+        "\n",
+        "authorize-param",
+        "NAME=VALUE",
+        "Another parameter of the sign-in page, such as kc_idp_hint=hospital or prompt=login",
+    ),
     Flag::list(
         Key::TrustOrigin,
         " ",

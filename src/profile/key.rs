@@ -96,6 +96,9 @@ keys! {
     ActorTokenType         "actorTokenType"         "MEDPLUM_ACTOR_TOKEN_TYPE"         BesideServer Plain;
     RequestedTokenType     "requestedTokenType"     "MEDPLUM_REQUESTED_TOKEN_TYPE"     BesideServer Plain;
     Resource               "resource"               "MEDPLUM_RESOURCE"                 BesideServer Plain;
+    TokenParams            "tokenParams"            "MEDPLUM_TOKEN_PARAMS"             BesideServer Plain;
+    AuthorizeParams        "authorizeParams"        "MEDPLUM_AUTHORIZE_PARAMS"         BesideServer Plain;
+    Par                    "par"                    "MEDPLUM_PAR"                      Freely       Plain;
 }
 
 impl Key {

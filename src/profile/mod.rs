@@ -15,6 +15,7 @@ mod keyring;
 mod layers;
 pub mod login;
 pub mod network;
+mod params;
 mod parts;
 pub mod resolve;
 pub mod secret_file;
@@ -38,6 +39,7 @@ pub use error::ProfileError;
 pub use key::Key;
 pub use layers::{Layer, Layers};
 pub use network::NetworkSettings;
+pub use params::Param;
 pub use settings::Settings;
 pub use side::{Side, inside};
 pub use withheld::Withheld;
@@ -102,6 +104,8 @@ pub struct Profile {
     pub headers: HeaderMap,
     /// Whether tokens are bound to a key (RFC 9449).
     pub dpop: bool,
+    /// What requests hold beside what the standards ask for.
+    pub asks: AskSettings,
     /// How its servers are reached, as far as the profile says.
     pub network: NetworkSettings,
     /// Where the credential came from, and which setting it is, when there is one.
@@ -171,6 +175,19 @@ impl Profile {
         let shared = urls::is_medplum(&self.base_url).then_some(MEDPLUM_CLIENT_ID);
         self.client_id.as_deref().or(shared)
     }
+}
+
+/// What token and authorization requests hold beside what the standards ask for.
+#[derive(Clone, Debug, Default)]
+pub struct AskSettings {
+    /// Whether authorization requests are left at the server before the person comes, where it offers that (RFC 9126).
+    pub par: bool,
+    /// Whether the command changes what is on the server, which takes another scope.
+    pub writes: bool,
+    /// What goes with every token request.
+    pub token_params: Vec<Param>,
+    /// What goes with every authorization request.
+    pub authorize_params: Vec<Param>,
 }
 
 /// What a token exchange says (RFC 8693 §2.1).

@@ -8,6 +8,7 @@
 //   { "clients": [client metadata: jwks, jwks_uri, redirect_uris, ...], "scopes": ["..."], "ttl": {"RefreshToken": 60},
 //     "features": {"deviceFlow": {"enabled": true}}, "provider": {other settings of oidc-provider that are plain data},
 //     "refreshTokens": "always", "login": "forms", "pkce": "always" }
+// `"par": "offered"` takes authorization requests that were left before (RFC 9126), `"par": "required"` no others.
 // `"mtls": "headers"` takes clients by the certificate in `X-Certificate`, escaped, if `X-Verified` is SUCCESS (nginx).
 // `"refreshTokens": "always"` issues them without the scope `offline_access`. `"login": "forms"` keeps oidc-provider's own
 // pages, for a browser; without it every authorization request is granted at once to the account `practitioner-1`.
@@ -76,6 +77,10 @@ function settings() {
       resourceIndicators: { enabled: false },
       devInteractions: { enabled: forms },
       ...(config.mtls === 'headers' && { mTLS: certificates }),
+      pushedAuthorizationRequests: {
+        enabled: Boolean(config.par),
+        requirePushedAuthorizationRequests: config.par === 'required',
+      },
       ...config.features,
     },
     ...(forms ? {} : { interactions: { url: (_context, interaction) => `/_login/${interaction.uid}` } }),
@@ -176,6 +181,10 @@ function smartConfiguration(origin) {
     token_endpoint: `${origin}/token`,
     introspection_endpoint: `${origin}/token/introspection`,
     revocation_endpoint: `${origin}/token/revocation`,
+    // The provider names itself in every answer (RFC 9207).
+    authorization_response_iss_parameter_supported: true,
+    ...(config.par && { pushed_authorization_request_endpoint: `${origin}/request` }),
+    ...(config.par === 'required' && { require_pushed_authorization_requests: true }),
     ...(config.features?.deviceFlow?.enabled && { device_authorization_endpoint: `${origin}/device/auth` }),
     token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     token_endpoint_auth_signing_alg_values_supported: ['RS384', 'ES384'],

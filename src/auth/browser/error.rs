@@ -10,6 +10,10 @@ use crate::foreign::Foreign;
 pub enum BrowserError {
     #[error("{server} names no authorize URL")]
     NoAuthorizeUrl { server: String },
+    #[error(
+        "{server} names no place at its own server where authorization requests are left before (PAR)"
+    )]
+    NotPushed { server: String },
     #[error("port {port} is in use, so nothing can wait for the answer at {callback}")]
     PortInUse { port: u16, callback: String },
     #[error("cannot wait for the answer at {callback}: {reason}")]
@@ -33,6 +37,7 @@ impl Verdict for BrowserError {
     fn verdict(&self) -> (u8, Option<String>) {
         let (code, hint) = match self {
             Self::NoAuthorizeUrl { .. } => (USAGE, "name it with --authorize-url"),
+            Self::NotPushed { .. } => (USAGE, "sign in without --par, if the server allows it"),
             Self::PortInUse { .. } => (
                 USAGE,
                 "end the program there (another login?), or name another port with --callback-url http://localhost:PORT, \

@@ -6,6 +6,7 @@ mod error;
 mod listener;
 mod open;
 mod page;
+mod pushed;
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::applicant::prove;
 use super::client_auth::ClientProof;
 use super::dpop::{BoundKey, Nonces, Prover};
 use super::endpoints::Endpoint;
-use super::grant::authorization_code::{self, AuthorizationRequest, DEFAULT_SCOPE};
+use super::grant::authorization_code::{self, AuthorizationRequest};
 use super::keys::Passphrase;
 use super::{
     AuthError, Endpoints, SignedIn, Token, client_auth, credential, discovery, exchange, id_token,
@@ -52,6 +53,8 @@ pub struct SignIn<'a> {
     pub open: bool,
     pub timeout: Duration,
     pub passphrase: &'a Passphrase,
+    /// What the EHR gave to name the launch (SMART App Launch 2.2).
+    pub launch: Option<String>,
     /// Redirect URLs that the person pastes, line by line.
     pub pasted: UnboundedReceiver<String>,
 }
@@ -87,10 +90,20 @@ pub async fn sign_in(
         &client_id,
         &authorize_url,
         listener.redirect_uri(),
+        how.launch.as_deref(),
     )?;
     if let Some(key) = key {
         asked.bind(key);
     }
+    pushed::push(
+        http,
+        &profile,
+        &endpoints,
+        &proof,
+        &authorize_url,
+        &mut asked,
+    )
+    .await?;
     send_person(&how, &profile, &asked, listener.is_here()).await;
     let awaited = Awaited {
         state: asked.state.clone(),
@@ -114,7 +127,7 @@ pub async fn sign_in(
         Ok(token) => {
             let signed_in = SignedIn {
                 missing_scopes: scope::missing(
-                    profile.scope.as_deref().unwrap_or(DEFAULT_SCOPE),
+                    &authorization_code::scope(&profile, how.launch.as_deref()),
                     &token,
                 ),
                 token,
@@ -194,7 +207,7 @@ async fn token_for(
         let request = proof.add_to(request, profile, at.url(), clock)?;
         Ok(request.with_dpop(prover.as_ref()))
     };
-    let mut token = exchange::exchange(http, at, make).await?;
+    let mut token = exchange::exchange(http, at, &profile.asks.token_params, make).await?;
     if let (Some(nonce), Some(text)) = (&asked.nonce, &token.id_token) {
         let expected = id_token::Expected {
             client_id: profile.client_id.as_deref().unwrap_or_default(),

@@ -129,7 +129,7 @@ async fn wait(
             let request = proof.add_to(request, profile, at.url(), clock)?;
             Ok(request.with_dpop(prover))
         };
-        let refusal = match exchange::exchange(http, at, make).await {
+        let refusal = match exchange::exchange(http, at, &profile.asks.token_params, make).await {
             Ok(token) => return Ok(token),
             Err(AuthError::Refused(refusal)) => refusal,
             // RFC 8628 §3.5: slower after a connection that failed.

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::super::dpop::BoundKey;
 use super::super::request::TokenRequest;
-use crate::profile::{Key, Profile, ProfileError};
+use crate::profile::{Key, Param, Profile, ProfileError};
 use crate::secret::Secret;
 
 /// What is asked for when the profile says nothing.
@@ -29,6 +29,14 @@ pub struct AuthorizationRequest {
 }
 
 impl AuthorizationRequest {
+    /// What it asks, to be left at the server; the URL then only says where it was left (RFC 9126 §4).
+    pub fn params(&self) -> Vec<Param> {
+        let pairs = self.url.query_pairs();
+        pairs
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect()
+    }
+
     /// Binds the code to a key too (RFC 9449 §10).
     pub fn bind(&mut self, key: BoundKey) {
         self.url
@@ -47,6 +55,7 @@ pub fn authorize(
     client_id: &str,
     authorize_url: &Url,
     redirect_uri: &str,
+    launch: Option<&str>,
 ) -> Result<AuthorizationRequest, ProfileError> {
     let redirect =
         RedirectUrl::new(redirect_uri.to_owned()).map_err(|error| ProfileError::BadSetting {
@@ -54,7 +63,7 @@ pub fn authorize(
             value: redirect_uri.to_owned(),
             reason: error.to_string(),
         })?;
-    let scope = profile.scope.as_deref().unwrap_or(DEFAULT_SCOPE);
+    let scope = scope(profile, launch);
     let client = BasicClient::new(ClientId::new(client_id.to_owned()))
         .set_auth_uri(AuthUrl::from_url(authorize_url.clone()))
         .set_redirect_uri(redirect);
@@ -75,6 +84,12 @@ pub fn authorize(
     if let Some(nonce) = &nonce {
         request = request.add_extra_param("nonce", nonce);
     }
+    if let Some(launch) = launch {
+        request = request.add_extra_param("launch", launch);
+    }
+    for (name, value) in &profile.asks.authorize_params {
+        request = request.add_extra_param(name, value);
+    }
     let (url, state) = request.url();
     Ok(AuthorizationRequest {
         url,
@@ -84,6 +99,17 @@ pub fn authorize(
         redirect_uri: redirect_uri.to_owned(),
         verifier: Secret::new(verifier.into_secret()),
     })
+}
+
+/// The scope asked for; a launch by an EHR goes by one of its own (SMART App Launch 2.2, EHR launch).
+pub fn scope(profile: &Profile, launch: Option<&str>) -> String {
+    let scope = profile.scope.as_deref().unwrap_or(DEFAULT_SCOPE);
+    let has_one = scope.split_whitespace().any(|scope| scope == "launch");
+    if launch.is_some() && !has_one {
+        format!("launch {scope}")
+    } else {
+        scope.to_owned()
+    }
 }
 
 /// The token request for a code, without the client's proof.

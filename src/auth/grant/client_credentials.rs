@@ -14,6 +14,10 @@ impl Grant for ClientCredentials {
         AuthType::ClientCredentials
     }
 
+    fn is_of_a_system(&self) -> bool {
+        true
+    }
+
     fn missing(&self, profile: &Profile) -> Option<&'static str> {
         let has_other_proof = profile.has_private_key()
             || profile.client_assertion.is_some()

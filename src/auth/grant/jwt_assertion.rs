@@ -19,6 +19,10 @@ impl Grant for JwtAssertion {
         AuthType::JwtAssertion
     }
 
+    fn is_of_a_system(&self) -> bool {
+        true
+    }
+
     fn missing(&self, profile: &Profile) -> Option<&'static str> {
         let is_complete = profile.client_id.is_some() && profile.has_private_key();
         (!is_complete).then_some(MISSING)

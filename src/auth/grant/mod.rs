@@ -32,6 +32,11 @@ pub trait Grant: fmt::Debug + Sync {
         client_auth::choose(profile, advertised)
     }
 
+    /// Whether a client signs in by itself, so that the scopes for systems are its own.
+    fn is_of_a_system(&self) -> bool {
+        false
+    }
+
     /// Whether the client's secret is needed, so that a program that prints it has to run.
     fn uses_secret(&self, profile: &Profile) -> bool {
         match profile.client_auth {

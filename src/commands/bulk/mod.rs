@@ -28,6 +28,13 @@ pub enum BulkCommand {
     Import(Box<import::ImportArgs>),
 }
 
+impl BulkCommand {
+    /// Whether it changes what is on the server.
+    pub fn writes(&self) -> bool {
+        matches!(self, Self::Import(_))
+    }
+}
+
 pub async fn run(context: &Context, command: BulkCommand) -> anyhow::Result<()> {
     match command {
         BulkCommand::Export(args) => export::run(context, *args).await,

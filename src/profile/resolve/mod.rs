@@ -11,8 +11,8 @@ use url::Url;
 
 pub use super::Layers;
 use super::{
-    AuthType, ExchangeSettings, Key, Layer, NetworkSettings, Profile, ProfileError, Withheld,
-    headers, network, urls,
+    AskSettings, AuthType, ExchangeSettings, Key, Layer, NetworkSettings, Param, Profile,
+    ProfileError, Withheld, headers, network, params, urls,
 };
 use crate::secret::Secret;
 use credentials::Credentials;
@@ -78,9 +78,12 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         trust_origins: trust_origins(&server)?,
         headers: header_map(&server)?,
         network: network_settings(&server)?,
-        dpop: match server.value(Key::Dpop) {
-            Some((_, text)) => network::flag(Key::Dpop, text)?,
-            None => false,
+        dpop: switch(&server, Key::Dpop)?,
+        asks: AskSettings {
+            par: switch(&server, Key::Par)?,
+            writes: false,
+            token_params: param_list(&server, Key::TokenParams)?,
+            authorize_params: param_list(&server, Key::AuthorizeParams)?,
         },
         credential_from: credentials.from,
         may_use_login: server.login_is_for_it,
@@ -88,6 +91,19 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         secret_files,
         base_url: server.base,
     })
+}
+
+/// A setting that is on or off.
+fn switch(server: &Server<'_>, key: Key) -> Result<bool, ProfileError> {
+    match server.value(key) {
+        Some((_, text)) => network::flag(key, text),
+        None => Ok(false),
+    }
+}
+
+fn param_list(server: &Server<'_>, key: Key) -> Result<Vec<Param>, ProfileError> {
+    let text = server.value(key).map_or("", |(_, text)| text);
+    params::read(key, text)
 }
 
 /// A setting that is one of a few words.

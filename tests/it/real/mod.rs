@@ -19,6 +19,7 @@ mod network;
 mod oidc;
 mod oidc_login;
 mod oidc_provider;
+mod par;
 mod pkcs12;
 mod report_page;
 mod router;

@@ -21,4 +21,5 @@ mod secret_command;
 mod signin;
 mod token_bridges;
 mod token_exchange;
+mod token_requests;
 mod tokens;

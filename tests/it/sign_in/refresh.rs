@@ -377,6 +377,7 @@ fn a_kill_at_any_moment_of_a_renewal_leaves_a_whole_file() {
     for round in 0..ROUNDS {
         expire(&clinic);
         let before = login_of(&clinic);
+        let asked = clinic.auth.token_requests().len();
         let running = clinic.medplum.spawn(["get", "-p", "clinic", "Patient/1"]);
         thread::sleep(whole.mul_f64(random.f64() * 1.2));
         running.kill();
@@ -394,8 +395,11 @@ fn a_kill_at_any_moment_of_a_renewal_leaves_a_whole_file() {
             "round {round}"
         );
         renewed += usize::from(after != before);
+        let was_asked = clinic.auth.token_requests().len() > asked;
         let run = clinic.get();
         if run.code == 3 {
+            // Lost in between, and only then: a login ends by nothing but an answer that never arrived.
+            assert!(was_asked && after == before, "round {round}: {run}");
             // The server had given out a new token that never arrived here.
             run.says("log in again");
             over += 1;
