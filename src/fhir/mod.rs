@@ -228,6 +228,19 @@ impl Client {
     /// # Errors
     /// As [`Client::send`].
     pub async fn read_once(&self, request: Request, rule: TokenRule) -> Result<Answer, FhirError> {
+        self.read_once_within(request, rule, LARGEST_ANSWER).await
+    }
+
+    /// As [`Client::read_once`], for an answer of at most so many bytes.
+    ///
+    /// # Errors
+    /// As [`Client::send`]; the answer is longer.
+    pub async fn read_once_within(
+        &self,
+        request: Request,
+        rule: TokenRule,
+        limit: usize,
+    ) -> Result<Answer, FhirError> {
         let method = request.method.clone();
         let Response {
             status,
@@ -235,7 +248,7 @@ impl Client {
             url,
             body,
         } = self.send_with(request, rule, 0).await?;
-        let body = body.bytes(LARGEST_ANSWER).await?;
+        let body = body.bytes(limit).await?;
         Ok(Answer {
             method,
             status,

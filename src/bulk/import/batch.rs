@@ -140,29 +140,31 @@ impl Batch {
         if self.is_body {
             return self.text.clone();
         }
+        if kind == BundleKind::None {
+            // The resource is the body, as it lies there.
+            if let Some(item) = self.items.first_mut() {
+                self.text = self.text.slice(item.place.clone());
+                item.place = 0..self.text.len();
+            }
+            self.is_body = true;
+            return self.text.clone();
+        }
         let length: usize = self
             .items
             .iter()
             .map(|item| item.place.len() + item.url.len() + 96)
             .sum();
         let mut body = Vec::with_capacity(length + 64);
-        if kind == BundleKind::None {
-            if let Some(item) = self.items.first_mut() {
-                body.extend_from_slice(&self.text[item.place.clone()]);
-                item.place = 0..body.len();
+        body.extend_from_slice(br#"{"resourceType":"Bundle","type":""#);
+        body.extend_from_slice(kind.name().as_bytes());
+        body.extend_from_slice(br#"","entry":["#);
+        for (at, item) in self.items.iter_mut().enumerate() {
+            if at > 0 {
+                body.push(b',');
             }
-        } else {
-            body.extend_from_slice(br#"{"resourceType":"Bundle","type":""#);
-            body.extend_from_slice(kind.name().as_bytes());
-            body.extend_from_slice(br#"","entry":["#);
-            for (at, item) in self.items.iter_mut().enumerate() {
-                if at > 0 {
-                    body.push(b',');
-                }
-                entry(&mut body, item, &self.text, kind);
-            }
-            body.extend_from_slice(b"]}");
+            entry(&mut body, item, &self.text, kind);
         }
+        body.extend_from_slice(b"]}");
         self.text = body.into();
         self.is_body = true;
         self.text.clone()

@@ -274,3 +274,33 @@ fn a_resource_that_is_refused_by_its_own_entry_changes_no_limit() {
     import(&medplum, &store, &["a.ndjson"]).fails(5);
     assert_eq!(store.bundles().len(), 4);
 }
+
+/// It is not read to its end, and what was asked for may have been done.
+#[test]
+fn an_answer_without_measure_leaves_a_post_unknown() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(3));
+    proxy(&store, || {
+        let long = " ".repeat(64 << 20);
+        Answer::json(200, long)
+    });
+    let args = ["a.ndjson", "--method", "post", "-o", "json"];
+    let report = import(&medplum, &store, &args).fails(5).json();
+    assert_eq!(report["unknown"], 3);
+    assert!(sent(&store).values().all(|times| *times == 1));
+}
+
+/// It goes as a request of its own, byte for byte.
+#[test]
+fn a_line_of_many_megabytes_arrives_beside_the_others() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let long = format!(
+        r#"{{"resourceType":"Binary","id":"long","data":"{}"}}"#,
+        "A".repeat(20 << 20)
+    );
+    medplum.file("a.ndjson", patients(3) + &long + "\n");
+    import(&medplum, &store, &["a.ndjson"]).ok();
+    assert_eq!(store.names().len(), 4);
+    assert!(store.text("Binary/long") == long);
+    assert_eq!(store.server.requests_to("/fhir/R4/Binary/long").len(), 1);
+}

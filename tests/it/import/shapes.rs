@@ -71,14 +71,7 @@ fn ids_that_lead_elsewhere_in_a_url_are_refused_before_anything_is_sent() {
     for bundle in ["none", "batch"] {
         let (store, medplum) = (Store::open(), Medplum::new());
         medplum.file("a.ndjson", lines.join("\n"));
-        let args = [
-            "a.ndjson",
-            "--bundle",
-            bundle,
-            "--delete-by-search",
-            "-o",
-            "json",
-        ];
+        let args = ["a.ndjson", "--bundle", bundle, "-o", "json"];
         let run = import(&medplum, &store, &args).fails(5);
         assert_eq!(run.json()["refused"], lines.len(), "{run}");
         assert!(store.server.requests().is_empty());

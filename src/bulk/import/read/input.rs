@@ -17,6 +17,8 @@ use crate::files::Lock;
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 256 * 1024;
+/// What a buffer for lines keeps between them.
+const LONG_LINE: usize = 16 << 20;
 /// No line may be longer: a resource has to fit into memory.
 const LONGEST_LINE: usize = 128 << 20;
 /// How gzip begins (RFC 1952 §2.3.1).
@@ -268,6 +270,8 @@ impl Input {
         let (mut text, mut number) = (Vec::new(), 0);
         loop {
             text.clear();
+            // One long line is no reason to keep as much for all others.
+            text.shrink_to(LONG_LINE);
             number += 1;
             let limit = LONGEST_LINE as u64 + 1;
             let length = (&mut reader)

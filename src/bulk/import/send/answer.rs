@@ -85,6 +85,8 @@ pub(super) fn of_error(error: FhirError) -> Outcome {
     match error {
         FhirError::Http(ref cause) => match cause {
             HttpError::Timeout { .. } => Outcome::Timeout(error),
+            // An answer came that cannot be read: the request may have been done.
+            HttpError::TooLarge { .. } | HttpError::Encoding { .. } => Outcome::Broken(error),
             cause if cause.is_lasting() => Outcome::Fatal(ImportError::Stopped(error)),
             cause if cause.was_not_sent() => Outcome::NotSent(error),
             _ => Outcome::Broken(error),

@@ -13,6 +13,9 @@ use crate::bulk::import::{BundleKind, ImportError};
 use crate::fhir::{Client, FhirError, TokenRule};
 use crate::http::Request;
 
+/// No answer is too long that has fewer bytes than this.
+const SHORTEST_LIMIT: usize = 4 << 20;
+
 /// A request that has ended.
 #[derive(Debug)]
 pub struct Sent {
@@ -117,7 +120,12 @@ async fn exchange(
         Err(error) => return Outcome::Fatal(ImportError::Stopped(error)),
     };
     let started = Instant::now();
-    let answer = client.read_once(request, TokenRule::OwnOrigins).await;
+    // It says a little of each resource, or brings them all back; what is longer is no answer to this.
+    let sent = request.body.as_ref().map_or(0, bytes::Bytes::len);
+    let limit = SHORTEST_LIMIT + 4 * sent;
+    let answer = client
+        .read_once_within(request, TokenRule::OwnOrigins, limit)
+        .await;
     latencies.push(started.elapsed());
     match answer {
         Ok(answer) => answer::of_answer(answer, batch, how.kind),

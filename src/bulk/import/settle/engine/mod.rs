@@ -37,6 +37,9 @@ const PARTING: Duration = Duration::from_secs(2);
 /// The longest that a server's Retry-After is followed.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// A longer resource goes as a request of its own.
+const LONG: usize = 16 << 20;
+
 type InFlight<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Sent> + Send + 'a>>>;
 
 /// Sends batches and settles what comes back.
@@ -298,11 +301,17 @@ impl<'a> Engine<'a> {
             0 => Duration::ZERO,
             attempts => Duration::from_millis(250) * 2_u32.saturating_pow(attempts.min(7)),
         };
+        let is_long = batch.items.len() == 1 && batch.text.len() > LONG;
+        let kind = match self.options.bundle {
+            // It needs no second copy to be put into a Bundle.
+            BundleKind::Batch if is_long => BundleKind::None,
+            kind => kind,
+        };
         self.in_flight.push(Box::pin(request::send(
             self.client,
             batch,
             How {
-                kind: self.options.bundle,
+                kind,
                 skip_unchanged: self.options.skip_unchanged,
                 asks_for_type: !self.takes_ids,
                 wants_ids: self.ledger.learns,
