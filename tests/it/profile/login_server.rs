@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Medplum, Server, Site, TokenEndpoint};
+use crate::support::authorization::PUBLIC_CLIENT;
+use crate::support::clinic::CALLBACK;
+use crate::support::{Answer, Clinic, Medplum, Server, Site, TokenEndpoint};
 
 fn open_server() -> Server {
     let server = Server::start();
@@ -134,4 +136,27 @@ fn a_secret_of_a_profile_without_a_server_is_for_the_default_one() {
         .run();
     let _ = elsewhere.ok();
     assert_eq!(foreign.lines(), [""; 0]);
+}
+
+/// A login of another server is held back, and does not stand in the way of one for the server that is meant now.
+#[test]
+fn a_new_login_replaces_one_that_is_of_another_server() {
+    let mut clinic = Clinic::without_profile();
+    let login = json!({"accessToken": "secret-access", "refreshToken": "secret-refresh"});
+    let options = json!({"name": "clinic", "clientId": PUBLIC_CLIENT, "callbackUrl": CALLBACK});
+    clinic.medplum.write_profile(
+        "clinic",
+        &json!({"options": options, "activeLogin": login, "logins": [login]}),
+    );
+    clinic
+        .medplum
+        .set_env("MEDPLUM_BASE_URL", clinic.server.url("/"));
+    clinic
+        .get()
+        .fails(3)
+        .says("the login of profile `clinic`, which names no server");
+    clinic.log_in(&[]).0.ok();
+    clinic.get().ok();
+    let told = format!("{:?}", clinic.server.requests());
+    assert!(!told.contains("secret-"), "{told}");
 }
