@@ -65,40 +65,11 @@ pub(super) fn open(
             place = replacement.work_folder();
         }
     }
-    let mut request = request(client, &kickoff, options.status_url.as_ref());
-    let kept = state::kept_request(&place).filter(|_| options.again != Again::Restart);
-    requester::put_into(&mut request, client, kept.as_ref());
-    let again = match options.again {
-        Again::OverwriteAnew => Again::Restart,
-        again => again,
-    };
-    let overwrites = matches!(options.again, Again::Overwrite | Again::OverwriteAnew);
-    let opened = Job::open(&place, request.clone(), options.style.clone(), again);
-    let job = match opened {
-        // What was to replace the old export was of another request: this one is.
-        Err(BulkError::OtherRequest { .. } | BulkError::OtherRequester { .. })
-            if replacement.is_some() && overwrites =>
-        {
-            Job::open(&place, request, options.style.clone(), Again::Restart)?
-        }
-        opened => opened?,
-    };
-    if job.state.phase == Phase::KickingOff
-        && let Some(replacement) = &replacement
-    {
-        replacement.check([], options.style.has_attachment_files())?;
-    } else if job.state.phase == Phase::KickingOff {
-        let own = [layout::MANIFEST, layout::LOG].into_iter();
-        let fetched = [layout::ATTACHMENTS, layout::ATTACHMENT_INDEX].into_iter();
-        let fetched = fetched.filter(|_| options.style.has_attachment_files());
-        for name in own.chain(fetched) {
-            let path = place.join(name);
-            // What an earlier try wrote into the log is ours.
-            let is_ours =
-                job.is_ours(Path::new(name)) || name == layout::LOG && log::is_ours(&place);
-            if is_there(&path) && !is_ours {
-                return Err(BulkError::InTheWay { path });
-            }
+    let job = open_job(client, &kickoff, options, &place, replacement.is_some())?;
+    if job.state.phase == Phase::KickingOff {
+        match &replacement {
+            Some(replacement) => replacement.check([], options.style.has_attachment_files())?,
+            None => nothing_is_in_the_way(&job, options)?,
         }
     }
     let log = Log::open(
@@ -139,6 +110,50 @@ pub(super) fn give_up(
     observer.notice(&format!(
         "The unfinished export of the series is given up: {why}.{aside}"
     ));
+    Ok(())
+}
+
+/// The job of this folder, gone on with or begun.
+fn open_job(
+    client: &Client,
+    kickoff: &Kickoff,
+    options: &Options,
+    place: &Path,
+    is_replacement: bool,
+) -> Result<Job, BulkError> {
+    let mut request = request(client, kickoff, options.status_url.as_ref());
+    let kept = state::kept_request(place).filter(|_| options.again != Again::Restart);
+    requester::put_into(&mut request, client, kept.as_ref());
+    let again = match options.again {
+        Again::OverwriteAnew => Again::Restart,
+        again => again,
+    };
+    let overwrites = matches!(options.again, Again::Overwrite | Again::OverwriteAnew);
+    match Job::open(place, request.clone(), options.style.clone(), again) {
+        // What was to replace the old export was of another request: this one is.
+        Err(BulkError::OtherRequest { .. } | BulkError::OtherRequester { .. })
+            if is_replacement && overwrites =>
+        {
+            Job::open(place, request, options.style.clone(), Again::Restart)
+        }
+        opened => opened,
+    }
+}
+
+/// Makes sure that nothing of the user's has the name of a document that this export writes.
+fn nothing_is_in_the_way(job: &Job, options: &Options) -> Result<(), BulkError> {
+    let own = [layout::MANIFEST, layout::LOG].into_iter();
+    let fetched = [layout::ATTACHMENTS, layout::ATTACHMENT_INDEX].into_iter();
+    let fetched = fetched.filter(|_| options.style.has_attachment_files());
+    for name in own.chain(fetched) {
+        let path = job.folder().join(name);
+        // What an earlier try wrote into the log is ours.
+        let is_ours =
+            job.is_ours(Path::new(name)) || name == layout::LOG && log::is_ours(job.folder());
+        if is_there(&path) && !is_ours {
+            return Err(BulkError::InTheWay { path });
+        }
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod kills;
 pub mod kills_calls;
 mod kills_large;
 mod log;
+mod lost_writes;
 mod manifest;
 mod ownership;
 mod promises;

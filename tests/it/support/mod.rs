@@ -17,6 +17,7 @@ pub mod jwt;
 pub mod keyring;
 pub mod keys;
 pub mod kills;
+pub mod lost_writes;
 pub mod measured;
 pub mod medplum;
 pub mod mtls;
