@@ -4,6 +4,7 @@ mod file;
 mod job;
 mod kickoff;
 mod selection;
+mod wanted;
 
 use super::answer::{Answer, Result, not_allowed, not_found};
 use super::{Asked, Shared};

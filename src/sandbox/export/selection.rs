@@ -11,7 +11,7 @@ use super::super::compartment;
 use super::super::store::{Store, Stored};
 use super::Level;
 use super::file::{File, List};
-use super::kickoff::Wanted;
+use super::wanted::Wanted;
 use crate::fhir::object::Object;
 use crate::output::json::compact;
 

@@ -1,6 +1,7 @@
 //! Patients and what happened to them, made up: the same for the same seed, on every machine.
 
 mod clinic;
+mod history;
 mod illness;
 mod measurements;
 mod names;
@@ -32,7 +33,7 @@ pub(super) fn store(patients: usize, seed: u64) -> Store {
         // Each has random numbers of their own: of 1,000 patients, the first 100 are those of 100 patients.
         let mut random = Random::of(seed, number);
         let person = Person::born(number, &mut random);
-        let last_visit = visit::all(&mut maker, &person, &clinic, &mut random);
+        let last_visit = history::all(&mut maker, &person, &clinic, &mut random);
         maker.put(&person.id, last_visit, person.resource(&clinic));
         let member = json!({"entity": {"reference": person.reference()}});
         if person.has(illness::DIABETES) {

@@ -1,15 +1,15 @@
-//! What happened to a patient: conditions, visits, measurements, prescriptions, a note.
+//! One visit: the resources that it leaves.
 
 use jiff::Timestamp;
-use jiff::civil::{Date, date};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::clinic::{Clinic, Practitioner};
+use super::clinic::Practitioner;
 use super::illness::{ACUTE, Illness, Medicine};
-use super::measurements::{Findings, measure};
-use super::person::{Person, days};
-use super::{Maker, Random, concept, note};
+use super::measurements::Findings;
+use super::person::Person;
+use super::{Maker, Random, concept};
 
 const SNOMED: &str = "http://snomed.info/sct";
 
@@ -19,77 +19,9 @@ pub(super) struct Visit<'a> {
     pub(super) practitioner: &'a Practitioner,
     pub(super) encounter: String,
     pub(super) day: Date,
-    hour: i8,
+    pub(super) hour: i8,
     /// What the resources of the visit carry as their time.
     pub(super) recorded: Timestamp,
-}
-
-/// Makes all that happened to a person, and says when the last visit was recorded.
-pub(super) fn all(
-    maker: &mut Maker,
-    person: &Person,
-    clinic: &Clinic,
-    random: &mut Random,
-) -> Timestamp {
-    let mut chronic = Vec::new();
-    let number = random.between(1, 2) + person.illnesses.len().min(3) as u64;
-    // The visits lie evenly over three years up to the day of the data, and no two on one day.
-    let apart = 1080 / number;
-    let mut recorded = Timestamp::default();
-    for index in 0..number {
-        let day = date(2023, 1, 2) + days(index * apart + random.between(0, apart - 1));
-        let hour = i8::try_from(random.between(8, 16)).unwrap_or_default();
-        let visit = Visit {
-            person,
-            practitioner: clinic.any_practitioner(random),
-            encounter: random.uuid(),
-            day,
-            hour,
-            recorded: instant(day, hour, 45),
-        };
-        recorded = visit.recorded;
-        let is_first = index == 0;
-        if is_first {
-            for (illness, began) in &person.illnesses {
-                let condition = visit.condition(maker, illness, *began, None, random);
-                chronic.push((*illness, condition));
-            }
-        }
-        let acute = (!is_first && random.percent(45)).then(|| random.pick(&ACUTE));
-        let problem = acute.map(|illness| {
-            let (began, over) = (
-                day - days(random.between(1, 4)),
-                day + days(random.between(4, 12)),
-            );
-            (
-                illness,
-                visit.condition(maker, illness, began, Some(over), random),
-            )
-        });
-        let organization = clinic.organization(person.number);
-        visit.encounter(
-            maker,
-            organization,
-            is_first,
-            problem.as_ref().or(chronic.first()),
-        );
-        let findings = measure(person, is_first, random);
-        let treated = if is_first {
-            &chronic[..]
-        } else {
-            problem.as_slice()
-        };
-        for (illness, condition) in treated {
-            if let Some(medicine) = &illness.medicine {
-                visit.prescription(maker, medicine, condition, acute.is_none(), random);
-            }
-        }
-        if index + 1 == number {
-            note::write(maker, &visit, acute, &findings.summary, random);
-        }
-        visit.observations(maker, findings, random);
-    }
-    recorded
 }
 
 impl Visit<'_> {
@@ -105,7 +37,7 @@ impl Visit<'_> {
         json!({"reference": format!("Practitioner/{}", self.practitioner.id), "display": self.practitioner.name})
     }
 
-    fn condition(
+    pub(super) fn condition(
         &self,
         maker: &mut Maker,
         illness: &Illness,
@@ -149,7 +81,7 @@ impl Visit<'_> {
         id
     }
 
-    fn encounter(
+    pub(super) fn encounter(
         &self,
         maker: &mut Maker,
         organization: &str,
@@ -185,7 +117,7 @@ impl Visit<'_> {
         maker.put(&self.encounter, self.recorded, encounter);
     }
 
-    fn observations(&self, maker: &mut Maker, findings: Findings, random: &mut Random) {
+    pub(super) fn observations(&self, maker: &mut Maker, findings: Findings, random: &mut Random) {
         for mut measured in findings.observations {
             let id = random.uuid();
             let mut observation = json!({
@@ -209,7 +141,7 @@ impl Visit<'_> {
         }
     }
 
-    fn prescription(
+    pub(super) fn prescription(
         &self,
         maker: &mut Maker,
         medicine: &Medicine,
@@ -236,7 +168,8 @@ impl Visit<'_> {
     }
 }
 
-fn instant(day: Date, hour: i8, minute: i8) -> Timestamp {
+/// A time on the day of a visit.
+pub(super) fn instant(day: Date, hour: i8, minute: i8) -> Timestamp {
     let time = day.at(hour, minute, 0, 0);
     TimeZone::UTC.to_timestamp(time).unwrap_or_default()
 }

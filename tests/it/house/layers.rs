@@ -1,20 +1,11 @@
-//! Imports run one way: a module may use only modules that stand before it in `lib.rs`.
+//! Imports run one way: a module may use only modules that stand before it in `lib.rs`, and no files import each other
+//! in a circle.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn source_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(source_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files
-}
+use super::imports::{Imports, source_files};
+use super::still::CIRCLES;
 
 /// The names that follow `crate::` in a text, also those in braces.
 fn imported(text: &str) -> Vec<&str> {
@@ -79,4 +70,22 @@ fn a_module_imports_only_modules_above_it() {
             }
         }
     }
+}
+
+/// Two files that import each other are one file in two halves; so are three that do it in a round.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found = Imports::of(&src).circles();
+    let is_known = |circle: &[String]| {
+        let mut known = CIRCLES.iter();
+        known.any(|known| circle.iter().all(|file| known.contains(&file.as_str())))
+    };
+    let new = found.iter().filter(|circle| !is_known(circle));
+    let new: Vec<_> = new.map(|circle| circle.join(" and ")).collect();
+    assert!(
+        new.is_empty(),
+        "these files import each other, directly or in a round:\n{}\nMove what both need into a third one.",
+        new.join("\n")
+    );
 }

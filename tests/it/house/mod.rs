@@ -3,7 +3,10 @@
 mod cli;
 mod demo;
 mod flags;
+mod imports;
 mod layers;
 mod recipes;
 mod sandbox;
+mod sizes;
+mod still;
 mod support_works;

@@ -1,0 +1,52 @@
+//! What is not yet as it shall be: circles of imports, long files. Nothing is added to these lists, and what is mended
+//! leaves them.
+
+use std::path::Path;
+
+use super::imports::Imports;
+
+/// The circles of imports that there are still.
+pub const CIRCLES: &[&[&str]] = &[
+    &["src/bulk/import/send.rs", "src/bulk/import/unchanged.rs"],
+    &[
+        "src/bulk/import/bundle_file.rs",
+        "src/bulk/import/source.rs",
+    ],
+    &["src/bulk/import/rejects.rs", "src/bulk/import/state.rs"],
+    &[
+        "src/bulk/import/engine/mod.rs",
+        "src/bulk/import/ledger.rs",
+        "src/bulk/import/run.rs",
+    ],
+];
+
+/// The files over 400 lines that do not say why in a line `//! Long because …` at their top.
+pub const LONG: &[&str] = &[
+    "src/auth/cache.rs",
+    "src/bulk/export/fetch/one.rs",
+    "src/bulk/import/bundle_file.rs",
+    "src/bulk/import/engine/answers.rs",
+    "src/bulk/import/feed.rs",
+    "src/bulk/import/references.rs",
+    "src/bulk/import/send.rs",
+    "src/bulk/import/source.rs",
+    "src/bulk/import/state.rs",
+    "src/commands/bulk/import.rs",
+    "src/fhir/ndjson/mod.rs",
+    "src/profile/store/mod.rs",
+];
+
+/// What half of the files may have in lines; 130 is the goal.
+pub const MEDIAN: usize = 150;
+
+#[test]
+fn a_circle_that_is_gone_leaves_the_list() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found = Imports::of(&src).circles();
+    for known in CIRCLES {
+        assert!(
+            found.iter().any(|circle| circle == known),
+            "this circle is gone or smaller, so change CIRCLES in tests/it/house/still.rs: {known:?}"
+        );
+    }
+}
