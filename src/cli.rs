@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    auth_help, bulk, completions, demo, doctor, keys, login, logout, options, profile, rest,
-    sandbox, token, whoami,
+    auth_help, bulk, completions, demo, doctor, keys, login, logout, manual, options, profile,
+    rest, sandbox, token, whoami,
 };
 use crate::context::Context;
 use crate::exit;
@@ -82,6 +82,7 @@ enum Command {
     #[command(name = "auth")]
     AuthHelp(auth_help::AuthHelpArgs),
     Options(options::OptionsArgs),
+    Manual(manual::ManualArgs),
 }
 
 /// The tree of commands with every flag that they take.
@@ -149,6 +150,9 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
     if let Command::Completions(args) = &cli.command {
         return completions::run(&output, args);
     }
+    if let Command::Manual(args) = &cli.command {
+        return manual::run(&output, args, tree());
+    }
     if let Command::Options(_) = &cli.command {
         return options::run(&output, &mut tree());
     }
@@ -189,7 +193,7 @@ async fn run_in(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Sandbox(args) => sandbox::run(context, args).await,
         Command::Demo(args) => demo::run(context, args).await,
         Command::AuthHelp(args) => auth_help::run(context, args),
-        Command::Completions(_) | Command::Options(_) => Ok(()),
+        Command::Completions(_) | Command::Options(_) | Command::Manual(_) => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod keys;
 pub mod login;
 pub mod logout;
+pub mod manual;
 pub mod options;
 pub mod profile;
 pub mod rest;

@@ -50,6 +50,7 @@ const OTHERS: &[(&str, &[Group])] = &[
     ("completions", &[Group::Output]),
     ("demo", &[Group::Output]),
     ("keys", &[Group::Keys, Group::EnvFile, Group::Output]),
+    ("manual", &[Group::Output]),
     ("options", &[Group::Output]),
     ("profile", &[Group::Output]),
     (

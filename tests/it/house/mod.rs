@@ -5,6 +5,7 @@ mod demo;
 mod flags;
 mod imports;
 mod layers;
+mod manual;
 mod recipes;
 mod sandbox;
 mod sizes;
