@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "target" / "release" / "medplum"
+PROGRAM = ROOT / "target" / "dist" / "medplum"
 
 
 def build():
-    """Builds the release binary; quick when nothing changed."""
-    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
+    """Builds the binary as it is shipped; quick when nothing changed."""
+    subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet"], cwd=ROOT, check=True)
 
 
 def run(command, env=None, cwd=None, may_fail=False):
