@@ -4,6 +4,14 @@ use url::Url;
 
 use super::{Key, ProfileError};
 
+/// A URL that somebody wrote without its scheme: https, but http for this machine, where nothing else is usual.
+fn with_scheme(text: &str) -> String {
+    let host = text.split(['/', ':']).next().unwrap_or_default();
+    let is_here = host == "localhost" || host.starts_with("127.") || text.starts_with("[::1]");
+    let scheme = if is_here { "http" } else { "https" };
+    format!("{scheme}://{text}")
+}
+
 /// Reads a base URL: http or https, a host, no query and no credentials in it.
 ///
 /// # Errors
@@ -14,10 +22,26 @@ pub fn parse_base(key: Key, text: &str) -> Result<Url, ProfileError> {
         value: text.to_owned(),
         reason: reason.to_owned(),
     };
-    let url = Url::parse(text.trim())
-        .map_err(|error| bad(&format!("{error}; write it as https://host/path")))?;
+    let lacks_scheme = || {
+        bad(&format!(
+            "it needs http:// or https:// in front; write {}",
+            with_scheme(text.trim())
+        ))
+    };
+    let url = Url::parse(text.trim()).map_err(|error| match error {
+        // `example.com/fhir` and `10.0.0.1:8080`.
+        url::ParseError::RelativeUrlWithoutBase => lacks_scheme(),
+        error => bad(&format!("{error}; write it as https://host/path")),
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad("only http and https URLs can be used"));
+        // `localhost:8080` reads as a URL of the scheme `localhost`.
+        let is_host_and_port =
+            url.cannot_be_a_base() && url.path().starts_with(|first: char| first.is_ascii_digit());
+        return Err(if is_host_and_port {
+            lacks_scheme()
+        } else {
+            bad("only http and https URLs can be used")
+        });
     }
     if !url.has_host() {
         return Err(bad("it names no host"));

@@ -12,6 +12,8 @@ pub enum KeyError {
     Unreadable { path: PathBuf, reason: String },
     #[error("cannot write the key file {}: {reason}", path.display())]
     Unwritable { path: PathBuf, reason: String },
+    #[error("cannot write the key file {}: there is no such folder", path.display())]
+    NoFolder { path: PathBuf },
     #[error("{} exists already, and keys are never overwritten", path.display())]
     Exists { path: PathBuf },
     #[error("{} holds no key: neither PEM, nor a JWK, nor a JWKS, nor PKCS#12", path.display())]
@@ -76,7 +78,7 @@ impl Verdict for KeyError {
             Self::NoKey { .. } | Self::TooShort { .. } => {
                 Some("make a new key with `medplum keys generate --out FILE`".into())
             }
-            Self::Signing(_) => return (FAILED, None),
+            Self::Signing(_) | Self::Unwritable { .. } => return (FAILED, None),
             Self::SignCommand { .. } => {
                 let hint = "run it by itself: the text that it is to sign comes on stdin, and on stdout it must print the \
                             signature and nothing else";

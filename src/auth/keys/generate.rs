@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{Curve, Key, KeyError, jwk, pem};
 use crate::files;
+use crate::place::output::{self, Named};
 
 /// The kinds of keys that SMART asks servers to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +36,16 @@ impl NewKey {
     /// # Errors
     /// There is a file at `path` already, or the system has no randomness to give.
     pub fn generate(kind: Kind, path: &Path) -> Result<Self, KeyError> {
-        if path.symlink_metadata().is_ok() {
-            return Err(KeyError::Exists {
-                path: path.to_owned(),
-            });
+        let path = path.to_owned();
+        // A symlink is not followed, as it may be somebody's who wants to choose where the key lies.
+        if !is_through(&path) && path.symlink_metadata().is_ok() {
+            return Err(KeyError::Exists { path });
+        }
+        if !files::folder_of(&path).is_dir() {
+            return Err(KeyError::NoFolder { path });
         }
         let failed = || KeyError::Unwritable {
-            path: path.to_owned(),
+            path: path.clone(),
             reason: "the key could not be made".into(),
         };
         let pkcs8 = match kind {
@@ -59,7 +63,7 @@ impl NewKey {
             }
         };
         Ok(Self {
-            key: pem::pkcs8_private(path, &pkcs8)?,
+            key: pem::pkcs8_private(&path, &pkcs8)?,
             pkcs8,
         })
     }
@@ -75,7 +79,12 @@ impl NewKey {
         } else {
             self.pem()
         };
-        files::create(path, text.as_bytes()).map_err(|error| match error.kind() {
+        let written = if is_through(path) {
+            output::write(path, text.as_bytes())
+        } else {
+            files::create(path, text.as_bytes())
+        };
+        written.map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => KeyError::Exists {
                 path: path.to_owned(),
             },
@@ -105,6 +114,11 @@ pub(super) fn write_pem(pem: &mut String, label: &str, der: &[u8]) {
         rest = after;
     }
     let _ = writeln!(pem, "-----END {label}-----");
+}
+
+/// Whether a path is a device or a FIFO, which is written through.
+fn is_through(path: &Path) -> bool {
+    Named::of(path).is_ok_and(|named| named.is_through())
 }
 
 /// Whether a file of this name holds JSON.

@@ -69,6 +69,11 @@ pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
         time(summary.elapsed),
         summary.folder.display()
     ));
+    if summary.files.is_empty() && summary.failed.is_empty() {
+        output.note(
+            "The server listed no files: nothing matches what was asked for, or the client may see none of it",
+        );
+    }
     if let Some(attachments) = &summary.attachments {
         let left_out = match attachments.left_out {
             0 => String::new(),

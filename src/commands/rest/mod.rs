@@ -19,6 +19,7 @@ use crate::exit::Failure;
 use crate::fhir::Answer;
 use crate::fhir::raw::Bundle;
 use crate::output::{Format, json, table};
+use crate::place;
 use crate::secret::{self, MASK};
 
 /// How an answer is shown
@@ -149,46 +150,36 @@ fn rows(resources: &[&str]) -> anyhow::Result<String> {
     ))
 }
 
-/// Writes a file whole, private: an answer may hold health data.
+/// Writes an output, whole and private where it is a plain file: an answer may hold health data.
 fn write_file(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
-    let result = crate::files::replace(path, contents);
+    let result = place::output::write(path, contents);
     result.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Writes to a file in pieces; it gets its name when all is there.
+/// Writes an output in pieces; a plain file gets its name when all is there.
 struct FileSink {
-    file: tempfile::NamedTempFile,
+    output: place::output::Output,
     path: PathBuf,
 }
 
 impl FileSink {
     fn create(path: &Path) -> anyhow::Result<Self> {
-        let folder = crate::files::folder_of(path);
-        let file = tempfile::Builder::new()
-            .prefix(".")
-            .tempfile_in(folder)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        let output = place::output::Output::open(path);
         Ok(Self {
-            file,
+            output: output.with_context(|| format!("cannot write {}", path.display()))?,
             path: path.to_owned(),
         })
     }
 
     fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.file
+        self.output
             .write_all(bytes)
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     fn finish(self) -> anyhow::Result<()> {
-        self.file
-            .as_file()
-            .sync_all()
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
-        let shown = self.path.display().to_string();
-        self.file
-            .persist(&self.path)
-            .with_context(|| format!("cannot write {shown}"))?;
-        Ok(())
+        self.output
+            .finish()
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }

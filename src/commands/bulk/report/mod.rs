@@ -11,8 +11,8 @@ use clap::Args;
 
 use crate::bulk::export::report;
 use crate::context::Context;
-use crate::files;
 use crate::output::Format;
+use crate::place;
 
 /// Show what came of an export: files, resources, bytes, time, deletions and errors by type
 ///
@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context, args: &ReportArgs) -> anyhow::Result<()> {
     let output = &context.output;
     if let Some(path) = &args.html {
         let page = page::render(&report);
-        files::replace(path, page.as_bytes())
+        place::output::write(path, page.as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
         output.note(&format!("The report is in {}", path.display()));
         if output.format.is_none() {
