@@ -2,10 +2,12 @@
 
 mod cli;
 mod demo;
+mod documents;
 mod flags;
 mod imports;
 mod layers;
 mod manual;
+mod outputs;
 mod recipes;
 mod sandbox;
 mod sizes;
