@@ -14,7 +14,7 @@ use super::meter::{LARGEST_ENTRY, Meter, Metered};
 use crate::{secret, words};
 
 /// The most of a member that nobody asks for.
-const LARGEST_UNKNOWN: usize = 16 << 20;
+const LARGEST_UNKNOWN: usize = 8 << 20;
 /// The most files that all pages may list.
 pub(super) const MOST_FILES: usize = 1_000_000;
 
@@ -201,7 +201,7 @@ impl<'de> Visitor<'de> for Top<'_> {
                     }
                 },
                 _ => {
-                    meter.allow(LARGEST_UNKNOWN, "a member of more than 16 MiB");
+                    meter.allow(LARGEST_UNKNOWN, "a member of more than 8 MiB");
                     members.next_value::<IgnoredAny>()?;
                 }
             }
