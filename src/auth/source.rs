@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
 use super::applicant::Applicant;
 use super::assertion::SigningKey;
@@ -34,8 +34,6 @@ pub struct TokenSource {
     http: Http,
     cache: Cache,
     applicant: Applicant,
-    /// The profile with the scope that is asked for.
-    scoped: OnceCell<Profile>,
     /// The token that requests go out with.
     current: Mutex<Option<Token>>,
 }
@@ -63,7 +61,6 @@ impl TokenSource {
             profile,
             http: http.clone(),
             cache,
-            scoped: OnceCell::new(),
             current: Mutex::new(None),
         })
     }
@@ -233,7 +230,7 @@ impl TokenSource {
         if let Some(token) = current.as_ref().filter(|token| self.is_good(token)) {
             return Ok(token.clone());
         }
-        let token = match self.cached().await? {
+        let token = match self.cached()? {
             Some(token) if self.is_good(&token) => token,
             _ => self.obtain(None).await?,
         };
@@ -297,7 +294,7 @@ impl TokenSource {
     /// A new token, asked for by one process at a time; the others find it in the cache.
     async fn obtain(&self, refused: Option<&Secret>) -> Result<Token, AuthError> {
         let _lock = self.cache.lock_tokens().await;
-        let cached = self.cached().await?;
+        let cached = self.cached()?;
         if let Some(token) = &cached
             && self.is_good(token)
             && Some(&token.access_token) != refused
@@ -307,7 +304,7 @@ impl TokenSource {
         match &self.method {
             Method::Grant(grant) => {
                 let token = self.granted(*grant).await?;
-                if let Err(error) = self.cache.write(self.scoped().await, &token) {
+                if let Err(error) = self.cache.write(&self.scoped()?, &token) {
                     // A read-only home in CI: every command asks for its own token then.
                     self.http
                         .trace
@@ -359,24 +356,14 @@ impl TokenSource {
         }
     }
 
-    /// The profile with the scope that is asked for, which tells its tokens from others in the cache. Where discovery is
-    /// not asked, or says nothing, the scope is what the profile says.
-    async fn scoped(&self) -> &Profile {
-        // Boxed, since it is rarely more than a look into a file and would make every future large.
-        let scope = || Box::pin(self.with_scope());
-        self.scoped.get_or_init(scope).await
-    }
-
-    async fn with_scope(&self) -> Profile {
+    /// The profile with the scope that is asked for, which tells its tokens from others in the cache: by what is
+    /// remembered of the server, since nobody is to be asked to find a token.
+    fn scoped(&self) -> Result<Profile, ProfileError> {
         let mut profile = self.profile.clone();
-        let is_of_a_system = matches!(&self.method, Method::Grant(grant) if grant.is_of_a_system());
-        if is_of_a_system
-            && profile.token_url.is_none()
-            && let Ok(found) = discovery::known(&self.http, &profile, &self.cache).await
-        {
-            profile.scope = self.scope_by(Some(&found));
+        if profile.token_url.is_none() {
+            profile.scope = self.scope_by(self.remembered()?.as_ref());
         }
-        profile
+        Ok(profile)
     }
 
     /// The scope to ask for: a client by itself that names none asks for the smallest that serves, of those that the
@@ -472,8 +459,8 @@ impl TokenSource {
     }
 
     /// The token in the profile; one that is not bound to a key is none where such a one is asked for.
-    async fn cached(&self) -> Result<Option<Token>, ProfileError> {
-        let token = self.cache.read(self.scoped().await, self.is_login())?;
+    fn cached(&self) -> Result<Option<Token>, ProfileError> {
+        let token = self.cache.read(&self.scoped()?, self.is_login())?;
         Ok(token.filter(|token| !self.profile.dpop || token.bound_to.is_some()))
     }
 

@@ -24,15 +24,15 @@ fn provider(par: &str) -> Provider {
     let clients = [
         client("par-public", json!({"token_endpoint_auth_method": "none"})),
         client(
-            "header",
+            "par-header",
             json!({"token_endpoint_auth_method": "client_secret_basic", "client_secret": SECRET}),
         ),
         client(
-            "post",
+            "par-post",
             json!({"token_endpoint_auth_method": "client_secret_post", "client_secret": SECRET}),
         ),
         client(
-            "key",
+            "par-key",
             json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks,
             "token_endpoint_auth_signing_alg": "RS384"}),
         ),
@@ -80,11 +80,11 @@ fn a_request_is_left_before_where_the_provider_wants_it() {
         ("par-public", &[][..]),
         ("par-header", &["--client-secret", SECRET]),
         (
-            "post",
+            "par-post",
             &["--client-secret", SECRET, "--client-auth", "post"],
         ),
         (
-            "key",
+            "par-key",
             &[
                 "--private-key-path",
                 &private_key,
