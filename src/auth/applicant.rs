@@ -68,6 +68,7 @@ impl Applicant {
         endpoints: &Endpoints,
     ) -> Result<TokenRequest, AuthError> {
         let (profile, prepared) = self.ready(grant).await?;
+        let profile = Box::pin(credential::filled(profile)).await?;
         let proof = self.proof_with(grant, &profile, endpoints).await?;
         let at = endpoints.token(proof.way());
         let request = prepared.request(&profile, at.url(), &proof, Clock::default())?;
@@ -86,7 +87,9 @@ impl Applicant {
         endpoints: &Endpoints,
         scope: Option<&str>,
     ) -> Result<Token, AuthError> {
-        let (mut profile, prepared) = self.ready(grant).await?;
+        let (profile, prepared) = self.ready(grant).await?;
+        // Here, and not when the key is read: a program runs once for a token request.
+        let mut profile = Box::pin(credential::filled(profile)).await?;
         if profile.scope.as_deref() != scope {
             profile.to_mut().scope = scope.map(str::to_owned);
         }
@@ -123,7 +126,6 @@ impl Applicant {
         } else {
             Cow::Borrowed(&self.profile)
         };
-        let profile = Box::pin(credential::filled(profile)).await?;
         let prepared = self
             .prepared
             .get_or_try_init(|| self.read_key(grant, &profile))
