@@ -14,6 +14,8 @@ use crate::profile::Key;
 ///
 /// Nothing is changed but the new file: the old key signs until a profile names the new one.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n\
+        \x20 medplum keys rotate key.pem --out new.pem")]
 pub struct RotateArgs {
     /// Key file that is to be replaced
     #[arg(value_name = "OLD")]
