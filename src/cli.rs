@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::auth::keys::KeyError;
 use crate::commands::{
     auth_help, bulk, completions, demo, doctor, keys, login, logout, manual, options, profile,
     rest, sandbox, token, whoami,
@@ -12,7 +13,8 @@ use crate::commands::{
 use crate::context::Context;
 use crate::exit;
 use crate::flags::{self, Given};
-use crate::output::Output;
+use crate::output::{Color, Output};
+use crate::{secret, verdicts};
 
 /// Connect to FHIR servers: sign in, read and write, export and import in bulk
 #[derive(Debug, Parser)]
@@ -102,6 +104,12 @@ pub fn parse() -> Result<Cli, ExitCode> {
         Err(error) => Err(error),
     };
     parsed.map_err(|error| {
+        // A key where its path belongs begins with a dash: it is taken for a flag, and clap quotes what it cannot read.
+        let is_key = |word: &OsString| secret::is_key(&word.to_string_lossy());
+        if error.use_stderr() && words.iter().any(is_key) {
+            let output = Output::new(None, false, 0, Color::Auto);
+            return verdicts::report(&output, &KeyError::NoPath.into());
+        }
         // clap prints help to stdout and errors to stderr; a closed pipe is fine.
         let _ = error.print();
         ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 })

@@ -3,9 +3,32 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::signals;
 
 /// What the names of files begin with that are being written.
 pub const TEMPORARY: &str = ".medplum-new-";
+
+/// How often a lock is tried for.
+const LOOK: Duration = Duration::from_millis(10);
+/// A wait that is longer is told.
+const SILENT_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait unless [`wait_at_most`] says another.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+static LONGEST: OnceLock<Duration> = OnceLock::new();
+
+/// Sets the longest wait for locks of this process, as `--timeout` says it.
+pub fn wait_at_most(time: Duration) {
+    // The first word holds: there is one command line.
+    let _ = LONGEST.set(time);
+}
+
+fn longest_wait() -> Duration {
+    LONGEST.get().copied().unwrap_or(LONGEST_WAIT)
+}
 
 /// A held lock; other processes wait until it is dropped.
 #[derive(Debug)]
@@ -14,14 +37,42 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the exclusive lock on `path`, creating the lock file; waits for whoever holds it.
+    /// Takes the exclusive lock on `path`, creating the lock file; waits for whoever holds it, and says so to a person
+    /// when it takes long. `to` is what the lock is wanted for.
     ///
     /// # Errors
-    /// The file cannot be created or the system has no file locks.
-    pub fn exclusive(path: &Path) -> io::Result<Self> {
+    /// The file cannot be created or the system has no file locks; [`io::ErrorKind::TimedOut`] when it is not free in
+    /// time, [`io::ErrorKind::Interrupted`] when a signal came meanwhile.
+    pub fn exclusive(path: &Path, to: &str) -> io::Result<Self> {
         let file = open_lock_file(path)?;
-        file.lock()?;
-        Ok(Self { _file: file })
+        let started = Instant::now();
+        let mut was_told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+                Err(fs::TryLockError::WouldBlock) => {}
+            }
+            let waited = started.elapsed();
+            if signals::came() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            if waited >= longest_wait() {
+                let reason = format!(
+                    "another medplum process has held {} for {} s",
+                    path.display(),
+                    waited.as_secs()
+                );
+                return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+            }
+            if waited >= SILENT_WAIT && !std::mem::replace(&mut was_told, true) {
+                signals::tell(&format!(
+                    "Waiting {to}: another medplum process holds {}",
+                    path.display()
+                ));
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Takes the lock if nobody holds it.
@@ -158,7 +209,7 @@ mod tests {
     fn a_lock_is_held_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("locks").join("x");
-        let held = Lock::exclusive(&path).unwrap();
+        let held = Lock::exclusive(&path, "to test").unwrap();
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         drop(held);
         assert!(Lock::try_exclusive(&path).unwrap().is_some());

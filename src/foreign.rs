@@ -28,7 +28,7 @@ impl Foreign {
     /// The same with another bound, for what was asked for and cannot be said shorter.
     pub fn up_to(most: usize, text: &str) -> Self {
         // Masked before anything is cut or joined: half a secret would not be known as one.
-        let masked = secret::mask(start_of(text, LOOKED_AT));
+        let masked = secret::mask_foreign(start_of(text, LOOKED_AT));
         let words = masked.split_whitespace().enumerate();
         let characters = words.flat_map(|(at, word)| {
             let blank = (at > 0).then_some(' ');

@@ -1,13 +1,15 @@
 //! Tokens kept in the profile file, each bound to server, client and scope, so that none is used anywhere else.
 
+use std::io::ErrorKind;
+
 use aws_lc_rs::{hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::Token;
 use super::dpop::BoundKey;
+use super::{AuthError, Token};
 use crate::files::Lock;
 use crate::profile::login::StoredLogin;
 use crate::profile::store::{ACTIVE_LOGIN, LOGINS, ProfileFile, Store, TOKENS};
@@ -145,11 +147,23 @@ impl Cache {
 
     /// Waits until no other process asks for a token of this profile. Without a place for locks there is none to
     /// take: each process then asks for itself.
-    pub async fn lock_tokens(&self) -> Option<Lock> {
+    ///
+    /// # Errors
+    /// The other process took too long.
+    pub async fn lock_tokens(&self) -> Result<Option<Lock>, AuthError> {
         let path = self.store.token_lock_path(&self.name);
-        tokio::task::spawn_blocking(move || Lock::exclusive(&path).ok())
-            .await
-            .ok()?
+        let waiting = tokio::task::spawn_blocking(move || {
+            Lock::exclusive(&path, "for a token that is being asked for")
+        });
+        match waiting.await {
+            Ok(Ok(lock)) => Ok(Some(lock)),
+            Ok(Err(error))
+                if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+            {
+                Err(AuthError::Locked(error.to_string()))
+            }
+            _ => Ok(None),
+        }
     }
 }
 
@@ -322,9 +336,39 @@ fn put_token(file: &mut ProfileFile, profile: &Profile, token: &Token) {
         entry.insert("context".into(), Value::Object(token.context.clone()));
     }
     entries.push(entry);
-    let surplus = entries.len().saturating_sub(MOST_TOKENS);
-    entries.drain(..surplus);
-    put_entries(file, entries);
+    put_entries(file, without_surplus(entries, login_of(file).as_deref()));
+}
+
+/// The entries that are kept: expired ones go first, then the oldest, and never the login's, whose key, scope and
+/// identity are nowhere else.
+fn without_surplus(
+    mut entries: Vec<Map<String, Value>>,
+    login: Option<&str>,
+) -> Vec<Map<String, Value>> {
+    let newest = entries.len().saturating_sub(1);
+    for only_expired in [true, false] {
+        let mut surplus = entries.len().saturating_sub(MOST_TOKENS);
+        let mut at = 0;
+        entries.retain(|entry| {
+            let is_last = at == newest;
+            at += 1;
+            let is_kept = is_last
+                || access_token_of(entry).is_some() && access_token_of(entry) == login
+                || only_expired && from_entry(entry).is_some_and(|token| !token.has_expired());
+            if is_kept || surplus == 0 {
+                return true;
+            }
+            surplus -= 1;
+            false
+        });
+    }
+    entries
+}
+
+/// The access token of the login in a file.
+fn login_of(file: &ProfileFile) -> Option<String> {
+    let login = file.json(ACTIVE_LOGIN)?;
+    Some(login.get("accessToken")?.as_str()?.to_owned())
 }
 
 fn put_entries(file: &mut ProfileFile, entries: Vec<Map<String, Value>>) {

@@ -8,7 +8,7 @@ use super::discovery::DiscoveryError;
 use super::keys::KeyError;
 use super::refusal::TokenRefusal;
 use super::secret_command::SecretCommandError;
-use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
+use crate::exit::{FAILED, NETWORK, NOT_ALLOWED, USAGE, Verdict};
 use crate::foreign::Foreign;
 use crate::http::HttpError;
 use crate::profile::{AuthType, ProfileError, Withheld};
@@ -63,6 +63,8 @@ pub enum AuthError {
     LoginNotBound { profile: String },
     #[error("--dpop binds tokens that are asked for, and {way} asks for none")]
     NothingToBind { way: &'static str },
+    #[error("no token can be asked for: {0}")]
+    Locked(String),
     #[error("the new refresh token could not be stored: {0}")]
     NotStored(ProfileError),
     #[error(transparent)]
@@ -147,6 +149,10 @@ impl Verdict for AuthError {
             Self::Key(error) => error.verdict(),
             Self::SecretCommand(error) => error.verdict(),
             Self::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url or --authorize-url".into())),
+            Self::Locked(_) => (
+                NETWORK,
+                Some("end the other process, or wait longer for it with --timeout SECONDS".into()),
+            ),
             Self::NotStored(error) | Self::Profile(error) => error.verdict(),
             Self::Http(error) => error.verdict(),
         }

@@ -15,6 +15,7 @@ use super::request::TokenRequest;
 use super::token_answer::{self, TokenAnswer};
 use super::{AuthError, Token};
 use crate::http::Http;
+use crate::http::limit::{LONGEST_EXCHANGE, within};
 use crate::http::retry::{self, Retry};
 use crate::profile::Param;
 use crate::secret;
@@ -109,7 +110,8 @@ impl Tries<'_> {
         if let Some(prover) = &sent.prover {
             prover.prove_for_token(&mut outgoing)?;
         }
-        let answer = match self.http.send(outgoing).await {
+        let sending = within(LONGEST_EXCHANGE, self.at.url(), self.http.send(outgoing));
+        let answer = match sending.await {
             Ok(answer) => answer,
             Err(error) => {
                 let again = !error.is_lasting() && (sent.is_repeatable || error.was_not_sent());
@@ -138,7 +140,8 @@ impl Tries<'_> {
         }
         let received = Timestamp::now();
         let (status, headers) = (answer.status, answer.headers);
-        let body = answer.body.bytes(token_answer::LARGEST).await?;
+        let body = answer.body.bytes(token_answer::LARGEST);
+        let body = within(LONGEST_EXCHANGE, self.at.url(), body).await?;
         let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let kind = String::from_utf8_lossy(kind.unwrap_or_default());
         Ok(Some(Answer {

@@ -11,11 +11,13 @@ use tokio::sync::Mutex;
 
 use crate::exit::{NETWORK, NOT_ALLOWED, USAGE, Verdict};
 use crate::foreign::Foreign;
-use crate::profile::{CommandLine, Profile};
+use crate::profile::{CommandLine, Key, Profile};
 use crate::secret::Secret;
 
 /// A password store may ask a person first.
 const LONGEST_RUN: Duration = Duration::from_secs(30);
+/// What is in the pipe when the program has ended is there within this time.
+const REST: Duration = Duration::from_millis(200);
 const LARGEST_SECRET: usize = 64 << 10;
 
 /// What the program of this process printed.
@@ -100,29 +102,13 @@ async fn run(command: &CommandLine) -> Result<Secret, SecretCommandError> {
 /// It cannot be run or failed.
 pub(super) async fn output(command: &CommandLine) -> Result<Vec<u8>, SecretCommandError> {
     let program = command.program().to_owned();
-    // At a terminal the program may talk to the person; elsewhere stdin is data of somebody else.
-    let person = std::io::stdin().is_terminal();
-    let mut child = Command::new(command.program())
-        .args(command.arguments())
-        .stdin(if person {
-            Stdio::inherit()
-        } else {
-            Stdio::null()
-        })
-        .stdout(Stdio::piped())
-        .stderr(if person {
-            Stdio::inherit()
-        } else {
-            Stdio::piped()
-        })
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|source| SecretCommandError::NotStarted {
-            program: program.clone(),
-            source,
-        })?;
+    let mut child = start(command).map_err(|source| SecretCommandError::NotStarted {
+        program: program.clone(),
+        source,
+    })?;
+    let id = child.id();
     let Ok(ended) = tokio::time::timeout(LONGEST_RUN, output_of(&mut child)).await else {
-        let _ = child.kill().await;
+        stop(&mut child, id).await;
         return Err(SecretCommandError::TooLong { program });
     };
     let (status, printed, complaint) = ended.map_err(|source| SecretCommandError::NotStarted {
@@ -140,20 +126,79 @@ pub(super) async fn output(command: &CommandLine) -> Result<Vec<u8>, SecretComma
     Ok(printed)
 }
 
+/// Starts the program, without the secrets that are in the environment of this one.
+fn start(command: &CommandLine) -> std::io::Result<Child> {
+    // At a terminal the program may talk to the person; elsewhere stdin is data of somebody else.
+    let person = std::io::stdin().is_terminal();
+    let (stdin, stderr) = if person {
+        (Stdio::inherit(), Stdio::inherit())
+    } else {
+        (Stdio::null(), Stdio::piped())
+    };
+    let mut child = Command::new(command.program());
+    child
+        .args(command.arguments())
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .kill_on_drop(true);
+    for variable in Key::secret_variables() {
+        child.env_remove(variable);
+    }
+    // A group of its own, so that a stop reaches what it has started too. A terminal, however, talks to one group only.
+    #[cfg(unix)]
+    if !person {
+        child.process_group(0);
+    }
+    child.spawn()
+}
+
+/// Stops the program and, where it has a group of its own, what it has started.
+async fn stop(child: &mut Child, id: Option<u32>) {
+    #[cfg(unix)]
+    if let Some(group) = id
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(rustix::process::Pid::from_raw)
+    {
+        // It fails where there is no such group.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = id;
+    let _ = child.kill().await;
+}
+
+/// The status, and what stood in both pipes when the program had ended. Something that it started may hold them open
+/// for ever, as the agents of password stores do.
 async fn output_of(child: &mut Child) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (status, printed, complaint) = tokio::join!(child.wait(), all_of(stdout), all_of(stderr));
-    Ok((status?, printed?, complaint?))
+    let (mut printed, mut complaint) = (Vec::new(), Vec::new());
+    let status = {
+        let reading =
+            async { tokio::join!(read(stdout, &mut printed), read(stderr, &mut complaint)) };
+        tokio::pin!(reading);
+        tokio::select! {
+            (one, other) = &mut reading => {
+                one.and(other)?;
+                child.wait().await?
+            }
+            status = child.wait() => {
+                if let Ok((one, other)) = tokio::time::timeout(REST, &mut reading).await {
+                    one.and(other)?;
+                }
+                status?
+            }
+        }
+    };
+    Ok((status, printed, complaint))
 }
 
 /// All that a program writes, kept up to a size that no secret has.
-async fn all_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+async fn read(pipe: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     if let Some(pipe) = pipe {
         let mut pipe = pipe.take(LARGEST_SECRET as u64 + 1);
-        pipe.read_to_end(&mut bytes).await?;
+        while pipe.read_buf(bytes).await? > 0 {}
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// The secret in what was printed, without the newline at its end; else what is wrong with it.

@@ -18,10 +18,14 @@ use super::keys::Prompt;
 use super::request::TokenRequest;
 use super::way::{Method, Way};
 use super::{AuthError, Token, credential, scope, secret_command, stored_login};
+use crate::files::Lock;
 use crate::http::Http;
 use crate::profile::store::ProfileFile;
 use crate::profile::{GivenToken, Key, Profile, ProfileError};
 use crate::secret::Secret;
+
+/// The lock on the profile's tokens, where there is a place for one.
+type Held = Option<Arc<Lock>>;
 
 /// A token no older than this is not replaced because of a 403.
 const YOUNG: SignedDuration = SignedDuration::from_secs(60);
@@ -232,7 +236,10 @@ impl TokenSource {
         }
         let token = match self.cached()? {
             Some(token) if self.is_good(&token) => token,
-            _ => self.obtain(None).await?,
+            last => match self.obtain(None).await {
+                Err(error) if error.is_passing() => self.last_of(last, error)?,
+                token => token?,
+            },
         };
         *current = Some(token.clone());
         Ok(token)
@@ -291,9 +298,21 @@ impl TokenSource {
         token.is_fresh() || self.is_login() && token.refresh_token.is_none() && !token.has_expired()
     }
 
+    /// The token in the cache when there is no other and its time is not over: better than none.
+    fn last_of(&self, last: Option<Token>, error: AuthError) -> Result<Token, AuthError> {
+        let is_alive = |token: &Token| token.lifetime.is_some() && !token.has_expired();
+        let Some(token) = last.filter(is_alive) else {
+            return Err(error);
+        };
+        self.http.trace.notice(&format!(
+            "No new token could be had, so the last one is used while it lasts: {error}"
+        ));
+        Ok(token)
+    }
+
     /// A new token, asked for by one process at a time; the others find it in the cache.
     async fn obtain(&self, refused: Option<&Secret>) -> Result<Token, AuthError> {
-        let _lock = self.cache.lock_tokens().await;
+        let lock = self.cache.lock_tokens().await?.map(Arc::new);
         let cached = self.cached()?;
         if let Some(token) = &cached
             && self.is_good(token)
@@ -313,7 +332,7 @@ impl TokenSource {
                 Ok(token)
             }
             Method::Login => match cached {
-                Some(login) => self.renewed(&login).await,
+                Some(login) => self.renewed(&login, lock).await,
                 None => Err(self.no_usable_login()?),
             },
             _ => Err(self.no_login()),
@@ -390,35 +409,41 @@ impl TokenSource {
     }
 
     /// The stored login, renewed; by the endpoint that has moved, if it has.
-    async fn renewed(&self, login: &Token) -> Result<Token, AuthError> {
+    async fn renewed(&self, login: &Token, lock: Held) -> Result<Token, AuthError> {
         if login.refresh_token.is_none() {
             return Err(AuthError::Expired {
                 profile: self.profile.name.clone(),
             });
         }
         let endpoints = self.endpoints().await?;
-        match Box::pin(self.renewed_at(&endpoints, login)).await {
+        match Box::pin(self.renewed_at(&endpoints, login, &lock)).await {
             Ok(token) => Ok(token),
             Err(error) => match self.moved(&endpoints, &error).await {
-                Some(endpoints) => Box::pin(self.renewed_at(&endpoints, login)).await,
+                Some(endpoints) => Box::pin(self.renewed_at(&endpoints, login, &lock)).await,
                 None => Err(error),
             },
         }
     }
 
-    async fn renewed_at(&self, endpoints: &Endpoints, login: &Token) -> Result<Token, AuthError> {
+    async fn renewed_at(
+        &self,
+        endpoints: &Endpoints,
+        login: &Token,
+        lock: &Held,
+    ) -> Result<Token, AuthError> {
         let profile = secret_command::with_secret(&self.profile).await?;
         let profile = Box::pin(credential::filled(profile)).await?;
         let proof = self.applicant.proof_of_login(&profile, endpoints).await?;
         let renewal = stored_login::Renewal {
-            http: &self.http,
-            profile: &profile,
-            cache: &self.cache,
-            at: &endpoints.token(proof.way()),
-            proof: &proof,
-            nonces: &self.applicant.nonces,
+            http: self.http.clone(),
+            profile: profile.into_owned(),
+            cache: self.cache.clone(),
+            at: endpoints.token(proof.way()),
+            proof,
+            nonces: self.applicant.nonces.clone(),
+            lock: lock.clone(),
         };
-        renewal.renew(login).await
+        renewal.renew(login.clone()).await
     }
 
     /// The endpoints as the user set them or as they are known.

@@ -1,55 +1,78 @@
 //! A stored login renewed. Servers that rotate refresh tokens take the old one back with the answer, so the new one is
 //! on disk before anything else happens.
 
+use std::sync::Arc;
+
 use super::cache::Cache;
 use super::client_auth::ClientProof;
 use super::dpop::{Nonces, Prover};
 use super::endpoints::Endpoint;
+use super::keys::KeyError;
 use super::{AuthError, Token, TokenRefusal, exchange, grant};
+use crate::files::Lock;
 use crate::http::Http;
 use crate::profile::Profile;
+use crate::signals;
 
-/// All that renewing a login takes; the caller holds the lock on the profile's tokens.
-pub(super) struct Renewal<'a> {
-    pub http: &'a Http,
-    pub profile: &'a Profile,
-    pub cache: &'a Cache,
-    pub at: &'a Endpoint,
-    pub proof: &'a ClientProof,
-    pub nonces: &'a Nonces,
+/// All that renewing a login takes, and the lock on the profile's tokens.
+pub(super) struct Renewal {
+    pub http: Http,
+    pub profile: Profile,
+    pub cache: Cache,
+    pub at: Endpoint,
+    pub proof: Arc<ClientProof>,
+    pub nonces: Nonces,
+    /// Held to the end, whoever still waits for it then.
+    pub lock: Option<Arc<Lock>>,
 }
 
-impl Renewal<'_> {
-    /// Renews a login.
+impl Renewal {
+    /// Renews a login, to the end: whoever waits for it may be interrupted, but the token that the server has given up
+    /// for a new one is worth nothing any more.
     ///
     /// # Errors
     /// [`AuthError::Expired`] without a refresh token, [`AuthError::LoginOver`] when the server takes it no more.
-    pub(super) async fn renew(&self, login: &Token) -> Result<Token, AuthError> {
-        let Self { profile, cache, .. } = self;
+    pub(super) async fn renew(self, login: Token) -> Result<Token, AuthError> {
+        let hold = signals::hold();
+        let renewing = tokio::spawn(async move {
+            let renewed = self.exchange_and_store(&login).await;
+            drop(self.lock);
+            drop(hold);
+            renewed
+        });
+        let renewed = renewing.await;
+        signals::go_on().await;
+        match renewed {
+            Ok(renewed) => renewed,
+            Err(error) => Err(KeyError::Signing(error.to_string()).into()),
+        }
+    }
+
+    async fn exchange_and_store(&self, login: &Token) -> Result<Token, AuthError> {
         let Some(refresh_token) = &login.refresh_token else {
             return Err(AuthError::Expired {
-                profile: profile.name.clone(),
+                profile: self.profile.name.clone(),
             });
         };
         // The refresh token of a public client is bound to the same key (RFC 9449 §5).
         let key = login.bound_to.clone();
-        let prover = key.map(|key| Prover::new(key, self.nonces));
+        let prover = key.map(|key| Prover::new(key, &self.nonces));
         let make = |clock| {
             let request = grant::refresh::request(refresh_token);
-            let request = self.proof.add_to(request, profile, self.at.url(), clock)?;
+            let proof = &self.proof;
+            let request = proof.add_to(request, &self.profile, self.at.url(), clock)?;
             Ok(request.with_dpop(prover.as_ref()))
         };
-        match exchange::exchange(self.http, self.at, &profile.asks.token_params, make).await {
+        let params = &self.profile.asks.token_params;
+        match exchange::exchange(&self.http, &self.at, params, make).await {
             Ok(mut token) => {
                 token.keep_from(login);
-                cache
-                    .renew_login(profile, login, &token)
-                    .map_err(AuthError::NotStored)?;
+                self.store(login, &token).await?;
                 Ok(token)
             }
             Err(AuthError::Refused(refusal)) if is_about_the_login(&refusal) => {
                 // Where there are no locks, another process may have renewed it in the meantime.
-                match cache.read(profile, true)? {
+                match self.cache.read(&self.profile, true)? {
                     Some(other)
                         if other.access_token != login.access_token
                             && other.is_fresh()
@@ -58,13 +81,23 @@ impl Renewal<'_> {
                         Ok(other)
                     }
                     _ => Err(AuthError::LoginOver {
-                        profile: profile.name.clone(),
+                        profile: self.profile.name.clone(),
                         refusal,
                     }),
                 }
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// On a thread of its own: the profile's lock or its keyring may be busy.
+    async fn store(&self, login: &Token, token: &Token) -> Result<(), AuthError> {
+        let (cache, profile) = (self.cache.clone(), self.profile.clone());
+        let (login, token) = (login.clone(), token.clone());
+        tokio::task::spawn_blocking(move || cache.renew_login(&profile, &login, &token))
+            .await
+            .unwrap_or(Ok(()))
+            .map_err(AuthError::NotStored)
     }
 }
 

@@ -151,9 +151,11 @@ async fn keep(
         found,
         ..
     } = signed_in;
+    // Without the lock, when somebody holds it for minutes, the login is stored all the same: a person made it.
     let lock = Cache::new(context.store.clone(), &profile.name)
         .lock_tokens()
-        .await;
+        .await
+        .unwrap_or_default();
     let place = args.store.map(Place::from);
     let stored = store(context, profile, place, |file| {
         if let Some(found) = found {

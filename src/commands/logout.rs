@@ -19,7 +19,7 @@ pub async fn run(context: &Context, _args: LogoutArgs) -> anyhow::Result<()> {
     let name = profile.name.clone();
     let cache = Cache::new(context.store.clone(), &name);
     // A renewal that runs just now would bring the login back.
-    let _lock = cache.lock_tokens().await;
+    let _lock = cache.lock_tokens().await?;
     let tokens = cache.all_of(&profile)?;
     let revoked = if tokens.is_empty() {
         Revoked::Yes

@@ -12,6 +12,7 @@ use crate::auth::endpoints::is_in_the_clear;
 use crate::auth::keys::{KeyError, certificate};
 use crate::exit::{self, Failure};
 use crate::fhir::Client;
+use crate::files;
 use crate::http::pace::Pace;
 use crate::http::{ClientCertificate, Http, Network, Trace};
 use crate::output::Output;
@@ -53,6 +54,9 @@ impl Context {
     /// # Errors
     /// There is no place for profiles.
     pub fn new(globals: Globals, output: Output) -> Result<Self, ProfileError> {
+        if let Some(time) = globals.network.timeout {
+            files::wait_at_most(time);
+        }
         Ok(Self {
             output,
             globals,

@@ -87,19 +87,25 @@ impl Body {
     /// # Errors
     /// As [`Body::chunk`]; bad gzip; a larger body.
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, HttpError> {
-        let mut sink = Sink::new(self.gzip, Vec::new());
+        let mut sink = Sink::new(self.gzip, Bounded::new(limit));
         while let Some(chunk) = self.chunk().await? {
             sink.write(&chunk)
-                .map_err(|error| self.encoding_error(&error))?;
-            if sink.get_mut().len() > limit {
-                return Err(HttpError::TooLarge {
-                    url: Box::new(self.url),
-                    limit,
-                });
-            }
+                .map_err(|error| self.sink_error(&error, limit))?;
         }
-        let bytes = sink.finish().map_err(|error| self.encoding_error(&error))?;
-        Ok(bytes.into())
+        let whole = sink
+            .finish()
+            .map_err(|error| self.sink_error(&error, limit))?;
+        Ok(whole.bytes.into())
+    }
+
+    fn sink_error(&self, error: &std::io::Error, limit: usize) -> HttpError {
+        if error.kind() == std::io::ErrorKind::FileTooLarge {
+            return HttpError::TooLarge {
+                url: Box::new(self.url.clone()),
+                limit,
+            };
+        }
+        self.encoding_error(error)
     }
 
     /// What is wrong with the encoding.
@@ -108,6 +114,37 @@ impl Body {
             url: Box::new(self.url.clone()),
             reason: format!("gzip: {}", innermost(error)),
         }
+    }
+}
+
+/// Bytes up to a limit. The write that would go beyond it fails, so that what unpacks them stops there: a few kilobytes
+/// of gzip can hold gigabytes.
+#[derive(Debug)]
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Bounded {
+    fn new(limit: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            limit,
+        }
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if bytes.len() > self.limit - self.bytes.len() {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -198,6 +235,18 @@ mod tests {
             }
             assert_eq!(sink.finish().unwrap(), b"one\ntwo\n");
         }
+    }
+
+    #[test]
+    fn unpacking_stops_at_the_limit() {
+        let wire = gzip(&vec![b' '; 50_000_000]);
+        let mut sink = Sink::new(true, Bounded::new(1000));
+        let error = sink.write(&wire).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::FileTooLarge);
+        assert!(sink.get_mut().bytes.len() <= 1000);
+        let mut exact = Sink::new(false, Bounded::new(4));
+        exact.write(b"four").unwrap();
+        assert_eq!(exact.finish().unwrap().bytes, b"four");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod body;
 mod bypass;
 mod coding;
 mod error;
+pub mod limit;
 pub mod pace;
 pub mod proxy;
 pub mod range;

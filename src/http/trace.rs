@@ -92,7 +92,7 @@ mod tests {
         for (text, shown) in [
             (
                 "https://h/x?X-Amz-Signature=S&a=1",
-                "https://h/x?X-Amz-Signature=********&a=1",
+                "https://h/x?X-Amz-Signature=********&a=********",
             ),
             ("/g?X-Amz-Signature=S", "/g?X-Amz-Signature=********"),
             (

@@ -224,7 +224,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         assert!(!is_locked(&path).unwrap() && !path.exists());
-        let held = files::Lock::exclusive(&path).unwrap();
+        let held = files::Lock::exclusive(&path, "to test").unwrap();
         assert!(is_locked(&path).unwrap());
         drop(held);
         assert!(!is_locked(&path).unwrap());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Key;
-use crate::exit::{FAILED, USAGE, Verdict};
+use crate::exit::{FAILED, NETWORK, USAGE, Verdict};
 
 /// What can be wrong with a profile or its settings.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,10 @@ impl Verdict for ProfileError {
             Self::BadVariable(name) => (
                 USAGE,
                 Some(format!("set it anew, or take it away with `unset {name}`")),
+            ),
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::TimedOut => (
+                NETWORK,
+                Some("end the other process, or wait longer for it with --timeout SECONDS".into()),
             ),
             Self::File { .. } => (FAILED, None),
             Self::Keyring(_) => (

@@ -167,6 +167,13 @@ impl Key {
         matches!(self.facts().kind, Kind::Secret | Kind::Hidden)
     }
 
+    /// The environment variables that may hold secrets: programs that this one starts do not get them.
+    pub fn secret_variables() -> impl Iterator<Item = &'static str> {
+        let keys = Self::ALL.iter().copied();
+        keys.filter(|key| key.is_secret() || *key == Self::Headers)
+            .map(Self::variable)
+    }
+
     /// Whether it proves who the client is, so that it must not reach another server. A passphrase opens a file here
     /// and reaches none.
     pub fn is_credential(self) -> bool {

@@ -57,7 +57,7 @@ impl Settings {
     pub fn shown(key: Key, value: &str, show_secrets: bool) -> String {
         if show_secrets {
             value.to_owned()
-        } else if key.is_secret() {
+        } else if key.is_secret() || crate::secret::is_key(value) {
             MASK.to_owned()
         } else if key == Key::Headers {
             headers::shown(value)

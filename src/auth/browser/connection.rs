@@ -1,23 +1,47 @@
 //! One connection of a browser: a request head of bounded size, and one page as the answer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::page::{self, Page};
 
 /// A head is read no further than this; codes of some servers take 4 kB.
 const LARGEST_HEAD: usize = 32 << 10;
 /// A browser sends its request at once.
-const LONGEST_READ: Duration = Duration::from_secs(10);
+const LONGEST_READ: Duration = Duration::from_secs(2);
 const LONGEST_WRITE: Duration = Duration::from_secs(5);
 
-/// A redirect that arrived at the callback's path.
+/// What arrived.
 #[derive(Debug)]
-pub(super) struct Incoming {
-    pub(super) query: String,
-    pub(super) reply: Reply,
+pub(super) enum Incoming {
+    /// A redirect at the callback's path.
+    Back { query: String, reply: Reply },
+    /// The browser at the address that this program opened: once, or once more.
+    Start { reply: Reply, is_first: bool },
+}
+
+/// The paths that are answered.
+#[derive(Debug)]
+pub(super) struct Paths {
+    pub(super) callback: String,
+    /// Where the browser was sent to be sent on from there. The address of the server's page holds what another user
+    /// of this machine could sign in with, and command lines are for all to read.
+    pub(super) start: Option<String>,
+    visited: AtomicBool,
+}
+
+impl Paths {
+    pub(super) fn new(callback: String, start: Option<String>) -> Self {
+        Self {
+            callback,
+            start,
+            visited: AtomicBool::new(false),
+        }
+    }
 }
 
 /// A browser that waits for its page, or nobody when the answer was pasted.
@@ -39,6 +63,16 @@ impl Reply {
         self.send(&page::not_signed_in(reason)).await;
     }
 
+    /// Sends the browser on to the server's page.
+    pub(super) async fn onward(self, target: &url::Url) {
+        self.send(&page::onward(target)).await;
+    }
+
+    /// Tells whoever comes second that the sign-in is over.
+    pub(super) async fn begun_already(self) {
+        self.send(&page::begun_already()).await;
+    }
+
     pub(super) async fn does_not_belong(self, reason: &'static str) {
         self.send(&page::does_not_belong(reason)).await;
     }
@@ -50,16 +84,31 @@ impl Reply {
     }
 }
 
-/// Reads one request; `None` when it was no redirect to the callback and has been answered.
-pub(super) async fn receive(mut stream: TcpStream, path: &str) -> Option<Incoming> {
-    let head = tokio::time::timeout(LONGEST_READ, read_head(&mut stream))
-        .await
-        .ok()??;
-    match target(&head, path) {
-        Ok(query) => Some(Incoming {
+/// Reads one request, unless `dropped` comes first; `None` when it was none that is waited for and has been answered.
+pub(super) async fn receive(
+    mut stream: TcpStream,
+    paths: &Paths,
+    dropped: &Notify,
+) -> Option<Incoming> {
+    let head = tokio::select! {
+        head = tokio::time::timeout(LONGEST_READ, read_head(&mut stream)) => head.ok()??,
+        () = dropped.notified() => return None,
+    };
+    match target(&head) {
+        Ok((asked, query)) if asked == paths.callback => Some(Incoming::Back {
             query,
             reply: Reply(Some(stream)),
         }),
+        Ok((asked, _)) if Some(&asked) == paths.start.as_ref() => Some(Incoming::Start {
+            reply: Reply(Some(stream)),
+            is_first: !paths.visited.swap(true, Ordering::SeqCst),
+        }),
+        Ok(_) => {
+            Reply(Some(stream))
+                .send(&page::refused("404 Not Found"))
+                .await;
+            None
+        }
         Err(page) => {
             Reply(Some(stream)).send(&page).await;
             None
@@ -85,8 +134,8 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(head).unwrap_or_default())
 }
 
-/// The query of a GET to the callback's path on a loopback host; else the page that refuses it.
-fn target(head: &str, path: &str) -> Result<String, Page> {
+/// Path and query of a GET on a loopback host; else the page that refuses it.
+fn target(head: &str) -> Result<(String, String), Page> {
     let mut lines = head.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -109,10 +158,7 @@ fn target(head: &str, path: &str) -> Result<String, Page> {
         return Err(page::refused("405 Method Not Allowed"));
     }
     let (asked, query) = target.split_once('?').unwrap_or((target, ""));
-    if asked != path {
-        return Err(page::refused("404 Not Found"));
-    }
-    Ok(query.to_owned())
+    Ok((asked.to_owned(), query.to_owned()))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -141,7 +187,11 @@ mod tests {
     use super::*;
 
     fn asks(head: &str) -> Result<String, String> {
-        target(head, "/cb").map_err(|page| page.status().to_owned())
+        match target(head) {
+            Ok((path, query)) if path == "/cb" => Ok(query),
+            Ok(_) => Err("404 ".into()),
+            Err(page) => Err(page.status().to_owned()),
+        }
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub enum BrowserError {
     TooLate(Duration),
     #[error("no answer can come: {callback} is not on this machine, and stdin has ended")]
     NoWayBack { callback: String },
+    #[error(
+        "the address that the browser was sent to was opened twice, so somebody else may have signed in"
+    )]
+    BegunTwice,
     #[error("the id_token of the server is not good: {0}")]
     IdToken(Foreign),
 }
@@ -64,6 +68,11 @@ impl Verdict for BrowserError {
             Self::Denied { .. } => (
                 NOT_ALLOWED,
                 "check --client-id, --scope and --callback-url against what is registered with the server",
+            ),
+            Self::BegunTwice => (
+                NOT_ALLOWED,
+                "run `medplum login` again, and open its address once; on a machine with other users, --no-browser shows \
+                 the address to you alone",
             ),
             Self::BadAnswer(_) | Self::IdToken(_) => return (NOT_ALLOWED, None),
         };

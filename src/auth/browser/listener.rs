@@ -1,20 +1,23 @@
 //! The place where the browser comes back: a listener on loopback, for one answer.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use oauth2::CsrfToken;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use url::{Host, Url};
 
 use super::answer::{Answer, Awaited, pasted_query};
-use super::connection::{self, Incoming, Reply};
+use super::connection::{self, Incoming, Paths, Reply};
 use super::{BrowserError, Person};
 use crate::profile::{Key, ProfileError};
 
-/// Connections beyond this many at once wait their turn.
+/// Beyond this many connections at once the one that has said nothing for longest is dropped.
 const MOST_CONNECTIONS: usize = 16;
 /// A flood of wrong answers fills no terminal.
 const MOST_NOTICES: usize = 3;
@@ -27,6 +30,8 @@ pub(super) struct Listener {
     sockets: Vec<TcpListener>,
     redirect_uri: String,
     path: String,
+    /// The path that the browser is opened at, and where it is sent on to.
+    start: Option<(String, Url)>,
 }
 
 impl Listener {
@@ -62,6 +67,7 @@ impl Listener {
                 sockets: Vec::new(),
                 redirect_uri: callback.to_owned(),
                 path,
+                start: None,
             });
         }
         let port = url.port_or_known_default().unwrap_or_default();
@@ -87,6 +93,7 @@ impl Listener {
             sockets,
             redirect_uri,
             path,
+            start: None,
         })
     }
 
@@ -95,9 +102,14 @@ impl Listener {
         &self.redirect_uri
     }
 
-    /// Whether the browser can come back to this program.
-    pub(super) fn is_here(&self) -> bool {
-        !self.sockets.is_empty()
+    /// An address of this listener that leads on to `target`, once: another user of this machine who reads it off a
+    /// command line comes second, or is noticed. `None` without a listener.
+    pub(super) fn start_at(&mut self, target: &Url) -> Option<Url> {
+        let address = self.sockets.first()?.local_addr().ok()?;
+        let path = format!("/start/{}", CsrfToken::new_random().secret());
+        let url = Url::parse(&format!("http://{address}{path}")).ok()?;
+        self.start = Some((path, target.clone()));
+        Some(url)
     }
 
     /// Waits for the answer to this login, from the browser or pasted. Anything else is refused.
@@ -112,18 +124,27 @@ impl Listener {
     ) -> Result<(Answer, Reply), BrowserError> {
         let mut refused = 0;
         let (sender, mut incoming) = mpsc::channel::<Incoming>(1);
-        let path: Arc<str> = self.path.into();
+        let (start, target) = self.start.unzip();
+        let paths = Arc::new(Paths::new(self.path, start));
         let mut tasks = JoinSet::new();
         for socket in self.sockets {
-            let (sender, path) = (sender.clone(), Arc::clone(&path));
-            tasks.spawn(accept(socket, path, sender));
+            tasks.spawn(accept(socket, Arc::clone(&paths), sender.clone()));
         }
         drop(sender);
         let (mut browser_may_come, mut may_be_pasted) = (true, true);
         while browser_may_come || may_be_pasted {
             tokio::select! {
                 came = incoming.recv(), if browser_may_come => match came {
-                    Some(Incoming { query, reply }) => match awaited.read(&query) {
+                    Some(Incoming::Start { reply, is_first: true }) => {
+                        if let Some(target) = target.clone() {
+                            tokio::spawn(async move { reply.onward(&target).await });
+                        }
+                    }
+                    Some(Incoming::Start { reply, is_first: false }) => {
+                        reply.begun_already().await;
+                        return Err(BrowserError::BegunTwice);
+                    }
+                    Some(Incoming::Back { query, reply }) => match awaited.read(&query) {
                         Ok(answer) => return Ok((answer, reply)),
                         Err(reason) => {
                             refused += 1;
@@ -193,14 +214,12 @@ fn with_port(text: &str, url: &Url, port: u16) -> String {
     shown
 }
 
-/// Serves the connections of one socket, some at a time, so that an idle one (browsers open them on suspicion) holds
-/// up no other.
-async fn accept(socket: TcpListener, path: Arc<str>, sender: mpsc::Sender<Incoming>) {
+/// Serves the connections of one socket, some at a time, so that idle ones (browsers open them on suspicion, another
+/// user of this machine to be in the way) hold up no other.
+async fn accept(socket: TcpListener, paths: Arc<Paths>, sender: mpsc::Sender<Incoming>) {
     let mut connections = JoinSet::new();
+    let mut reading: VecDeque<Weak<Notify>> = VecDeque::new();
     loop {
-        if connections.len() >= MOST_CONNECTIONS {
-            connections.join_next().await;
-        }
         let stream: TcpStream = match socket.accept().await {
             Ok((stream, peer)) if peer.ip().is_loopback() => stream,
             Ok(_) => continue,
@@ -210,9 +229,21 @@ async fn accept(socket: TcpListener, path: Arc<str>, sender: mpsc::Sender<Incomi
                 continue;
             }
         };
-        let (path, sender) = (Arc::clone(&path), sender.clone());
+        reading.retain(|one| one.strong_count() > 0);
+        while reading.len() >= MOST_CONNECTIONS
+            && let Some(oldest) = reading.pop_front()
+        {
+            if let Some(oldest) = oldest.upgrade() {
+                oldest.notify_one();
+            }
+        }
+        let dropped = Arc::new(Notify::new());
+        reading.push_back(Arc::downgrade(&dropped));
+        let (paths, sender) = (Arc::clone(&paths), sender.clone());
         connections.spawn(async move {
-            if let Some(incoming) = connection::receive(stream, &path).await {
+            let received = connection::receive(stream, &paths, &dropped).await;
+            drop(dropped);
+            if let Some(incoming) = received {
                 let _ = sender.send(incoming).await;
             }
         });

@@ -83,7 +83,7 @@ pub async fn sign_in(
     let way = client_auth::choose(&profile, endpoints.client_auth());
     let proof = prove(way, &profile, AuthType::AuthorizationCode, how.passphrase).await?;
     let callback = profile.callback_url.as_deref().unwrap_or(DEFAULT_CALLBACK);
-    let listener = Listener::bind(callback).await?;
+    let mut listener = Listener::bind(callback).await?;
     let key = profile.dpop.then(BoundKey::generate).transpose()?;
     let mut asked = authorization_code::authorize(
         &profile,
@@ -104,7 +104,8 @@ pub async fn sign_in(
         &mut asked,
     )
     .await?;
-    send_person(&how, &profile, &asked, listener.is_here()).await;
+    let start = how.open.then(|| listener.start_at(&asked.url)).flatten();
+    send_person(&how, &profile, &asked, start.as_ref()).await;
     let awaited = Awaited {
         state: asked.state.clone(),
         issuer: endpoints.issuer().map(str::to_owned),
@@ -179,14 +180,17 @@ async fn send_person(
     how: &SignIn<'_>,
     profile: &Profile,
     asked: &AuthorizationRequest,
-    comes_back: bool,
+    start: Option<&Url>,
 ) {
     if !how.open {
         how.person.open_this(&asked.url, None);
         return;
     }
-    match open::in_browser(&asked.url).await {
-        Ok(()) => how.person.browser_is_open(&profile.base_url, comes_back),
+    match open::in_browser(start.unwrap_or(&asked.url)).await {
+        Ok(()) => {
+            let comes_back = start.is_some();
+            how.person.browser_is_open(&profile.base_url, comes_back);
+        }
         Err(reason) => how.person.open_this(&asked.url, Some(&reason)),
     }
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use crate::profile::Key;
+
 /// A browser that fails does so within this time; one that runs on has the URL.
 const LONGEST_WATCH: Duration = Duration::from_secs(1);
 
@@ -21,10 +23,22 @@ pub(super) async fn in_browser(url: &Url) -> Result<(), String> {
         {
             Some(list) => with_one_of(&list, &url),
             // xdg-open and its kin, `open`, Explorer: each called with the URL as one argument.
-            None => open::that_detached(&url).map_err(|error| error.to_string()),
+            None => as_the_desktop_does(&url),
         }
     });
     opening.await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+/// The first of the desktop's own ways that starts.
+fn as_the_desktop_does(url: &str) -> Result<(), String> {
+    let mut reason = "no program that opens addresses is known here".to_owned();
+    for command in open::commands(url) {
+        match watch(command) {
+            Ok(()) => return Ok(()),
+            Err(error) => reason = error,
+        }
+    }
+    Err(reason)
 }
 
 /// `$BROWSER` is a list of commands, the first that starts wins; `%s` stands for the URL, else it comes last.
@@ -55,8 +69,17 @@ fn words(command: &str, url: &str) -> Vec<String> {
 }
 
 fn start(program: &str, arguments: &[String]) -> Result<(), String> {
-    let mut child = Command::new(program)
-        .args(arguments)
+    let mut command = Command::new(program);
+    command.args(arguments);
+    watch(command)
+}
+
+/// Starts a browser, without the secrets that are in the environment of this program: a browser lives long.
+fn watch(mut command: Command) -> Result<(), String> {
+    for variable in Key::secret_variables() {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

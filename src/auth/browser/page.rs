@@ -21,6 +21,8 @@ pub(super) struct Page {
     good: bool,
     title: &'static str,
     lines: Vec<String>,
+    /// Where the browser goes on.
+    location: Option<String>,
 }
 
 /// It worked.
@@ -29,6 +31,7 @@ pub(super) fn signed_in(server: &str, profile: &str) -> Page {
         status: "200 OK",
         good: true,
         title: "You are signed in",
+        location: None,
         lines: vec![
             format!("medplum is signed in to {server} as profile {profile}."),
             "You can close this window and go back to the terminal.".into(),
@@ -42,6 +45,7 @@ pub(super) fn not_signed_in(reason: &str) -> Page {
         status: "400 Bad Request",
         good: false,
         title: "You are not signed in",
+        location: None,
         lines: vec![
             format!("medplum could not sign in: {reason}."),
             "Nothing was changed. The terminal says what to try next.".into(),
@@ -55,6 +59,7 @@ pub(super) fn does_not_belong(reason: &str) -> Page {
         status: "400 Bad Request",
         good: false,
         title: "This is not the sign-in that medplum waits for",
+        location: None,
         lines: vec![
             format!("The answer was refused: {reason}."),
             "If you did not start this yourself, close the window. Otherwise go on in the window that medplum \
@@ -70,7 +75,33 @@ pub(super) fn refused(status: &'static str) -> Page {
         status,
         good: false,
         title: "There is nothing here",
+        location: None,
         lines: vec!["medplum waits here for a sign-in only.".into()],
+    }
+}
+
+/// The way to the server's own page.
+pub(super) fn onward(target: &url::Url) -> Page {
+    Page {
+        status: "302 Found",
+        good: true,
+        title: "On the way to the sign-in",
+        location: Some(target.to_string()),
+        lines: Vec::new(),
+    }
+}
+
+/// Somebody was there before.
+pub(super) fn begun_already() -> Page {
+    Page {
+        status: "410 Gone",
+        good: false,
+        title: "This sign-in has begun already",
+        location: None,
+        lines: vec![
+            "Its address was opened a second time, so medplum has given it up: somebody else may have been first.".into(),
+            "Run the same command again.".into(),
+        ],
     }
 }
 
@@ -84,7 +115,8 @@ impl Page {
     pub(super) fn response(&self) -> String {
         let nonce = CsrfToken::new_random();
         let body = self.html(nonce.secret());
-        let headers = [
+        let location = self.location.iter().map(|url| format!("Location: {url}"));
+        let mut headers = vec![
             "Content-Type: text/html; charset=utf-8".to_owned(),
             format!("Content-Length: {}", body.len()),
             format!(
@@ -99,6 +131,7 @@ impl Page {
             "Cross-Origin-Opener-Policy: same-origin".to_owned(),
             "Connection: close".to_owned(),
         ];
+        headers.extend(location);
         format!(
             "HTTP/1.1 {}\r\n{}\r\n\r\n{body}",
             self.status,

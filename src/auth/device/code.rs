@@ -13,6 +13,7 @@ use super::super::token_answer::{self, TokenAnswer};
 use super::DeviceError;
 use crate::foreign::Foreign;
 use crate::http::Http;
+use crate::http::limit::{LONGEST_EXCHANGE, within};
 use crate::secret::{self, Secret};
 
 /// How long to wait between two questions when the server does not say (RFC 8628 §3.2).
@@ -46,7 +47,7 @@ pub(super) async fn ask(
 ) -> Result<Code, AuthError> {
     let url = at.url();
     let signed = request.signed().map(str::to_owned);
-    let answer = http.send(request.into_http(at)).await?;
+    let answer = within(LONGEST_EXCHANGE, url, http.send(request.into_http(at))).await?;
     let (status, content_type) = (
         answer.status,
         answer.header(CONTENT_TYPE).unwrap_or_default().to_owned(),
@@ -54,7 +55,8 @@ pub(super) async fn ask(
     let date = answer
         .header(DATE)
         .and_then(|date| httpdate::parse_http_date(date).ok());
-    let body = answer.body.bytes(token_answer::LARGEST).await?;
+    let body = answer.body.bytes(token_answer::LARGEST);
+    let body = within(LONGEST_EXCHANGE, url, body).await?;
     let answer = TokenAnswer::read(status, &content_type, &body);
     let text = |key: &str| answer.text(key).map(str::to_owned);
     if !status.is_success() {

@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, He
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use crate::http::limit::{LONGEST_EXCHANGE, within};
 use crate::http::retry::{self, Retry};
 use crate::http::{Http, HttpError, Request};
 use crate::profile::{Profile, urls};
@@ -72,7 +73,13 @@ async fn patiently(
 ) -> Result<Page, HttpError> {
     let mut retry = Retry::new(wanted.retries, LONGEST_WAIT);
     loop {
-        let (wait, reason) = match once(http, profile, url.clone(), wanted).await {
+        let (wait, reason) = match within(
+            LONGEST_EXCHANGE,
+            &url,
+            once(http, profile, url.clone(), wanted),
+        )
+        .await
+        {
             Ok(page) if retry::is_passing(page.status) => {
                 let asked = retry::retry_after(&page.headers, SystemTime::now());
                 match retry.wait(asked) {

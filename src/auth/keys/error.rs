@@ -1,32 +1,46 @@
 //! What can be wrong with a key; every message names the file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
+use crate::foreign::Foreign;
 use crate::profile::Algorithm;
+use crate::secret;
+
+/// As much of a path is shown (`PATH_MAX` of Linux).
+const LONGEST_PATH: usize = 4096;
 
 /// Why a key cannot be used. No message holds anything of the key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    #[error("cannot read the key file {}: {reason}", path.display())]
+    #[error("cannot read the key file {}: {reason}", shown(path))]
     Unreadable { path: PathBuf, reason: String },
-    #[error("cannot write the key file {}: {reason}", path.display())]
+    #[error("cannot write the key file {}: {reason}", shown(path))]
     Unwritable { path: PathBuf, reason: String },
-    #[error("cannot write the key file {}: there is no such folder", path.display())]
+    #[error("cannot write the key file {}: there is no such folder", shown(path))]
     NoFolder { path: PathBuf },
-    #[error("{} exists already, and keys are never overwritten", path.display())]
+    #[error("{} exists already, and keys are never overwritten", shown(path))]
     Exists { path: PathBuf },
-    #[error("{} holds no key: neither PEM, nor a JWK, nor a JWKS, nor PKCS#12", path.display())]
+    #[error(
+        "{} holds no key: neither PEM, nor a JWK, nor a JWKS, nor PKCS#12",
+        shown(path)
+    )]
     NoKey { path: PathBuf },
-    #[error("{} cannot be used as a key: {reason}", path.display())]
+    #[error("{} cannot be used as a key: {reason}", shown(path))]
     Unusable { path: PathBuf, reason: String },
-    #[error("{} holds a public key only; the private part is needed to sign", path.display())]
+    #[error(
+        "{} holds a public key only; the private part is needed to sign",
+        shown(path)
+    )]
     Public { path: PathBuf },
-    #[error("the RSA key in {} has {bits} bits; at least 2048 are needed", path.display())]
+    #[error(
+        "the RSA key in {} has {bits} bits; at least 2048 are needed",
+        shown(path)
+    )]
     TooShort { path: PathBuf, bits: usize },
     #[error(
         "the key in {} is {key}, which cannot sign with {algorithm}; it can with {}",
-        path.display(),
+        shown(path),
         names(usable)
     )]
     WrongAlgorithm {
@@ -35,25 +49,27 @@ pub enum KeyError {
         algorithm: Algorithm,
         usable: &'static [Algorithm],
     },
-    #[error("{} holds several private keys: {}", path.display(), kids.join(", "))]
+    #[error("{} holds several private keys: {}", shown(path), kids.join(", "))]
     Several { path: PathBuf, kids: Vec<String> },
-    #[error("{} holds no key `{kid}`; those there are: {}", path.display(), kids.join(", "))]
+    #[error("{} holds no key `{kid}`; those there are: {}", shown(path), kids.join(", "))]
     UnknownKid {
         path: PathBuf,
         kid: String,
         kids: Vec<String>,
     },
-    #[error("the key in {} is encrypted and no passphrase is at hand", path.display())]
+    #[error("the key in {} is encrypted and no passphrase is at hand", shown(path))]
     Encrypted { path: PathBuf },
-    #[error("the key in {} does not open with this passphrase", path.display())]
+    #[error("the key in {} does not open with this passphrase", shown(path))]
     WrongPassphrase { path: PathBuf },
     #[error(
         "the key in {} is encrypted in a way that is not supported; PBES2 with AES or 3DES is",
-        path.display()
+        shown(path)
     )]
     UnknownEncryption { path: PathBuf },
-    #[error("cannot read the passphrase of the key from {}: {reason}", path.display())]
+    #[error("cannot read the passphrase of the key from {}: {reason}", shown(path))]
     PassphraseFile { path: PathBuf, reason: String },
+    #[error("where the path of a key file was expected stands a key itself")]
+    NoPath,
     #[error("the assertion cannot be signed: {0}")]
     Signing(String),
     #[error("the sign command `{program}` {problem}")]
@@ -73,11 +89,14 @@ impl Verdict for KeyError {
             }
             Self::UnknownEncryption { path } => Some(format!(
                 "rewrite it with `openssl pkcs8 -topk8 -in {} -out NEW`",
-                path.display()
+                shown(path)
             )),
             Self::NoKey { .. } | Self::TooShort { .. } => {
                 Some("make a new key with `medplum keys generate --out FILE`".into())
             }
+            Self::NoPath => Some(
+                "write the key into a file that only you can read, and name that file with --private-key-path".into(),
+            ),
             Self::Signing(_) | Self::Unwritable { .. } => return (FAILED, None),
             Self::SignCommand { .. } => {
                 let hint = "run it by itself: the text that it is to sign comes on stdin, and on stdout it must print the \
@@ -92,6 +111,15 @@ impl Verdict for KeyError {
         };
         (USAGE, hint)
     }
+}
+
+/// A path as it may be shown: one line, and no key that stands in its place.
+fn shown(path: &Path) -> Foreign {
+    let text = path.to_string_lossy();
+    if secret::is_key(&text) {
+        return Foreign::from("(a key in place of a path)");
+    }
+    Foreign::up_to(LONGEST_PATH, &text)
 }
 
 fn names(algorithms: &[Algorithm]) -> String {

@@ -1,5 +1,6 @@
 //! Keys that clients sign with: read from PEM, JWK and JWKS files, made anew, and shown by their public part alone.
 
+mod armor;
 pub mod certificate;
 mod error;
 pub mod file;

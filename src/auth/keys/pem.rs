@@ -7,12 +7,11 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, KeyPair,
 };
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use pkcs1::der::Decode;
 use pkcs8::der::oid::ObjectIdentifier;
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
 
+use super::armor::{self, Block};
 use super::{Curve, Key, KeyError, Passphrase, PublicKey};
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -20,14 +19,6 @@ const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const SHORTEST_RSA: usize = 2048;
-
-/// What stands between `-----BEGIN X-----` and its end.
-pub(super) struct Block {
-    pub(super) label: String,
-    /// `Proc-Type: 4,ENCRYPTED` (RFC 1421), OpenSSL's old way.
-    pub(super) is_old_encryption: bool,
-    pub(super) der: Vec<u8>,
-}
 
 /// The keys of a PEM text; certificates and curve parameters beside them are passed over.
 ///
@@ -182,39 +173,10 @@ fn unusable(path: &Path, reason: &str) -> KeyError {
     }
 }
 
-/// The text around and between blocks is passed over (RFC 7468 §2).
+/// The blocks of a PEM text.
+///
+/// # Errors
+/// A block is damaged.
 pub(super) fn blocks(path: &Path, text: &str) -> Result<Vec<Block>, KeyError> {
-    let mut blocks = Vec::new();
-    let mut lines = text.lines().map(str::trim);
-    while let Some(line) = lines.next() {
-        let Some(label) = line
-            .strip_prefix("-----BEGIN ")
-            .and_then(|rest| rest.strip_suffix("-----"))
-        else {
-            continue;
-        };
-        let end = format!("-----END {label}-----");
-        let mut base64 = String::new();
-        let mut is_old_encryption = false;
-        let mut is_whole = false;
-        for line in lines.by_ref() {
-            if line == end {
-                is_whole = true;
-                break;
-            }
-            if line.contains(':') {
-                is_old_encryption |= line.contains("ENCRYPTED");
-            } else {
-                base64.push_str(line);
-            }
-        }
-        let der = STANDARD.decode(base64).ok().filter(|_| is_whole);
-        let der = der.ok_or_else(|| unusable(path, &format!("its {label} block is damaged")))?;
-        blocks.push(Block {
-            label: label.to_owned(),
-            is_old_encryption,
-            der,
-        });
-    }
-    Ok(blocks)
+    armor::blocks(text).map_err(|reason| unusable(path, &reason))
 }

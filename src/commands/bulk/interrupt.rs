@@ -10,6 +10,7 @@ pub(super) fn interrupts() -> std::io::Result<impl Future<Output = ()>> {
 
     const INTERRUPT: i32 = 2;
     const TERMINATE: i32 = 15;
+    crate::signals::are_handled();
     let was_told = Arc::new(AtomicBool::new(false));
     for number in [INTERRUPT, TERMINATE] {
         let exit = i32::from(crate::exit::INTERRUPTED);

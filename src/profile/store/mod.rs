@@ -273,7 +273,7 @@ impl Store {
         };
         files::create_private_dir(&self.folder).map_err(error)?;
         self.make_lock(path).map_err(error)?;
-        Lock::exclusive(path).map_err(error)
+        Lock::exclusive(path, "to write the profile").map_err(error)
     }
 
     /// Makes a lock's file, which the others of a shared folder can take too.

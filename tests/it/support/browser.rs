@@ -30,9 +30,15 @@ impl Medplum {
         medplum.env("BROWSER", program)
     }
 
-    /// The URL that a login opened, waiting for it.
+    /// The page of the server that a login opened, waiting for it.
     #[track_caller]
     pub fn opened(&self, login: &Running) -> String {
+        followed(&self.noted(login))
+    }
+
+    /// The address that a login gave to the browser, waiting for it.
+    #[track_caller]
+    pub fn noted(&self, login: &Running) -> String {
         let notes = self.home().join("opened");
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -48,6 +54,21 @@ impl Medplum {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Where an address of the login's own listener leads; another address is itself.
+fn followed(url: &str) -> String {
+    let parsed = Url::parse(url).unwrap();
+    if !parsed.path().starts_with("/start/") {
+        return url.to_owned();
+    }
+    let page = visit(&parsed);
+    assert_eq!(page.status, 302, "{}", page.head);
+    let location = page
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("Location: "));
+    location.unwrap().to_owned()
 }
 
 /// What a browser got.

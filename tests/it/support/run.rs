@@ -208,6 +208,16 @@ impl Running {
         self.stdout.ended(now) && self.stderr.ended(now)
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal as `kill` writes it.
+    pub fn send(&self, signal: &str) {
+        self.signal(signal);
+    }
+
     fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         // The child has not been waited for, so its id is still its own; it may have ended already.

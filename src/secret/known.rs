@@ -1,0 +1,208 @@
+//! The secrets that this process has held, masked in every text that a person or a log may see.
+
+use std::fmt;
+use std::sync::RwLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::HeaderName;
+
+/// What stands where a secret was.
+pub const MASK: &str = "********";
+
+/// What is shorter, or reads like a word, is masked in foreign words only: there it may be quoted, and in ours it would
+/// black out what we say. A hostile server may give `http://` as a token.
+const SHORTEST_MASKED: usize = 5;
+/// What is shorter still is no secret, whatever it is used for.
+const SHORTEST: usize = 3;
+const LONGEST_WORD: usize = 16;
+
+/// Every secret this process has held, longest first, in each spelling it could be printed in.
+static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
+/// Those that are masked in foreign words only.
+static WORDS: RwLock<Vec<String>> = RwLock::new(Vec::new());
+
+/// A secret string: never shown by `Debug` or `Display`, and masked in all text that goes through [`mask`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value and has it masked from now on.
+    pub fn new(value: impl Into<String>) -> Self {
+        let value = value.into();
+        remember(&value);
+        Self(value)
+    }
+
+    /// A value that travels with secrets but is none: not masked in text.
+    pub fn public(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the wire and for the private profile file.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// `base64(id:secret)`, the credential of HTTP Basic (RFC 7617), itself a secret.
+    pub fn basic(id: &str, secret: &str) -> Self {
+        Self::new(STANDARD.encode(format!("{id}:{secret}")))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(redacted)")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self::new(value)
+    }
+}
+
+fn remember(value: &str) {
+    if value.len() < SHORTEST {
+        return;
+    }
+    if reads_like_a_word(value) {
+        add(&WORDS, [value.to_owned()]);
+        return;
+    }
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    let percent = form.replace('+', "%20");
+    let spellings = [
+        value.to_owned(),
+        json.trim_matches('"').to_owned(),
+        form,
+        percent,
+        STANDARD.encode(value),
+    ];
+    add(&KNOWN, spellings);
+}
+
+fn add(list: &RwLock<Vec<String>>, spellings: impl IntoIterator<Item = String>) {
+    let mut list = list
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    for spelling in spellings {
+        if !list.contains(&spelling) {
+            list.push(spelling);
+        }
+    }
+    list.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
+}
+
+/// Whether a secret could stand in a sentence of ours by accident.
+fn reads_like_a_word(value: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphabetic() || " :/.,-".contains(c);
+    let is_one_case = value == value.to_ascii_lowercase() || value == value.to_ascii_uppercase();
+    value.len() < SHORTEST_MASKED
+        || value.len() < LONGEST_WORD && is_one_case && value.chars().all(is_plain)
+}
+
+/// The text with every secret this process knows replaced, in whatever spelling it appears; those that read like words
+/// stay.
+pub fn mask(text: &str) -> String {
+    let known = KNOWN
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut masked = text.to_owned();
+    for spelling in known.iter() {
+        if masked.contains(spelling.as_str()) {
+            masked = masked.replace(spelling.as_str(), MASK);
+        }
+    }
+    masked
+}
+
+/// Somebody else's text with every secret replaced, the short ones too where they stand by themselves.
+pub fn mask_foreign(text: &str) -> String {
+    let mut masked = mask(text);
+    let words = WORDS
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    for word in words.iter() {
+        if masked.contains(word.as_str()) {
+            masked = without_word(&masked, word);
+        }
+    }
+    masked
+}
+
+fn without_word(text: &str, word: &str) -> String {
+    let parts_words = |c: char| !c.is_alphanumeric();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        let whole = out
+            .chars()
+            .chain(before.chars())
+            .next_back()
+            .is_none_or(parts_words)
+            && after.chars().next().is_none_or(parts_words);
+        out.push_str(before);
+        out.push_str(if whole { MASK } else { word });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Whether a header's value must not be shown.
+pub fn is_sensitive_header(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    [
+        "auth",
+        "cookie",
+        "token",
+        "secret",
+        "key",
+        "password",
+        "dpop",
+        "assertion",
+    ]
+    .iter()
+    .any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_masked_in_every_spelling() {
+        let secret = Secret::new("p@ss \"word\"&more");
+        let text = format!(
+            "plain {} json {} form {}",
+            secret.expose(),
+            serde_json::to_string(secret.expose()).unwrap(),
+            url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect::<String>(),
+        );
+        let masked = mask(&text);
+        assert!(!masked.contains("word"), "{masked}");
+        assert_eq!(format!("{secret} {secret:?}"), "******** (redacted)");
+    }
+
+    #[test]
+    fn a_secret_that_reads_like_a_word_is_masked_where_others_speak() {
+        for word in ["zqxw", "gopher://", "endpunkt"] {
+            drop(Secret::new(word));
+        }
+        let ours = "the endpunkt gopher://h.example/ answered";
+        assert_eq!(mask(ours), ours);
+        assert_eq!(
+            mask_foreign("zqxw is no user, zqxwv is; endpunkt"),
+            "******** is no user, zqxwv is; ********"
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! Values that must not be shown: their own type, and masks for every text a person or a log may see.
+
+mod known;
+mod shape;
+mod url;
+
+pub use known::{MASK, Secret, is_sensitive_header, mask, mask_foreign};
+pub use shape::{is_key, mask_tokens};
+pub use url::{url_for_people, url_without_query};
