@@ -26,7 +26,7 @@ mod signed_in;
 mod source;
 mod stored_login;
 mod token;
-mod token_answer;
+pub mod token_answer;
 mod way;
 
 pub use assertion::SigningKey;

@@ -26,7 +26,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// An answer of a token, device authorization or revocation endpoint.
 #[derive(Debug)]
-pub(super) struct TokenAnswer {
+pub struct TokenAnswer {
     status: StatusCode,
     content_type: String,
     length: usize,
@@ -39,7 +39,7 @@ pub(super) struct TokenAnswer {
 
 impl TokenAnswer {
     /// Reads an answer. Every token in it is masked in all that is said from now on.
-    pub(super) fn read(status: StatusCode, content_type: &str, body: &[u8]) -> Self {
+    pub fn read(status: StatusCode, content_type: &str, body: &[u8]) -> Self {
         let json = body.strip_prefix(BOM).unwrap_or(body);
         let is_form = content_type
             .split(';')
@@ -71,32 +71,32 @@ impl TokenAnswer {
     }
 
     /// Its HTTP status.
-    pub(super) fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// The members of the object or form.
-    pub(super) fn fields(&self) -> Option<&Map<String, Value>> {
+    pub fn fields(&self) -> Option<&Map<String, Value>> {
         self.fields.as_ref()
     }
 
     /// A member that is a text.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub fn text(&self, key: &str) -> Option<&str> {
         self.fields.as_ref()?.get(key)?.as_str()
     }
 
     /// The OAuth error code (RFC 6749 §5.2).
-    pub(super) fn code(&self) -> Option<Foreign> {
+    pub fn code(&self) -> Option<Foreign> {
         Foreign::some(&secret::mask_tokens(self.text("error")?))
     }
 
     /// Whether it is a web page.
-    pub(super) fn is_page(&self) -> bool {
+    pub fn is_page(&self) -> bool {
         self.is_page
     }
 
     /// The words for people in it, else what kind of answer it is.
-    pub(super) fn words(&self) -> Option<Foreign> {
+    pub fn words(&self) -> Option<Foreign> {
         let said = self.text("error_description").or_else(|| {
             let message = || self.text("message").or_else(|| self.outcome());
             (!self.status.is_success()).then(message).flatten()

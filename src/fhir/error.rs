@@ -14,6 +14,8 @@ use crate::exit::{FAILED, NOT_ALLOWED, NOT_FOUND, USAGE, Verdict};
 use crate::http::{HttpError, Response};
 use crate::{secret, words};
 
+/// The longest body in which words are looked for as JSON: built, it takes up to sixty times its length.
+const LARGEST_PARSED: usize = 512 << 10;
 /// As many issues of an outcome are shown.
 const MOST_ISSUES: usize = 20;
 /// Issue codes that say "this time", not "never" (FHIR R4, issue-type, children of `transient`).
@@ -167,13 +169,21 @@ impl Refusal {
         content_type: &str,
         body: Bytes,
     ) -> Self {
-        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        let is_small = body.len() <= LARGEST_PARSED;
+        let json: Option<Value> = is_small
+            .then(|| serde_json::from_slice(&body).ok())
+            .flatten();
         let begins = String::from_utf8_lossy(&body[..body.len().min(64)]);
         let is_page = json.is_none() && words::is_html(content_type, &begins);
         let is_outcome = json.as_ref().is_some_and(is_outcome);
         let (words, is_transient) = match &json {
             Some(json) if is_outcome => (outcome_words(json), is_transient(json)),
             Some(json) => (json_words(json, body.len()).into_iter().collect(), false),
+            None if body.len() > LARGEST_PARSED => {
+                let length = words::number_of(body.len(), "byte");
+                let kind = words::shortened(content_type);
+                (vec![format!("an answer of {length} ({kind})")], false)
+            }
             None => (
                 words::of_text(content_type, &body).into_iter().collect(),
                 false,

@@ -33,6 +33,8 @@ use sending::{Sending, redirect_target};
 
 /// FHIR's JSON media type (R4 §3.1.0.1).
 pub const FHIR_JSON: &str = "application/fhir+json";
+/// The most that is read of a refusal, which is for people.
+const LARGEST_REFUSAL: usize = 4 << 20;
 /// The largest answer read into memory: bundles, outcomes, manifests.
 pub const LARGEST_ANSWER: usize = 1 << 30;
 /// No wait between tries of one request is longer.
@@ -200,7 +202,14 @@ impl Client {
                 url,
                 body,
             } = self.send(request.clone(), rule).await?;
-            match body.bytes(LARGEST_ANSWER).await {
+            let reading = async {
+                if status.is_client_error() || status.is_server_error() {
+                    beginning::of(body, LARGEST_REFUSAL).await
+                } else {
+                    body.bytes(LARGEST_ANSWER).await
+                }
+            };
+            match reading.await {
                 Ok(body) => {
                     return Ok(Answer {
                         method,

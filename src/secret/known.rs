@@ -101,6 +101,15 @@ fn add(list: &RwLock<Vec<String>>, spellings: impl IntoIterator<Item = String>) 
     list.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
 }
 
+/// Forgets every secret, for programs that read millions of answers to try the readers.
+pub fn forget() {
+    for list in [&KNOWN, &WORDS] {
+        list.write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clear();
+    }
+}
+
 /// Whether a secret could stand in a sentence of ours by accident.
 fn reads_like_a_word(value: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphabetic() || " :/.,-".contains(c);

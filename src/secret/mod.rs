@@ -4,6 +4,6 @@ mod known;
 mod shape;
 mod url;
 
-pub use known::{MASK, Secret, is_sensitive_header, mask, mask_foreign};
+pub use known::{MASK, Secret, forget, is_sensitive_header, mask, mask_foreign};
 pub use shape::{is_key, mask_tokens};
 pub use url::{url_for_people, url_without_query};

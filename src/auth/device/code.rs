@@ -28,7 +28,7 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 pub(super) const LONGEST_INTERVAL: Duration = Duration::from_secs(120);
 
 /// What the server gave to begin with.
-pub(super) struct Code {
+pub struct Code {
     /// What token requests name it by.
     pub(super) handle: Secret,
     /// What the person enters.
@@ -58,42 +58,62 @@ pub(super) async fn ask(
     let body = answer.body.bytes(token_answer::LARGEST);
     let body = within(LONGEST_EXCHANGE, url, body).await?;
     let answer = TokenAnswer::read(status, &content_type, &body);
-    let text = |key: &str| answer.text(key).map(str::to_owned);
     if !status.is_success() {
         return Err(refusal(url, date, &answer, signed));
     }
-    let no_code = |found: &str| DeviceError::NoCode {
-        url: secret::url_for_people(url),
-        found: found.to_owned(),
-    };
-    let needed = |key: &str| {
-        let value = text(key).filter(|text| !text.is_empty());
-        value.ok_or_else(|| no_code(&format!("no {key}")))
-    };
-    let seconds = |key: &str| {
-        let value = answer.fields()?.get(key)?;
-        let number = value
-            .as_f64()
-            .or_else(|| value.as_str()?.trim().parse().ok());
-        Duration::try_from_secs_f64(number?).ok()
-    };
-    // Only what a person may follow is shown.
-    let web = |text: &str| {
-        let url = Url::parse(text).ok();
-        url.filter(|url| matches!(url.scheme(), "http" | "https"))
-    };
-    // Google spells it another way.
-    let at = text("verification_url").map_or_else(|| needed("verification_uri"), Ok)?;
-    Ok(Code {
-        handle: Secret::new(needed("device_code")?),
-        shown: Foreign::new(&needed("user_code")?),
-        at: web(&at).ok_or_else(|| no_code("verification_uri is no web address"))?,
-        complete: text("verification_uri_complete").and_then(|text| web(&text)),
-        expires: seconds("expires_in")
-            .unwrap_or(USUAL_LIFE)
-            .min(LONGEST_LIFE),
-        interval: seconds("interval")
-            .unwrap_or(USUAL_INTERVAL)
-            .clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL),
-    })
+    Ok(Code::read(&answer, url)?)
+}
+
+impl Code {
+    /// The code in an answer.
+    ///
+    /// # Errors
+    /// [`DeviceError::NoCode`] with what is missing.
+    pub fn read(answer: &TokenAnswer, url: &Url) -> Result<Self, DeviceError> {
+        let text = |key: &str| answer.text(key).map(str::to_owned);
+        let no_code = |found: &str| DeviceError::NoCode {
+            url: secret::url_for_people(url),
+            found: found.to_owned(),
+        };
+        let needed = |key: &str| {
+            let value = text(key).filter(|text| !text.is_empty());
+            value.ok_or_else(|| no_code(&format!("no {key}")))
+        };
+        let seconds = |key: &str| {
+            let value = answer.fields()?.get(key)?;
+            let number = value
+                .as_f64()
+                .or_else(|| value.as_str()?.trim().parse().ok());
+            Duration::try_from_secs_f64(number?).ok()
+        };
+        // Only what a person may follow is shown.
+        let web = |text: &str| {
+            let url = Url::parse(text).ok();
+            url.filter(|url| matches!(url.scheme(), "http" | "https"))
+        };
+        // Google spells it another way.
+        let at = text("verification_url").map_or_else(|| needed("verification_uri"), Ok)?;
+        Ok(Self {
+            handle: Secret::new(needed("device_code")?),
+            shown: Foreign::new(&needed("user_code")?),
+            at: web(&at).ok_or_else(|| no_code("verification_uri is no web address"))?,
+            complete: text("verification_uri_complete").and_then(|text| web(&text)),
+            expires: seconds("expires_in")
+                .unwrap_or(USUAL_LIFE)
+                .min(LONGEST_LIFE),
+            interval: seconds("interval")
+                .unwrap_or(USUAL_INTERVAL)
+                .clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL),
+        })
+    }
+
+    /// What the person enters.
+    pub fn shown(&self) -> &Foreign {
+        &self.shown
+    }
+
+    /// How long it is good.
+    pub fn expires(&self) -> Duration {
+        self.expires
+    }
 }

@@ -22,7 +22,8 @@ use super::{
 };
 use crate::http::{Http, HttpError, retry};
 use crate::profile::{AuthType, Profile};
-use code::{Code, LONGEST_INTERVAL, USUAL_INTERVAL};
+pub use code::Code;
+use code::{LONGEST_INTERVAL, USUAL_INTERVAL};
 pub use error::DeviceError;
 
 /// What `slow_down` adds to that (RFC 8628 §3.5).

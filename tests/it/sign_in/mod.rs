@@ -1,7 +1,9 @@
 //! Sign-in: every auth type, the keys, the tokens and their end.
 
+mod bounded;
 mod browser_login;
 mod browser_security;
+mod canary;
 mod client_auth;
 mod device_code;
 mod docs_page_jwt;

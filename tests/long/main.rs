@@ -1,0 +1,61 @@
+//! The readers of what servers and files say, each tried with millions of inputs: `long TARGET RUNS SEED`.
+//!
+//! An input is one of the target's seeds, changed by a generator, so that the same numbers try the same inputs. A panic,
+//! or an input that takes a second, ends it with the input as an escaped string.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program of its own, which tells whoever runs it how it went"
+)]
+
+mod change;
+mod targets;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const LONGEST: Duration = Duration::from_secs(1);
+/// Tokens that were read are remembered by the process; here they would be millions.
+const FORGET_EVERY: u64 = 500;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| arguments.get(at).and_then(|text| text.parse().ok());
+    let (Some(name), Some(runs)) = (arguments.first(), number(1)) else {
+        println!("{}", targets::ALL.map(|target| target.name).join("\n"));
+        return ExitCode::SUCCESS;
+    };
+    let seed = number(2).unwrap_or(20_261_128);
+    let Some(target) = targets::ALL.iter().find(|target| target.name == name) else {
+        eprintln!("no target {name}");
+        return ExitCode::from(2);
+    };
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (started, mut accepted) = (Instant::now(), 0_u64);
+    for run in 0..runs {
+        let input = change::changed(target.seeds, target.words, &mut random);
+        let begun = Instant::now();
+        match catch_unwind(AssertUnwindSafe(|| (target.read)(&input))) {
+            Ok(is_accepted) => accepted += u64::from(is_accepted),
+            Err(_) => return failed(name, run, &input, "it panicked"),
+        }
+        if begun.elapsed() > LONGEST {
+            return failed(name, run, &input, "it took longer than a second");
+        }
+        if run % FORGET_EVERY == 0 {
+            medplum::secret::forget();
+        }
+    }
+    println!(
+        "{name}: {runs} runs with seed {seed}, {accepted} accepted, no failure, {} s",
+        started.elapsed().as_secs()
+    );
+    ExitCode::SUCCESS
+}
+
+fn failed(name: &str, run: u64, input: &[u8], how: &str) -> ExitCode {
+    eprintln!("{name}: run {run}: {how}: b\"{}\"", input.escape_ascii());
+    ExitCode::FAILURE
+}
