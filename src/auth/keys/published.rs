@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn key(kid: &str) -> Key {
-        let new = NewKey::generate(Kind::Es384, Path::new("none/new")).unwrap();
+        let new = NewKey::generate(Kind::Es384, Path::new("new-key")).unwrap();
         new.key.with_kid(Some(kid))
     }
 

@@ -106,7 +106,7 @@ mod tests {
     use crate::auth::keys::generate::{Kind, NewKey};
 
     fn ec(kid: Option<&str>) -> Key {
-        NewKey::generate(Kind::Es384, Path::new("none/new"))
+        NewKey::generate(Kind::Es384, Path::new("new-key"))
             .unwrap()
             .key
             .with_kid(kid)
