@@ -62,6 +62,8 @@ const DIFFERENCES: &[Difference] = &[
     Difference { of: &["whoami"], what: "exit code", theirs: "1", ours: "0", readme: "`whoami` works with any server" },
     Difference { of: &["whoami"], what: "stdout", theirs: "Server:  HOST/\n", ours: "Server:  HOST/\nFHIR:    HOST/fhir/R4\n…Client:  cid\n…",
         readme: "`whoami` works with any server" },
+    Difference { of: &["whoami"], what: "request", theirs: "-", ours: "sent", readme: "`whoami` works with any server" },
+    Difference { of: &["whoami"], what: "request 2", theirs: "-", ours: "sent", readme: "`whoami` works with any server" },
     Difference { of: &["bulk export"], what: "kick-off: method", theirs: "POST", ours: "GET", readme: "bulk export starts with GET" },
     Difference { of: &["bulk export"], what: "kick-off: accept", theirs: "application/fhir+json, */*; q=0.1", ours: "application/fhir+json",
         readme: "`Accept: application/fhir+json`, exactly" },

@@ -45,7 +45,8 @@ fn provider(par: &str) -> Provider {
 
 /// A machine whose browser signs in at once, and a profile for a client.
 fn machine(provider: &Provider, id: &str, flags: &[&str]) -> Medplum {
-    let script = "#!/bin/sh\necho \"$1\" >> \"$HOME/urls\"\nexec curl -sSL -c \"$HOME/jar\" -b \"$HOME/jar\" -o /dev/null \"$1\"\n";
+    // The login opens a page of its own listener, which leads to the provider's once.
+    let script = "#!/bin/sh\nat=$(curl -sS -o /dev/null -w '%{redirect_url}' \"$1\")\necho \"$at\" >> \"$HOME/urls\"\nexec curl -sSL -c \"$HOME/jar\" -b \"$HOME/jar\" -o /dev/null \"$at\"\n";
     let medplum = Medplum::new().opening_with(script);
     let args = [
         "profile",

@@ -48,7 +48,7 @@ fn the_page_of_a_report_shows_table_and_charts_loads_nothing_and_runs_nothing() 
         "/files/c",
         Answer::outcome(403, "forbidden", "<svg onload=alert(4)>"),
     );
-    bulk.export(&["--param", "x=<b>y</b>"]).fails(5);
+    bulk.export(&["--elements", "<b>y</b>"]).fails(5);
     bulk.medplum
         .run(["bulk", "report", "out", "--html", "report.html"])
         .ok();
