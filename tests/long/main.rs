@@ -1,7 +1,7 @@
 //! The readers of what servers and files say, each tried with millions of inputs: `long TARGET RUNS SEED`.
 //!
 //! An input is one of the target's seeds, changed by a generator, so that the same numbers try the same inputs. A panic,
-//! or an input that takes a second, ends it with the input as an escaped string.
+//! or an input that takes a second each time, ends it with the input as an escaped string.
 
 #![expect(
     clippy::print_stdout,
@@ -17,6 +17,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const LONGEST: Duration = Duration::from_secs(1);
+/// So often an input is read that took longer.
+const SLOW_TRIES: u32 = 3;
 /// Tokens that were read are remembered by the process; here they would be millions.
 const FORGET_EVERY: u64 = 500;
 
@@ -36,13 +38,22 @@ fn main() -> ExitCode {
     let (started, mut accepted) = (Instant::now(), 0_u64);
     for run in 0..runs {
         let input = change::changed(target.seeds, target.words, &mut random);
-        let begun = Instant::now();
-        match catch_unwind(AssertUnwindSafe(|| (target.read)(&input))) {
-            Ok(is_accepted) => accepted += u64::from(is_accepted),
-            Err(_) => return failed(name, run, &input, "it panicked"),
-        }
-        if begun.elapsed() > LONGEST {
-            return failed(name, run, &input, "it took longer than a second");
+        let mut slow = 0;
+        loop {
+            let begun = Instant::now();
+            let read = catch_unwind(AssertUnwindSafe(|| (target.read)(&input)));
+            let Ok(is_accepted) = read else {
+                return failed(name, run, &input, "it panicked");
+            };
+            if begun.elapsed() < LONGEST {
+                accepted += u64::from(is_accepted);
+                break;
+            }
+            // The machine may have been busy with something else.
+            slow += 1;
+            if slow == SLOW_TRIES {
+                return failed(name, run, &input, "it took longer than a second, each time");
+            }
         }
         if run % FORGET_EVERY == 0 {
             medplum::secret::forget();
