@@ -171,6 +171,8 @@ fn partial_interrupted_waiting_and_gone_exports_are_called_what_they_are() {
     bulk.server.on("GET", "/files/o", Answer::silence());
     let child = bulk.command(&["--parallel", "1"]).spawn();
     bulk.server.wait_for("/files/o");
+    // What came before it has its name once it is recorded.
+    bulk.medplum.wait_for("out/Patient_files_p.ndjson");
     assert_eq!(report(&bulk, "out")["result"], "running");
     child.kill();
     child.finish().fails(KILLED);

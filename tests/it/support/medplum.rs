@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -17,6 +18,9 @@ pub fn binary() -> PathBuf {
     std::env::var_os("MEDPLUM_TEST_BINARY")
         .map_or_else(|| env!("CARGO_BIN_EXE_medplum").into(), PathBuf::from)
 }
+
+/// How long to wait for a file.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `nobody`, the user that tests take when root runs them.
 const NOBODY: u32 = 65534;
@@ -110,6 +114,16 @@ impl Medplum {
     pub fn read(&self, name: &str) -> String {
         let path = self.path(name);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Waits until a file of the working folder is there.
+    #[track_caller]
+    pub fn wait_for(&self, name: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.path(name).exists() {
+            assert!(Instant::now() < deadline, "{name} does not come");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Runs `medplum` with these arguments to its end.
