@@ -115,23 +115,6 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Takes group and world rights off a file or folder; `true` when there were any. A folder with the sticky bit, as
-/// `/tmp` has it, is shared on purpose and stays as it is.
-pub fn make_private(path: &Path) -> io::Result<bool> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mut permissions = fs::metadata(path)?.permissions();
-        if permissions.mode() & 0o077 != 0 && permissions.mode() & 0o1000 == 0 {
-            permissions.set_mode(permissions.mode() & 0o700);
-            fs::set_permissions(path, permissions)?;
-            return Ok(true);
-        }
-    }
-    let _ = path;
-    Ok(false)
-}
-
 /// Replaces a file whole: either the old or the new contents are there, never a part. 0600 on Unix.
 ///
 /// # Errors
