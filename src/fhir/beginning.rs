@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 
+use crate::http::Body;
 use crate::http::HttpError;
-use crate::http::body::{Body, Sink};
+use crate::http::unpack::Sink;
 
 /// The most of an answer that is read for its words: kick-offs, polls, refusals.
 pub const FOR_WORDS: usize = 1 << 20;

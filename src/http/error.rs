@@ -1,10 +1,7 @@
-//! Requests that got no answer, sorted by where they failed: at the proxy, at the server, or on the way back.
+//! Requests that got no answer, or not all of it, and what is said of them.
 
-use reqwest::StatusCode;
-use reqwest::header::SERVER;
 use url::Url;
 
-use super::proxy::Proxy;
 use crate::exit::{FAILED, NETWORK, USAGE, Verdict};
 use crate::secret;
 
@@ -36,7 +33,7 @@ pub enum HttpError {
         server: Box<Url>,
         reason: String,
         /// Whether another try makes sense: it was out of reach, rather than unwilling.
-        passing: bool,
+        is_passing: bool,
     },
     #[error("cannot use {what}: {reason}")]
     Setup { what: String, reason: String },
@@ -87,43 +84,21 @@ impl HttpError {
     pub fn is_lasting(&self) -> bool {
         matches!(
             self,
-            Self::Setup { .. } | Self::Proxy { passing: false, .. } | Self::TooLarge { .. }
+            Self::Setup { .. }
+                | Self::Proxy {
+                    is_passing: false,
+                    ..
+                }
+                | Self::TooLarge { .. }
         )
     }
 }
 
-fn origin(url: &Url) -> String {
+pub(super) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Sorts reqwest's errors by what a caller can do about them.
-pub(super) fn from_reqwest(error: reqwest::Error, url: &Url, proxy: Option<&Proxy>) -> HttpError {
-    let error = error.without_url();
-    if error.is_connect() {
-        let text = chain(&error);
-        if let Some(proxy) = proxy
-            && let Some(error) = of_proxy(proxy, url, &error, &text)
-        {
-            return error;
-        }
-        let reason = connection_failure(&error, &text);
-        let url = Box::new(url.clone());
-        return HttpError::Connect { url, reason };
-    }
-    let url = Box::new(url.clone());
-    if error.is_timeout() {
-        return HttpError::Timeout {
-            url,
-            what: innermost(&error),
-        };
-    }
-    HttpError::Broken {
-        url,
-        reason: innermost(&error),
-    }
-}
-
-fn connection_failure(error: &reqwest::Error, chain: &str) -> String {
+pub(super) fn connection_failure(error: &reqwest::Error, chain: &str) -> String {
     let reason = innermost(error);
     if chain.contains("dns error") {
         format!("the host name cannot be resolved ({reason})")
@@ -139,123 +114,6 @@ fn connection_failure(error: &reqwest::Error, chain: &str) -> String {
     }
 }
 
-/// A connection that failed at the proxy; `None` when it failed behind it, in TLS with the server.
-fn of_proxy(proxy: &Proxy, url: &Url, error: &reqwest::Error, chain: &str) -> Option<HttpError> {
-    if proxy.is_socks() {
-        return of_socks(proxy, url, error, chain);
-    }
-    // The words of hyper-util's tunnel, which has no type that can be seen from here.
-    if chain.contains("proxy authorization required") {
-        return Some(asks_for_password(proxy, url));
-    }
-    let (reason, passing) = if chain.contains("tunnel error: unsuccessful") {
-        let what = if proxy.has_user() {
-            "it refuses the user and the password that its URL has, or the server, or cannot reach it"
-        } else {
-            "it refuses, or cannot reach it"
-        };
-        (
-            format!("does not connect to {}: {what}", origin(url)),
-            false,
-        )
-    } else if error.is_timeout() {
-        let reason = format!("makes no connection to {} in time", origin(url));
-        (reason, true)
-    } else if ["tcp connect error", "dns error", "tunnel error"]
-        .iter()
-        .any(|words| chain.contains(words))
-    {
-        let reason = connection_failure(error, chain);
-        (format!("cannot be reached: {reason}"), true)
-    } else {
-        return None;
-    };
-    Some(at_proxy(proxy, url, reason, passing))
-}
-
-/// The same for a SOCKS proxy (RFC 1928 §3, §6), by the words of reqwest and hyper-util.
-fn of_socks(proxy: &Proxy, url: &Url, error: &reqwest::Error, chain: &str) -> Option<HttpError> {
-    let has = |words: &str| chain.contains(words);
-    let server = origin(url);
-    if has("error resolving for socks proxy") {
-        let reason = format!(
-            "is not asked for the name of {server}, which cannot be resolved here ({}); with socks5h:// the proxy resolves it",
-            innermost(error)
-        );
-        return Some(at_proxy(proxy, url, reason, true));
-    }
-    if error.is_timeout() {
-        let reason = format!("makes no connection to {server} in time");
-        return Some(at_proxy(proxy, url, reason, true));
-    }
-    if !has("SOCKS error") {
-        return None;
-    }
-    let (reason, passing) = if has("credentials not accepted") {
-        (refused_password(proxy), false)
-    } else if has("does not support user/pass") || has("implements authentication incorrectly") {
-        // The words of hyper-util for "no acceptable method", whichever was offered.
-        let reason = if proxy.has_user() {
-            "does not take a user and a password"
-        } else {
-            "asks for a user and a password"
-        };
-        (reason.to_owned(), false)
-    } else if has("failed to create underlying connection") {
-        ("cannot be reached".to_owned(), true)
-    } else if has("io error during") || has("failed parsing") {
-        let what = "breaks off the connection, or does not speak SOCKS5";
-        (what.to_owned(), true)
-    } else {
-        let why = innermost(error);
-        let why = why.trim_start_matches("SOCKS error: ");
-        let passing = !has("not allowed") && !has("not supported");
-        (format!("does not connect to {server}: {why}"), passing)
-    };
-    Some(at_proxy(proxy, url, reason, passing))
-}
-
-fn at_proxy(proxy: &Proxy, url: &Url, reason: String, passing: bool) -> HttpError {
-    HttpError::Proxy {
-        address: proxy.address(),
-        variable: proxy.variable,
-        server: Box::new(url.clone()),
-        reason,
-        passing,
-    }
-}
-
-/// Whether the proxy itself answered that it wants another user or password (RFC 9110 §15.5.8). tinyproxy says 401 to a
-/// wrong one.
-pub(super) fn is_refusal_of_proxy(proxy: &Proxy, answer: &reqwest::Response, url: &Url) -> bool {
-    // A SOCKS proxy does not speak HTTP: the answer is the server's.
-    if proxy.is_socks() {
-        return false;
-    }
-    let server = answer.headers().get(SERVER);
-    match answer.status() {
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => true,
-        StatusCode::UNAUTHORIZED if url.scheme() == "http" => {
-            server.is_some_and(|server| server.as_bytes().starts_with(b"tinyproxy/"))
-        }
-        _ => false,
-    }
-}
-
-pub(super) fn asks_for_password(proxy: &Proxy, url: &Url) -> HttpError {
-    let reason = if proxy.has_user() {
-        refused_password(proxy)
-    } else {
-        "asks for a user and a password (407)".to_owned()
-    };
-    at_proxy(proxy, url, reason, false)
-}
-
-fn refused_password(proxy: &Proxy) -> String {
-    let status = if proxy.is_socks() { "" } else { " (407)" };
-    format!("refuses the user and the password that its URL has{status}")
-}
-
 /// The last cause of an error, where the operating system or TLS says what happened.
 pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -265,7 +123,7 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

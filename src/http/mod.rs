@@ -2,94 +2,32 @@
 
 pub mod body;
 mod bypass;
+mod client;
 mod coding;
 mod error;
+mod error_of_proxy;
 pub mod limit;
+mod network;
 pub mod pace;
+mod proxies;
 pub mod proxy;
 pub mod range;
 pub mod retry;
+mod sorted;
 pub mod trace;
-
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+pub mod unpack;
+mod validator;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
 pub use body::Body;
+pub use client::Http;
 pub use error::HttpError;
-pub(crate) use error::innermost;
-use error::{asks_for_password, from_reqwest, is_refusal_of_proxy};
-use pace::Pace;
-use proxy::{Proxies, Proxy};
+pub use network::{ClientCertificate, Network};
 pub use trace::Trace;
-
-/// The most headers of an answer; the parser's own limit is 100.
-const MOST_HEADERS: usize = 1000;
-
-/// How to reach servers.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// Longest time to connect.
-    pub connect_timeout: Duration,
-    /// Longest time without a byte.
-    pub read_timeout: Duration,
-    /// Longest time for one request with its answer.
-    pub timeout: Option<Duration>,
-    /// How often a request that may be repeated is repeated.
-    pub retries: u32,
-    /// Certificates to trust besides the system's, as PEM.
-    pub ca_cert: Option<PathBuf>,
-    /// Accept any certificate.
-    pub insecure: bool,
-    /// What all requests of the process keep to.
-    pub pace: Option<Arc<Pace>>,
-    /// What the client shows in TLS, for requests that say so.
-    pub client_cert: Option<ClientCertificate>,
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(60),
-            timeout: None,
-            retries: 3,
-            ca_cert: None,
-            insecure: false,
-            pace: None,
-            client_cert: None,
-        }
-    }
-}
-
-/// A client's certificate with its chain and its key.
-#[derive(Clone)]
-pub struct ClientCertificate {
-    /// The file it is from.
-    path: PathBuf,
-    pem: Vec<u8>,
-}
-
-impl ClientCertificate {
-    /// A certificate from this file; `pem` holds certificates and a key that is not encrypted.
-    pub fn new(path: &Path, pem: Vec<u8>) -> Self {
-        Self {
-            path: path.to_owned(),
-            pem,
-        }
-    }
-}
-
-impl std::fmt::Debug for ClientCertificate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ClientCertificate({})", self.path.display())
-    }
-}
 
 /// One request as it goes out.
 #[derive(Clone, Debug)]
@@ -140,154 +78,5 @@ impl Response {
     /// A header's value as text, when it has one.
     pub fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
-    }
-}
-
-/// The client every request goes through.
-#[derive(Clone, Debug)]
-pub struct Http {
-    client: reqwest::Client,
-    /// The same with the client's certificate; connections are not shared between the two.
-    certified: Option<reqwest::Client>,
-    proxies: Arc<Proxies>,
-    pub network: Network,
-    pub trace: Arc<dyn Trace>,
-}
-
-fn setup(what: &str, reason: String) -> HttpError {
-    HttpError::Setup {
-        what: what.to_owned(),
-        reason,
-    }
-}
-
-/// What all clients have in common.
-fn builder(network: &Network) -> Result<reqwest::ClientBuilder, HttpError> {
-    let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(network.connect_timeout)
-        .read_timeout(network.read_timeout)
-        .tcp_nodelay(true)
-        .http1_only()
-        // What old gateways send and other clients read: folded lines (RFC 9112 §5.2 tells clients to unfold them), a blank
-        // before the colon, a line without one, and more headers than the parser expects.
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .http1_allow_spaces_after_header_name_in_responses(true)
-        .http1_ignore_invalid_headers_in_responses(true)
-        .http1_max_headers(MOST_HEADERS);
-    if let Some(timeout) = network.timeout {
-        builder = builder.timeout(timeout);
-    }
-    if let Some(path) = &network.ca_cert {
-        let shown = path.display().to_string();
-        let pem = std::fs::read(path).map_err(|error| setup(&shown, error.to_string()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|error| setup(&shown, innermost(&error)))?;
-        if certificates.is_empty() {
-            return Err(setup(&shown, "it holds no PEM certificate".into()));
-        }
-        builder = builder.tls_certs_merge(certificates);
-    }
-    if network.insecure {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    }
-    Ok(builder)
-}
-
-/// What a client shows in TLS, for reqwest.
-fn identity(certificate: &ClientCertificate) -> Result<reqwest::Identity, HttpError> {
-    reqwest::Identity::from_pem(&certificate.pem).map_err(|error| {
-        let shown = format!("the certificate {}", certificate.path.display());
-        setup(&shown, innermost(&error))
-    })
-}
-
-impl Http {
-    /// Builds the client.
-    ///
-    /// # Errors
-    /// [`HttpError::Setup`] when the certificate file cannot be used.
-    pub fn new(network: Network, trace: Arc<dyn Trace>) -> Result<Self, HttpError> {
-        let proxies = Arc::new(Proxies::from_environment());
-        let build = |identity: Option<reqwest::Identity>| {
-            let mut builder = builder(&network)?;
-            if let Some(identity) = identity {
-                builder = builder.identity(identity);
-            }
-            proxies
-                .configure(builder)
-                .build()
-                .map_err(|error| setup("the network settings", innermost(&error)))
-        };
-        let client = build(None)?;
-        let certified = match &network.client_cert {
-            Some(certificate) => Some(build(Some(identity(certificate)?))?),
-            None => None,
-        };
-        Ok(Self {
-            client,
-            certified,
-            proxies,
-            network,
-            trace,
-        })
-    }
-
-    /// The proxy that requests to this URL go through.
-    pub fn proxy(&self, url: &Url) -> Option<&Proxy> {
-        self.proxies.of(url)
-    }
-
-    /// Sends one request once and returns when the answer's head is there.
-    ///
-    /// # Errors
-    /// No connection, no answer in time, or a connection that broke.
-    pub async fn send(&self, mut request: Request) -> Result<Response, HttpError> {
-        self.proxies.check(&request.url)?;
-        let headers = &mut request.headers;
-        headers
-            .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(concat!(
-                "medplum/",
-                env!("CARGO_PKG_VERSION")
-            )));
-        if let Some(pace) = &self.network.pace {
-            pace.turn().await;
-        }
-        trace::request(&*self.trace, &request);
-        let started = std::time::Instant::now();
-        let url = request.url.clone();
-        let client = match &self.certified {
-            Some(certified) if request.shows_certificate => certified,
-            _ => &self.client,
-        };
-        let mut outgoing = client
-            .request(request.method, request.url)
-            .headers(request.headers);
-        if let Some(body) = request.body {
-            outgoing = outgoing.body(body);
-        }
-        let answer = match outgoing.send().await {
-            Ok(answer) => answer,
-            Err(error) => {
-                let error = from_reqwest(error, &url, self.proxy(&url));
-                self.trace.line(1, &format!("< {error}"));
-                return Err(error);
-            }
-        };
-        trace::response(&*self.trace, &answer, started.elapsed());
-        let status = answer.status();
-        if let Some(proxy) = self.proxy(&url)
-            && is_refusal_of_proxy(proxy, &answer, &url)
-        {
-            return Err(asks_for_password(proxy, &url));
-        }
-        let headers = answer.headers().clone();
-        Ok(Response {
-            status,
-            body: Body::new(answer, url.clone(), self.network.read_timeout),
-            headers,
-            url,
-        })
     }
 }

@@ -138,7 +138,9 @@ async fn wait(
                 error @ (HttpError::Timeout { .. }
                 | HttpError::Connect { .. }
                 | HttpError::Broken { .. }
-                | HttpError::Proxy { passing: true, .. }),
+                | HttpError::Proxy {
+                    is_passing: true, ..
+                }),
             )) if !is_over() => {
                 http.trace
                     .line(1, &format!("* {error}: asking again, slower"));

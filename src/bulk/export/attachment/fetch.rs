@@ -17,8 +17,8 @@ use crate::bulk::export::event::Observer;
 use crate::bulk::export::layout;
 use crate::bulk::export::sink::unwrap::Unwrap;
 use crate::fhir::{FHIR_JSON, FhirError, Refusal};
-use crate::http::body::Sink;
 use crate::http::retry::Retry;
+use crate::http::unpack::Sink;
 use crate::http::{HttpError, Request, Response, retry};
 use crate::words;
 

@@ -9,8 +9,8 @@ use super::part::{Mark, Part};
 use crate::bulk::export::sink::unwrap::Unwrap;
 use crate::bulk::export::sink::{Care, Target};
 use crate::http::Response;
-use crate::http::body::Sink;
 use crate::http::range::{self, BrokenOff, Validator};
+use crate::http::unpack::Sink;
 
 /// Bytes after which a part is made durable and marked.
 const MARK_BYTES: u64 = 64 << 20;
