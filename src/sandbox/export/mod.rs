@@ -3,6 +3,7 @@
 mod file;
 mod job;
 mod kickoff;
+mod line;
 mod selection;
 mod wanted;
 

@@ -1,33 +1,17 @@
 //! What an export holds: the resources that are wanted, as the lines of files.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::answer::{Result, bad_request, not_found, outcome};
 use super::super::compartment;
 use super::super::store::{Store, Stored};
 use super::Level;
 use super::file::{File, List};
+use super::line::line;
 use super::wanted::Wanted;
-use crate::fhir::object::Object;
-use crate::output::json::compact;
-
-/// The elements that a resource has to have, beside id and meta, when only some are wanted.
-const MANDATORY: [(&str, &[&str]); 7] = [
-    ("Condition", &["subject"]),
-    ("DocumentReference", &["status", "content"]),
-    ("Encounter", &["status", "class"]),
-    ("Group", &["type", "actual"]),
-    (
-        "MedicationRequest",
-        &["status", "intent", "medicationCodeableConcept", "subject"],
-    ),
-    ("Observation", &["status", "code"]),
-    ("Binary", &["contentType"]),
-];
 
 /// The files of an export; a type that there is nothing of has none.
 pub(super) fn files(
@@ -126,65 +110,6 @@ fn passes(resource_type: &str, stored: &Stored, wanted: &Wanted) -> bool {
     filters.peek().is_none() || filters.any(|(_, query)| query.matches(stored))
 }
 
-/// A resource on one line, digits kept; URLs of attachments are absolute there (Bulk Data 3.0, attachments).
-fn line(resource_type: &str, stored: &Stored, wanted: &Wanted, base: &str) -> Arc<str> {
-    let mut text = Cow::Borrowed(&*stored.text);
-    if text.contains(['\n', '\r']) {
-        text = compact(&text).into();
-    }
-    if resource_type == "DocumentReference" {
-        let absolute = format!(r#""url":"{base}/Binary/"#);
-        text = text.replace(r#""url":"Binary/"#, &absolute).into();
-    }
-    let elements: Vec<&str> = wanted
-        .elements
-        .iter()
-        .filter_map(|element| match element.split_once('.') {
-            Some((of, element)) => (of == resource_type).then_some(element),
-            None => Some(element.as_str()),
-        })
-        .collect();
-    if !elements.is_empty()
-        && let Some(subset) = subset(resource_type, &text, &elements)
-    {
-        return subset.into();
-    }
-    match text {
-        Cow::Borrowed(_) => Arc::clone(&stored.text),
-        Cow::Owned(text) => text.into(),
-    }
-}
-
-/// A resource with some of its elements only, and a tag that says so.
-fn subset(resource_type: &str, text: &str, elements: &[&str]) -> Option<String> {
-    let mut resource = Object::parse(text).ok()?;
-    let names: Vec<String> = serde_json::from_str::<serde_json::Map<String, Value>>(text)
-        .ok()?
-        .keys()
-        .cloned()
-        .collect();
-    let mandatory = MANDATORY
-        .iter()
-        .find(|(name, _)| *name == resource_type)
-        .map_or(&[][..], |(_, elements)| elements);
-    for name in &names {
-        let name = name.as_str();
-        let stays = ["resourceType", "id", "meta"].contains(&name)
-            || elements.contains(&name)
-            || mandatory.contains(&name);
-        if !stays {
-            resource.remove(name);
-        }
-    }
-    let mut meta: Value = serde_json::from_str(resource.get("meta")?).ok()?;
-    let system = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
-    let mut tags = meta["tag"].as_array().cloned().unwrap_or_default();
-    tags.push(json!({"system": system, "code": "SUBSETTED"}));
-    meta["tag"] = tags.into();
-    resource.set("meta", meta.to_string());
-    Some(resource.to_string())
-}
-
 fn deletion(url: &str) -> String {
     json!({
         "resourceType": "Bundle",
@@ -197,15 +122,6 @@ fn deletion(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_subset_keeps_what_is_wanted_and_what_has_to_be_there() {
-        let text = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"1"},"status":"final","code":{},"issued":"x","valueQuantity":{"value":1.00}}"#;
-        assert_eq!(
-            subset("Observation", text, &["valueQuantity"]).unwrap(),
-            r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"1","tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]},"status":"final","code":{},"valueQuantity":{"value":1.00}}"#
-        );
-    }
 
     #[test]
     fn what_was_sent_on_many_lines_is_one_line() {

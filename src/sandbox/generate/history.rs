@@ -35,30 +35,21 @@ pub(super) fn all(
         };
         recorded = visit.recorded;
         let is_first = index == 0;
-        if is_first {
-            for (illness, began) in &person.illnesses {
-                let condition = visit.condition(maker, illness, *began, None, random);
-                chronic.push((*illness, condition));
-            }
-        }
+        let newly_seen = person.illnesses.iter().filter(|_| is_first);
+        chronic.extend(newly_seen.map(|(illness, began)| {
+            let condition = visit.condition(maker, illness, *began, None, random);
+            (*illness, condition)
+        }));
         let acute = (!is_first && random.percent(45)).then(|| random.pick(&ACUTE));
         let problem = acute.map(|illness| {
-            let (began, over) = (
-                day - days(random.between(1, 4)),
-                day + days(random.between(4, 12)),
-            );
-            (
-                illness,
-                visit.condition(maker, illness, began, Some(over), random),
-            )
+            let began = day - days(random.between(1, 4));
+            let over = Some(day + days(random.between(4, 12)));
+            let condition = visit.condition(maker, illness, began, over, random);
+            (illness, condition)
         });
         let organization = clinic.organization(person.number);
-        visit.encounter(
-            maker,
-            organization,
-            is_first,
-            problem.as_ref().or(chronic.first()),
-        );
+        let reason = problem.as_ref().or(chronic.first());
+        visit.encounter(maker, organization, is_first, reason);
         let findings = measure(person, is_first, random);
         let treated = if is_first {
             &chronic[..]

@@ -56,40 +56,10 @@ pub(super) fn measure(person: &Person, is_first_visit: bool, random: &mut Random
             "mg/dL",
         ),
     ];
-    let diabetic = person.has(DIABETES);
-    let glucose = if diabetic { 11_800 } else { 7_600 } + random.between(0, 2_400);
-    observations.push(laboratory(
-        "2339-0",
-        "Glucose [Mass/volume] in Blood",
-        glucose,
-        "mg/dL",
-    ));
-    if diabetic {
-        let share = random.between(610, 920);
-        observations.push(laboratory(
-            "4548-4",
-            "Hemoglobin A1c/Hemoglobin.total in Blood",
-            share,
-            "%",
-        ));
-    }
-    if person.has(HYPERLIPIDEMIA) {
-        let cholesterol = random.between(9_500, 17_000);
-        observations.push(laboratory(
-            "2089-1",
-            "Cholesterol in LDL [Mass/volume] in Serum or Plasma",
-            cholesterol,
-            "mg/dL",
-        ));
-    }
+    observations.extend(of_illnesses(person, random));
     if is_first_visit {
-        observations.push(vital(
-            "8302-2",
-            "Body height",
-            person.height_mm * 10,
-            "cm",
-            "cm",
-        ));
+        let height = person.height_mm * 10;
+        observations.push(vital("8302-2", "Body height", height, "cm", "cm"));
         observations.push(smoking(person.smokes));
     }
     let summary = format!(
@@ -101,6 +71,37 @@ pub(super) fn measure(person: &Person, is_first_visit: bool, random: &mut Random
         observations,
         summary,
     }
+}
+
+/// Sugar of everybody, and what long illnesses are watched by.
+fn of_illnesses(person: &Person, random: &mut Random) -> Vec<Value> {
+    let diabetic = person.has(DIABETES);
+    let glucose = if diabetic { 11_800 } else { 7_600 } + random.between(0, 2_400);
+    let mut findings = vec![laboratory(
+        "2339-0",
+        "Glucose [Mass/volume] in Blood",
+        glucose,
+        "mg/dL",
+    )];
+    if diabetic {
+        let share = random.between(610, 920);
+        findings.push(laboratory(
+            "4548-4",
+            "Hemoglobin A1c/Hemoglobin.total in Blood",
+            share,
+            "%",
+        ));
+    }
+    if person.has(HYPERLIPIDEMIA) {
+        let cholesterol = random.between(9_500, 17_000);
+        findings.push(laboratory(
+            "2089-1",
+            "Cholesterol in LDL [Mass/volume] in Serum or Plasma",
+            cholesterol,
+            "mg/dL",
+        ));
+    }
+    findings
 }
 
 fn vital(code: &str, display: &str, hundredths: u64, unit: &str, ucum: &str) -> Value {

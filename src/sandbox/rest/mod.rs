@@ -2,6 +2,7 @@
 
 mod batch;
 mod change;
+mod edit;
 mod look;
 mod patch;
 

@@ -1,5 +1,6 @@
 //! Search by a few parameters (FHIR R4 §3.1.1).
 
+mod criterion;
 mod dates;
 pub(super) mod page;
 mod query;

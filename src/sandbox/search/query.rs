@@ -6,7 +6,8 @@ use url::form_urlencoded;
 
 use super::super::answer::{Answer, Result, bad_request};
 use super::super::store::Stored;
-use super::{PARAMETERS, Parameter, values};
+use super::PARAMETERS;
+use super::criterion::Criterion;
 
 /// Resources on a page when nothing else is asked for, and the most there can be.
 const PAGE: usize = 20;
@@ -26,13 +27,6 @@ pub(in super::super) struct Query {
     pub(super) with_total: bool,
     /// The resource that the page before ended with.
     pub(super) after: Option<String>,
-}
-
-#[derive(Debug)]
-struct Criterion {
-    parameter: &'static Parameter,
-    modifier: String,
-    alternatives: Vec<String>,
 }
 
 impl Query {
@@ -73,14 +67,9 @@ impl Query {
             return true;
         }
         let resource = stored.value();
-        self.criteria.iter().all(|criterion| {
-            values::matches(
-                criterion.parameter,
-                &resource,
-                &criterion.modifier,
-                &criterion.alternatives,
-            )
-        })
+        self.criteria
+            .iter()
+            .all(|criterion| criterion.matches(&resource))
     }
 
     /// The query string of this search.
@@ -127,50 +116,6 @@ impl Query {
         }
         Ok(true)
     }
-}
-
-impl Criterion {
-    fn read(parameter: &'static Parameter, modifier: &str, value: &str) -> Result<Self> {
-        if !modifier.is_empty() && !parameter.kind.modifiers().contains(&modifier) {
-            let words = format!(
-                "the search parameter {} does not take the modifier {modifier}",
-                parameter.name
-            );
-            return Err(Answer::outcome(400, "not-supported", &words));
-        }
-        let alternatives = alternatives(value);
-        if parameter.kind == super::Kind::Date && modifier.is_empty() {
-            let wrong = alternatives
-                .iter()
-                .find(|value| super::dates::Period::wanted(value).is_none());
-            if let Some(wrong) = wrong {
-                return Err(bad_request(&format!(
-                    "the search parameter {} takes a date, not {wrong}",
-                    parameter.name
-                )));
-            }
-        }
-        Ok(Self {
-            parameter,
-            modifier: modifier.to_owned(),
-            alternatives,
-        })
-    }
-}
-
-/// Values apart from each other by a comma; `\,` is a comma in a value (FHIR R4 §3.1.1.4.16).
-fn alternatives(value: &str) -> Vec<String> {
-    let mut all = vec![String::new()];
-    let mut characters = value.chars();
-    while let Some(character) = characters.next() {
-        let is_last = all.len() - 1;
-        match character {
-            ',' => all.push(String::new()),
-            '\\' => all[is_last].extend(characters.next()),
-            other => all[is_last].push(other),
-        }
-    }
-    all
 }
 
 #[cfg(test)]
