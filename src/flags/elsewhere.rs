@@ -4,7 +4,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 
 use super::chain::Chain;
-use super::flag::{Flag, Group};
+use super::flag::Flag;
+use super::group::Group;
 use super::taken::{self, ALL};
 
 /// Refuses flags of groups that the command does not take, and those that do not go together.

@@ -1,6 +1,7 @@
 //! Which command takes which groups of flags, and where a flag belongs that a command does not take.
 
-use super::flag::{Flag, Group};
+use super::flag::Flag;
+use super::group::Group;
 use super::{keys, network, output, sign_in};
 
 /// `-p`.
