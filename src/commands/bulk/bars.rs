@@ -10,7 +10,7 @@ use url::Url;
 use crate::bulk::export::{ExportedFile, FailedFile, Observer};
 use crate::fhir::asynchronous::Progress;
 use crate::output::{Format, Output};
-use crate::words::{self, number_of};
+use crate::words::{self, number_of, size, time};
 
 /// Without a terminal the same words are not repeated more often.
 const QUIET_TIME: Duration = Duration::from_secs(300);
@@ -162,30 +162,4 @@ pub(super) fn without_user(url: &Url) -> Url {
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
     shown
-}
-
-/// Bytes in the unit a person would use.
-pub(super) fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if value < 1000.0 {
-            return if unit == "B" {
-                format!("{bytes} B")
-            } else {
-                format!("{value:.1} {unit}")
-            };
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} TB")
-}
-
-/// A time in the unit a person would use.
-pub(super) fn time(duration: Duration) -> String {
-    match duration.as_secs() {
-        0..10 => format!("{:.1} s", duration.as_secs_f64()),
-        seconds @ 10..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{:.1} h", seconds as f64 / 3600.0),
-    }
 }

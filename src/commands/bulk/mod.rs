@@ -11,6 +11,7 @@ mod request;
 mod resume;
 mod status;
 mod summary;
+mod verdict;
 mod verify;
 
 use clap::Subcommand;

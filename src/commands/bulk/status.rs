@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::bars::{time, without_user};
+use super::bars::without_user;
 use super::resume::client_for;
 use crate::bulk::export::begun::{self, Begun};
 use crate::bulk::export::state::Phase;
@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::fhir::asynchronous::{self, Look};
 use crate::output::Format;
 use crate::words;
+use crate::words::time;
 
 /// Show how far an export is, here and at the server
 #[derive(Args, Debug)]

@@ -1,44 +1,13 @@
-//! What an export says at its end, and its exit code.
+//! What an export says at its end.
 
-use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::bars::{size, time};
-use super::report::words;
+use super::report::text;
 use crate::bulk::export::manifest::Group;
-use crate::bulk::export::{Outcomes, Summary, report};
+use crate::bulk::export::{Summary, report};
 use crate::context::Context;
-use crate::exit::{self, Failure};
 use crate::output::Format;
-use crate::words::number_of;
-
-/// Which of the server's own reports make an export fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum FailOn {
-    Error,
-    Warning,
-    Never,
-}
-
-impl FailOn {
-    /// How many of the server's reports are too bad.
-    fn objections(self, outcomes: &Outcomes) -> u64 {
-        match self {
-            Self::Error => outcomes.errors,
-            Self::Warning => outcomes.errors + outcomes.warnings,
-            Self::Never => 0,
-        }
-    }
-
-    /// The same as a question.
-    pub(super) fn accepts(self) -> fn(&Outcomes) -> bool {
-        match self {
-            Self::Error => |outcomes| Self::Error.objections(outcomes) == 0,
-            Self::Warning => |outcomes| Self::Warning.objections(outcomes) == 0,
-            Self::Never => |_| true,
-        }
-    }
-}
+use crate::words::{number_of, size, time};
 
 pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
     let output = &context.output;
@@ -52,7 +21,7 @@ pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
         && output.format != Some(Format::Json)
         && let Ok(report) = report::of(&summary.folder)
     {
-        output.note(&format!("\n{}\n", words::types(&report)));
+        output.note(&format!("\n{}\n", text::types(&report)));
     }
     let missing = match summary.failed.len() {
         0 => String::new(),
@@ -119,46 +88,4 @@ fn as_json(summary: &Summary) -> Value {
         "attachments": summary.attachments,
         "seconds": summary.elapsed.as_secs_f64(),
     })
-}
-
-/// Anything missing, and anything the server itself calls an error, makes the export partial.
-pub(super) fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> {
-    if !summary.failed.is_empty() {
-        let all = summary.failed.len() + summary.files.len();
-        let failure = Failure::new(
-            exit::PARTIAL,
-            format!("{} of {all} files are missing", summary.failed.len()),
-        );
-        return Err(failure
-            .hint("run the same command again: it fetches only what is missing")
-            .into());
-    }
-    if let Some(attachments) = &summary.attachments
-        && attachments.missing > 0
-    {
-        let failure = Failure::new(
-            exit::PARTIAL,
-            format!(
-                "all files are here, but {} attachments are missing",
-                attachments.missing
-            ),
-        );
-        return Err(failure
-            .hint("run the same command again to try them again; with --attachments off it ends without them")
-            .into());
-    }
-    let count = fail_on.objections(&summary.outcomes);
-    if count > 0 {
-        let failure = Failure::new(
-            exit::PARTIAL,
-            format!(
-                "all files are here, but the server reports {} in them",
-                number_of(count, "problem")
-            ),
-        );
-        return Err(failure
-            .hint("they stand in the files under errors/; --fail-on never accepts them")
-            .into());
-    }
-    Ok(())
 }

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::bars::size;
 use crate::bulk::export::verify::{self, Verified};
 use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::output::{Format, table};
-use crate::words::number_of;
+use crate::words::{number_of, size};
 
 /// Read an export's folder again and compare it with its manifest.json: count, length and digest of every file
 ///

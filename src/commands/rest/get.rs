@@ -4,7 +4,8 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::value::RawValue;
 
-use super::{AnswerArgs, FileSink};
+use super::output_file::OutputFile;
+use super::{AnswerArgs, shown};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::fhir::page::Pages;
@@ -63,7 +64,7 @@ async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Resu
         .answer
         .output
         .as_deref()
-        .map(FileSink::create)
+        .map(OutputFile::create)
         .transpose()?;
     let mut resources: Vec<String> = Vec::new();
     while let Some(page) = pages.next().await? {
@@ -104,13 +105,13 @@ async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Resu
                 resources.join(",")
             )
         };
-        let shown = super::rendered(context.output.format, &text)?;
+        let text = shown::rendered(context.output.format, &text)?;
         match &mut file {
-            Some(file) => file.write(shown.as_bytes())?,
-            None => context.output.data(shown.as_bytes())?,
+            Some(file) => file.write(text.as_bytes())?,
+            None => context.output.data(text.as_bytes())?,
         }
     }
-    file.map_or(Ok(()), FileSink::finish)
+    file.map_or(Ok(()), OutputFile::finish)
 }
 
 /// An entry as text again: full URL, resource and search mode.

@@ -1,69 +1,17 @@
-//! What came of an import, for people and for programs.
+//! What came of an import, for people.
 
-use std::time::Duration;
-
-use serde_json::{Value, json};
-
-use super::watcher::Watcher;
+use super::json::{self, speed};
 use crate::bulk::import::settle::report::{Counts, Report};
-use crate::commands::bulk::bars::{size, time};
 use crate::context::Context;
-use crate::exit::{self, Failure};
 use crate::output::{Format, table};
-use crate::words::number_of;
-
-/// Something was refused, or it is not known what became of it.
-pub(super) fn partial(report: &Report, is_validation: bool, watcher: &Watcher) -> Failure {
-    let total = report.total();
-    let mut parts = Vec::new();
-    if total.refused > 0 {
-        let word = if is_validation {
-            "not valid"
-        } else {
-            "refused"
-        };
-        parts.push(format!(
-            "{} of {} resources were {word}",
-            total.refused,
-            total.all()
-        ));
-    }
-    if total.unknown > 0 {
-        parts.push(format!(
-            "of {} it is not known whether they are there",
-            total.unknown
-        ));
-    }
-    let failure = Failure::new(exit::PARTIAL, parts.join(", and "));
-    let (Some(rejects), Some(outcomes)) = (&report.rejects, &report.outcomes) else {
-        return failure;
-    };
-    let (name, reasons) = (rejects.display(), outcomes.display());
-    if is_validation {
-        return failure.hint(format!("the reasons are in {reasons}, the lines in {name}"));
-    }
-    let first = if total.unknown > 0 {
-        "look the unknown ones up first, then "
-    } else {
-        ""
-    };
-    let how = if watcher.saw_numeric_ids() {
-        // HAPI keeps ids of digits alone for itself.
-        "with `--method conditional`: this server gives ids that are numbers itself"
-    } else {
-        "and the same flags"
-    };
-    failure.hint(format!(
-        "the reasons are in {reasons}; {first}try again with `medplum bulk import {name}` {how}"
-    ))
-}
+use crate::words::{number_of, size, time};
 
 pub(super) fn show(context: &Context, report: &Report) -> anyhow::Result<()> {
     let output = &context.output;
     let total = report.total();
     match output.format_for_lists() {
         Format::Table => output.line(&as_table(report))?,
-        Format::Json | Format::Ndjson => output.json(&as_json(report).to_string())?,
+        Format::Json | Format::Ndjson => output.json(&json::of(report).to_string())?,
     }
     if report.dangling > 0 {
         output.warn(&format!(
@@ -145,54 +93,4 @@ fn as_table(report: &Report) -> String {
         .map(|row| shown.iter().map(|at| row[*at].clone()).collect())
         .collect();
     table::render(&header, &rows)
-}
-
-fn as_json(report: &Report) -> Value {
-    let total = report.total();
-    let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-    let latency = &report.latency;
-    json!({
-        "files": report.files,
-        "resources": total.all(),
-        "bytes": report.bytes,
-        "seconds": report.elapsed.as_secs_f64(),
-        "resourcesPerSecond": speed(report),
-        "danglingReferences": report.dangling,
-        "absoluteReferences": report.absolute,
-        "conditionalReferences": report.conditional,
-        "requests": report.requests,
-        "created": total.created,
-        "updated": total.updated,
-        "unchanged": total.unchanged,
-        "refused": total.refused,
-        "notSent": total.not_sent,
-        "unknown": total.unknown,
-        "deleted": total.deleted,
-        "types": report.in_order().into_iter().map(|(name, counts)| json!({
-            "type": name,
-            "created": counts.created,
-            "updated": counts.updated,
-            "unchanged": counts.unchanged,
-            "refused": counts.refused,
-            "notSent": counts.not_sent,
-            "unknown": counts.unknown,
-            "deleted": counts.deleted,
-        })).collect::<Vec<_>>(),
-        "latencyMs": {
-            "mean": millis(latency.mean()),
-            "p50": millis(latency.percentile(50)),
-            "p95": millis(latency.percentile(95)),
-            "p99": millis(latency.percentile(99)),
-            "max": millis(latency.max()),
-        },
-        "rejects": report.rejects.as_ref().map(|path| path.display().to_string()),
-        "outcomes": report.outcomes.as_ref().map(|path| path.display().to_string()),
-    })
-}
-
-/// Resources settled in a second.
-fn speed(report: &Report) -> f64 {
-    let total = report.total();
-    let settled = (total.all() - total.not_sent) as f64;
-    (settled / report.elapsed.as_secs_f64().max(0.001) * 10.0).round() / 10.0
 }

@@ -1,8 +1,9 @@
 //! `medplum bulk report`
 
-mod charts;
+mod columns;
 mod page;
-pub(super) mod words;
+pub(super) mod text;
+mod words;
 
 use std::path::PathBuf;
 
@@ -49,6 +50,6 @@ pub(super) fn run(context: &Context, args: &ReportArgs) -> anyhow::Result<()> {
             .types
             .iter()
             .try_for_each(|row| output.line(&serde_json::to_string(row)?)),
-        Format::Table => output.report(&words::whole(&report)),
+        Format::Table => output.report(&text::whole(&report)),
     }
 }

@@ -1,22 +1,16 @@
-//! How an export runs, whether it is a new one or gone on with: arguments, events, end.
+//! How an export waits and fetches, whether it is a new one or gone on with: arguments, and the options that they make.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod run;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::bars::{Bars, without_user};
-use super::interrupt;
-use super::summary::{self, FailOn};
-use crate::bulk::export::kickoff::Kickoff;
+use super::verdict::FailOn;
+use crate::bulk::export::Options;
 use crate::bulk::export::options::{Again, FileToken, Mode, Style, Wanted};
-use crate::bulk::export::{self, Options};
-use crate::bulk::export::{BulkError, Observer};
-use crate::context::Context;
-use crate::exit::{self, Failure};
-use crate::fhir::Client;
-use crate::fhir::asynchronous::{AsyncError, Patience};
+use crate::fhir::asynchronous::Patience;
 
 /// How to wait and fetch.
 #[derive(Args, Clone, Debug)]
@@ -141,77 +135,4 @@ impl FetchArgs {
             largest: self.attachment_max_size,
         })
     }
-
-    /// Says of an export that ended what came of it, as it did then.
-    pub(super) fn judge(&self, context: &Context, folder: &Path) -> anyhow::Result<()> {
-        let summary = export::standing(folder)?;
-        if summary.failed.is_empty() {
-            let folder = folder.display();
-            context
-                .output
-                .line(&format!("The export in {folder} is complete"))?;
-        }
-        for file in &summary.failed {
-            let name = file.path.display();
-            context.output.warn(&format!("{name}: {}", file.reason));
-        }
-        if summary.failed.is_empty() {
-            return summary::verdict(&summary, self.fail_on);
-        }
-        // The job is over: what is gone now comes only with another one.
-        let all = summary.failed.len() + summary.files.len();
-        let words = format!("{} of {all} files are missing", summary.failed.len());
-        let failure = Failure::new(exit::PARTIAL, words);
-        Err(failure
-            .hint("the job is over at the server; export everything anew with `medplum bulk export` and --overwrite")
-            .into())
-    }
-
-    /// Runs an export to its end and says what came of it.
-    pub(super) async fn run(
-        &self,
-        context: &Context,
-        client: &Client,
-        kickoff: &Kickoff,
-        options: &Options,
-    ) -> anyhow::Result<()> {
-        interrupt::report_file_size_limit_as_an_error();
-        let interrupted = interrupt::interrupts()?;
-        if let Some(since) = &kickoff.since {
-            context.output.note(&format!("Since: {since}"));
-        }
-        let bars = Arc::new(Bars::new(context.output.clone()));
-        let observer: Arc<dyn Observer> = bars.clone();
-        let result = tokio::select! {
-            result = Box::pin(export::run(client, kickoff, options, &observer)) => result,
-            () = interrupted => Err(BulkError::Interrupted { status_url: bars.status_url() }),
-        };
-        context.output.progress.clear();
-        let summary = match result {
-            Ok(summary) => summary,
-            Err(error) => return Err(stopped(context, error, &bars)),
-        };
-        summary::show(context, &summary)?;
-        summary::verdict(&summary, self.fail_on)
-    }
-}
-
-/// An export that was stopped goes on where it is; its job runs on at the server meanwhile.
-fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
-    let dead = matches!(
-        error,
-        BulkError::Async(AsyncError::Failed(_) | AsyncError::Gone(_))
-    );
-    match bars.status_url() {
-        Some(_) if dead => {}
-        Some(url) => context.output.warn(&format!(
-            "The export is not complete. Run the same command again to go on.\n  Status URL: {}",
-            without_user(&url)
-        )),
-        None if matches!(error, BulkError::Interrupted { .. }) => context.output.warn(
-            "The kick-off may have reached the server; whether a job was started is not known.",
-        ),
-        None => {}
-    }
-    error.into()
 }

@@ -1,5 +1,7 @@
 //! `medplum demo`: the main job from sign-in to exported files, each step as a user would type it.
 
+mod shown;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -8,16 +10,13 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::sandbox::profile_set;
-use crate::bulk::export::layout;
 use crate::context::Context;
 use crate::exit::{self, Failure};
-use crate::sandbox::{self, Options};
-use crate::words::number_of;
+use crate::sandbox::{self, Options, Sandbox};
+use shown::{listing, quoted, shortened};
 
 /// The Encounter of Medplum's page on external FHIR servers.
 const ENCOUNTER: &str = r#"{"resourceType": "Encounter", "status": "finished", "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}, "type": [{"coding": [{"system": "http://snomed.info/sct", "code": "162673000", "display": "General examination of patient (procedure)"}], "text": "General examination of patient (procedure)"}], "subject": {"reference": "Patient/13e44a47-636b-49e2-adb3-9f19c7e0e47a", "display": "Mr. Dustin31 Ritchie586"}}"#;
-/// The most lines of one command's result that are shown.
-const MOST_LINES: usize = 14;
 
 /// Take a tour: sign in, search, create and export, with a FHIR server of its own
 #[derive(Args, Debug)]
@@ -43,49 +42,7 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<()> {
         "Profile and files of this tour go to a folder of their own; your own profiles are not touched.",
     )?;
 
-    let words = |line: &[&str]| {
-        line.iter()
-            .map(|word| (*word).to_owned())
-            .collect::<Vec<_>>()
-    };
-    let steps = [
-        (
-            "Store where the server is and how to sign in",
-            profile_set("demo", &server),
-        ),
-        (
-            "Sign in (any other command does it by itself, too)",
-            words(&["login", "-p", "demo"]),
-        ),
-        ("Who are we there?", words(&["whoami", "-p", "demo"])),
-        (
-            "Search for a patient by part of an identifier",
-            words(&[
-                "get",
-                "-p",
-                "demo",
-                "Patient?identifier:contains=3SH0A00AA00",
-            ]),
-        ),
-        (
-            "Create an encounter",
-            words(&["post", "-p", "demo", "Encounter", ENCOUNTER]),
-        ),
-        (
-            "Export everything about all patients",
-            words(&[
-                "bulk",
-                "export",
-                "-p",
-                "demo",
-                "-e",
-                "Group/all",
-                "-d",
-                "export",
-            ]),
-        ),
-    ];
-    for (title, arguments) in steps {
+    for (title, arguments) in steps(&server) {
         say(&format!(
             "\n# {title}\n$ medplum {}",
             arguments
@@ -114,6 +71,35 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<()> {
     say(
         "\nRun `medplum sandbox` to keep such a server running, and see `medplum --help` for all commands.",
     )
+}
+
+/// The tour, step by step: what for, and the words behind `medplum`.
+fn steps(server: &Sandbox) -> [(&'static str, Vec<String>); 6] {
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let encounter = ENCOUNTER.to_owned();
+    [
+        (
+            "Store where the server is and how to sign in",
+            profile_set("demo", server),
+        ),
+        (
+            "Sign in (any other command does it by itself, too)",
+            words("login -p demo"),
+        ),
+        ("Who are we there?", words("whoami -p demo")),
+        (
+            "Search for a patient by part of an identifier",
+            words("get -p demo Patient?identifier:contains=3SH0A00AA00"),
+        ),
+        (
+            "Create an encounter",
+            [words("post -p demo Encounter"), vec![encounter]].concat(),
+        ),
+        (
+            "Export everything about all patients",
+            words("bulk export -p demo -e Group/all -d export"),
+        ),
+    ]
 }
 
 /// The folder of the tour: a new one, or one that holds no export yet.
@@ -161,56 +147,4 @@ async fn medplum(folder: PathBuf, arguments: Vec<String>) -> anyhow::Result<(Exi
     tokio::task::spawn_blocking(run)
         .await?
         .context("cannot run this program")
-}
-
-/// A word as it is typed in a shell.
-fn quoted(word: &str) -> String {
-    let plain = !word.is_empty()
-        && word
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c));
-    if plain {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-fn shortened(text: &str) -> String {
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    if lines.len() <= MOST_LINES + 1 {
-        return lines.join("\n");
-    }
-    format!(
-        "{}\n  … ({} more lines)",
-        lines[..MOST_LINES].join("\n"),
-        lines.len() - MOST_LINES
-    )
-}
-
-/// The exported files with their number of lines.
-fn listing(folder: &Path) -> anyhow::Result<String> {
-    let mut lines = Vec::new();
-    for entry in
-        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
-        let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "ndjson")
-            && !path.ends_with(layout::LOG)
-        {
-            let resources = std::fs::read(&path)?
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty())
-                .count();
-            lines.push(format!(
-                "{} ({})",
-                path.display(),
-                number_of(resources, "resource")
-            ));
-        }
-    }
-    lines.sort();
-    Ok(lines.join("\n"))
 }

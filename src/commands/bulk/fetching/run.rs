@@ -1,0 +1,94 @@
+//! An export on its way: events for people, what stops it, and what is said at its end.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::FetchArgs;
+use crate::bulk::export::kickoff::Kickoff;
+use crate::bulk::export::{self, BulkError, Observer, Options};
+use crate::commands::bulk::bars::{Bars, without_user};
+use crate::commands::bulk::verdict::verdict;
+use crate::commands::bulk::{interrupt, summary};
+use crate::context::Context;
+use crate::exit::{self, Failure};
+use crate::fhir::Client;
+use crate::fhir::asynchronous::AsyncError;
+
+impl FetchArgs {
+    /// Says of an export that ended what came of it, as it did then.
+    pub(in crate::commands::bulk) fn judge(
+        &self,
+        context: &Context,
+        folder: &Path,
+    ) -> anyhow::Result<()> {
+        let summary = export::standing(folder)?;
+        if summary.failed.is_empty() {
+            let folder = folder.display();
+            context
+                .output
+                .line(&format!("The export in {folder} is complete"))?;
+        }
+        for file in &summary.failed {
+            let name = file.path.display();
+            context.output.warn(&format!("{name}: {}", file.reason));
+        }
+        if summary.failed.is_empty() {
+            return verdict(&summary, self.fail_on);
+        }
+        // The job is over: what is gone now comes only with another one.
+        let all = summary.failed.len() + summary.files.len();
+        let words = format!("{} of {all} files are missing", summary.failed.len());
+        let failure = Failure::new(exit::PARTIAL, words);
+        Err(failure
+            .hint("the job is over at the server; export everything anew with `medplum bulk export` and --overwrite")
+            .into())
+    }
+
+    /// Runs an export to its end and says what came of it.
+    pub(in crate::commands::bulk) async fn run(
+        &self,
+        context: &Context,
+        client: &Client,
+        kickoff: &Kickoff,
+        options: &Options,
+    ) -> anyhow::Result<()> {
+        interrupt::report_file_size_limit_as_an_error();
+        let interrupted = interrupt::interrupts()?;
+        if let Some(since) = &kickoff.since {
+            context.output.note(&format!("Since: {since}"));
+        }
+        let bars = Arc::new(Bars::new(context.output.clone()));
+        let observer: Arc<dyn Observer> = bars.clone();
+        let result = tokio::select! {
+            result = Box::pin(export::run(client, kickoff, options, &observer)) => result,
+            () = interrupted => Err(BulkError::Interrupted { status_url: bars.status_url() }),
+        };
+        context.output.progress.clear();
+        let summary = match result {
+            Ok(summary) => summary,
+            Err(error) => return Err(stopped(context, error, &bars)),
+        };
+        summary::show(context, &summary)?;
+        verdict(&summary, self.fail_on)
+    }
+}
+
+/// An export that was stopped goes on where it is; its job runs on at the server meanwhile.
+fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
+    let dead = matches!(
+        error,
+        BulkError::Async(AsyncError::Failed(_) | AsyncError::Gone(_))
+    );
+    match bars.status_url() {
+        Some(_) if dead => {}
+        Some(url) => context.output.warn(&format!(
+            "The export is not complete. Run the same command again to go on.\n  Status URL: {}",
+            without_user(&url)
+        )),
+        None if matches!(error, BulkError::Interrupted { .. }) => context.output.warn(
+            "The kick-off may have reached the server; whether a job was started is not known.",
+        ),
+        None => {}
+    }
+    error.into()
+}

@@ -1,0 +1,99 @@
+//! A body as JSON, NDJSON or a table, on stdout or in a file.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use super::output_file;
+use crate::context::Context;
+use crate::exit::Failure;
+use crate::fhir::raw::Bundle;
+use crate::output::{Format, json, table};
+
+/// Prints a body in the format asked for; what is not JSON goes out as it came.
+pub(super) fn body(context: &Context, file: Option<&Path>, body: &[u8]) -> anyhow::Result<()> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let text = std::str::from_utf8(body)
+        .ok()
+        .map(|text| text.trim_start_matches('\u{feff}'));
+    let json = text.filter(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
+    let shown = match json {
+        Some(text) => rendered(context.output.format, text)?.into_bytes(),
+        None => body.to_vec(),
+    };
+    if let Some(path) = file {
+        return output_file::write(path, &shown);
+    }
+    if text.is_none() && context.output.stdout_is_terminal {
+        return Err(
+            Failure::usage("the answer is binary and stdout is a terminal")
+                .hint("write it to a file with --output FILE")
+                .into(),
+        );
+    }
+    context.output.data(&shown)
+}
+
+pub(super) fn rendered(format: Option<Format>, text: &str) -> anyhow::Result<String> {
+    Ok(match format {
+        None | Some(Format::Json) => json::indent(text) + "\n",
+        Some(Format::Ndjson) => lines(text),
+        Some(Format::Table) => rows(&resources(text))? + "\n",
+    })
+}
+
+/// One resource a line; a Bundle's resources one by one.
+fn lines(text: &str) -> String {
+    resources(text)
+        .iter()
+        .map(|resource| json::compact(resource) + "\n")
+        .collect()
+}
+
+/// A Bundle's resources, or the one resource there is.
+fn resources(text: &str) -> Vec<&str> {
+    match Bundle::parse(text) {
+        Ok(bundle) => bundle
+            .resources()
+            .map(serde_json::value::RawValue::get)
+            .collect(),
+        Err(_) => vec![text],
+    }
+}
+
+/// A table of what resources of any type have in common, and their status and subject.
+fn rows(resources: &[&str]) -> anyhow::Result<String> {
+    let mut rows = Vec::new();
+    for text in resources {
+        let resource: Value = serde_json::from_str(text).context("the answer has no table form")?;
+        let cell = |pointers: &[&str]| {
+            pointers
+                .iter()
+                .find_map(|pointer| resource.pointer(pointer)?.as_str())
+                .unwrap_or("-")
+                .to_owned()
+        };
+        rows.push(vec![
+            cell(&["/resourceType"]),
+            cell(&["/id"]),
+            cell(&["/meta/lastUpdated"]),
+            cell(&["/status", "/clinicalStatus/coding/0/code"]),
+            cell(&[
+                "/name/0/text",
+                "/name/0/family",
+                "/name",
+                "/code/text",
+                "/code/coding/0/display",
+                "/type/0/text",
+            ]),
+            cell(&["/subject/reference", "/patient/reference"]),
+        ]);
+    }
+    Ok(table::render(
+        &["type", "id", "updated", "status", "name", "subject"],
+        &rows,
+    ))
+}

@@ -1,0 +1,98 @@
+//! Private files: readable by their owner alone, replaced whole, changed under a lock.
+
+mod lock;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub use lock::{Lock, wait_at_most};
+
+/// What the names of files begin with that are being written.
+pub const TEMPORARY: &str = ".medplum-new-";
+
+/// Creates a folder and its missing parents, each for its owner alone (0700 on Unix).
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
+
+/// Replaces a file whole: either the old or the new contents are there, never a part. 0600 on Unix.
+///
+/// # Errors
+/// The folder cannot be written, or the disk is full; the old file is then as it was.
+pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .suffix(".tmp")
+        .tempfile_in(&folder)?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_dir(&folder);
+    Ok(())
+}
+
+/// Creates a file whole, for its owner alone; one that is there already stays as it is.
+///
+/// # Errors
+/// The file exists ([`io::ErrorKind::AlreadyExists`]), or the folder cannot be written.
+pub fn create(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .suffix(".tmp")
+        .tempfile_in(&folder)?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    sync_dir(&folder);
+    Ok(())
+}
+
+/// The folder a file lies in, `.` for a bare name.
+pub fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Makes renames in a folder durable, where the system can.
+pub fn sync_dir(folder: &Path) {
+    #[cfg(unix)]
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    let _ = folder;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_is_private_and_leaves_no_temporary_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+        }
+    }
+}
