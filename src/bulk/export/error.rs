@@ -117,6 +117,7 @@ fn of_disk(source: &std::io::Error) -> &'static str {
 }
 
 impl Verdict for BulkError {
+    // Long because it is one flat match.
     fn verdict(&self) -> (u8, Option<String>) {
         match self {
             Self::Folder { source, .. } if source.kind() == ErrorKind::CrossesDevices => (

@@ -83,6 +83,7 @@ impl ImportError {
 }
 
 impl Verdict for ImportError {
+    // Long because it is one flat match.
     fn verdict(&self) -> (u8, Option<String>) {
         match self {
             Self::Input { .. } | Self::BadRequest(_) | Self::Busy { .. } => (USAGE, None),

@@ -4,6 +4,7 @@ mod cli;
 mod demo;
 mod documents;
 mod flags;
+mod functions;
 mod imports;
 mod layers;
 mod manual;
