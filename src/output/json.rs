@@ -1,7 +1,14 @@
 //! JSON made readable without being changed: digits, escapes and key order stay as they came.
 
-/// Valid JSON text, indented by two spaces; strings and numbers are copied byte for byte.
+/// What is nested deeper is for no person to read, and its indentation would be many times as long as itself.
+const DEEPEST: usize = 200;
+
+/// Valid JSON text, indented by two spaces; strings and numbers are copied byte for byte. What is nested without measure stays
+/// as it came.
 pub fn indent(text: &str) -> String {
+    if is_deeper_than(DEEPEST, text) {
+        return text.trim().to_owned();
+    }
     let mut out = String::with_capacity(text.len() + text.len() / 2);
     let mut depth = 0_usize;
     let mut rest = text.trim();
@@ -66,6 +73,29 @@ pub fn compact(text: &str) -> String {
     out
 }
 
+fn is_deeper_than(deepest: usize, text: &str) -> bool {
+    let (mut depth, mut rest) = (0_usize, text);
+    while let Some(at) = rest.find(['"', '{', '[', '}', ']']) {
+        rest = &rest[at..];
+        let length = match rest.as_bytes()[0] {
+            b'"' => string_length(rest),
+            b'{' | b'[' => {
+                depth += 1;
+                1
+            }
+            _ => {
+                depth = depth.saturating_sub(1);
+                1
+            }
+        };
+        if depth > deepest {
+            return true;
+        }
+        rest = &rest[length..];
+    }
+    false
+}
+
 fn new_line(out: &mut String, depth: usize) {
     out.push('\n');
     for _ in 0..depth {
@@ -105,6 +135,13 @@ mod tests {
             "{\n  \"b\": 1.00,\n  \"a\": [\n    1e2,\n    12345678901234567890,\n    \"\\u00e9 \\\"x\\\" {,}\"\n  ],\n  \"e\": {},\n  \"f\": []\n}"
         );
         assert_eq!(compact(&indent(text)), text.replace("[ ]", "[]"));
+    }
+
+    #[test]
+    fn what_is_nested_without_measure_grows_no_longer() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(indent(&deep), deep);
+        assert!(indent(r#"[["[[[[",{"a":"]"}]]"#).lines().count() > 5);
     }
 
     proptest::proptest! {

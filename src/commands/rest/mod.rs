@@ -4,6 +4,7 @@ pub mod body;
 mod condition;
 pub mod delete;
 pub mod get;
+mod judgement;
 mod output_file;
 pub mod post;
 mod shown;
@@ -41,7 +42,8 @@ fn show(context: &Context, args: &AnswerArgs, answer: Answer) -> anyhow::Result<
     if let Some(location) = answer.header("location") {
         context.output.note(&format!("Location: {location}"));
     }
-    shown::body(context, args.output.as_deref(), &answer.body)
+    shown::body(context, args.output.as_deref(), &answer.body)?;
+    judgement::of(&answer)
 }
 
 /// Status line and headers, credentials masked.

@@ -304,3 +304,48 @@ fn a_line_of_many_megabytes_arrives_beside_the_others() {
     assert!(store.text("Binary/long") == long);
     assert_eq!(store.server.requests_to("/fhir/R4/Binary/long").len(), 1);
 }
+
+/// Neither is the answer to a write: what stands before the server, or what is about something else, says 200 too.
+#[test]
+fn an_answer_that_is_about_something_else_is_no_success() {
+    for (body, words) in [
+        (r#"{"status":"failed","error":"no disk"}"#, "no disk"),
+        (r#"{"message":"hello"}"#, "without a resourceType"),
+        (r#"{"resourceType":"Bundle","type":"searchset"}"#, "Bundle"),
+        (
+            r#"{"resourceType":"AsyncJob","status":"error"}"#,
+            "AsyncJob error",
+        ),
+    ] {
+        let (store, medplum) = (Store::open(), Medplum::new());
+        medplum.file("a.ndjson", patients(1));
+        store.server.guard(move |_| Some(Answer::json(200, body)));
+        let args = ["a.ndjson", "--bundle", "none", "-o", "json"];
+        let run = import(&medplum, &store, &args).fails(1).says(words);
+        assert_eq!(run.json()["updated"], 0, "{body}");
+    }
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(1));
+    store
+        .server
+        .guard(|_| Some(Answer::outcome(200, "exception", "no disk")));
+    import(&medplum, &store, &["a.ndjson"])
+        .fails(1)
+        .says("no disk");
+}
+
+/// Those that came beside the ones that were asked for are counted, not kept.
+#[test]
+fn an_answer_with_entries_without_end_is_no_answer() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(3));
+    let entries = vec!["{}"; 1_000_000].join(",");
+    let body =
+        format!(r#"{{"resourceType":"Bundle","type":"batch-response","entry":[{entries}]}}"#);
+    store
+        .server
+        .guard(move |_| Some(Answer::json(200, body.clone())));
+    import(&medplum, &store, &["a.ndjson"])
+        .fails(1)
+        .says("1000000 entries for 3 requests");
+}

@@ -1,50 +1,20 @@
 //! What an answer, or the lack of one, says of each resource that was sent.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_LOCATION, CONTENT_TYPE, LOCATION};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::outcome::{self, has_errors, outcome_of};
+use super::entries;
+use super::outcome::outcome_of;
+use super::verdict::{Answered, OUTCOME, Verdict, Written, fits, reference_of, verdict};
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::{BundleKind, ImportError};
-use crate::fhir::id::percent_encoded;
+use crate::fhir::result::JobResult;
 use crate::fhir::{Answer, FhirError, Refusal};
 use crate::http::{HttpError, retry};
 use crate::output::json;
 use crate::words;
-
-/// The type of what a server says.
-const OUTCOME: &str = "OperationOutcome";
-
-/// What became of one resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Created,
-    Updated,
-    Unchanged,
-    Deleted,
-    /// Not taken, and the server's words as JSON.
-    Refused {
-        status: Option<u16>,
-        outcome: String,
-    },
-    /// Whether it was done is not known.
-    Unknown {
-        status: Option<u16>,
-        outcome: String,
-    },
-    /// "Not now", and nothing was done.
-    Later {
-        status: u16,
-    },
-}
-
-/// A verdict, and under which `Type/id` the resource lies now.
-pub type Answered = (Verdict, Option<String>);
 
 /// What came of a request.
 #[derive(Debug)]
@@ -105,8 +75,7 @@ pub(super) fn of_answer(answer: Answer, batch: &Batch, kind: BundleKind) -> Outc
             return of_resource(answer, item);
         }
     } else if answer.status.is_success() {
-        let text = String::from_utf8_lossy(&answer.body);
-        return match of_bundle(&text, &batch.items) {
+        return match entries::read(&answer.body, &batch.items) {
             Ok(answered) => {
                 let header = retry::retry_after(&answer.headers, SystemTime::now());
                 answered_with(answered, header)
@@ -148,12 +117,10 @@ fn of_resource(answer: Answer, item: &Item) -> Outcome {
     }
     let text = String::from_utf8_lossy(&answer.body);
     let body = serde_json::from_str::<Written>(&text).ok();
-    if body.is_none() && !text.trim().is_empty() {
-        // A login page, or what else a proxy says.
-        let kind = answer.header(CONTENT_TYPE).unwrap_or_default();
-        let words = words::of_text(kind, &answer.body).unwrap_or_default();
-        let problem = format!("it is {status}, but not FHIR: {words}");
-        return Outcome::Fatal(ImportError::Strange(problem));
+    if let Some(problem) = strangeness(&answer, item, body.as_ref()) {
+        return Outcome::Fatal(ImportError::Strange(format!(
+            "it is {status}, but {problem}"
+        )));
     }
     let outcome = match &body {
         Some(body) if body.is_outcome_of(item) => json::compact(&text),
@@ -172,215 +139,26 @@ fn of_resource(answer: Answer, item: &Item) -> Outcome {
     }
 }
 
-/// The resource that an answer brings back.
-#[derive(Deserialize)]
-struct Written<'a> {
-    #[serde(rename = "resourceType", borrow, default)]
-    resource_type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
-}
-
-impl Written<'_> {
-    /// Whether it is what the server says of the resource, and not the resource itself.
-    fn is_outcome_of(&self, item: &Item) -> bool {
-        self.resource_type == OUTCOME && *item.resource_type != *OUTCOME
-    }
-
-    /// Where it lies, if it is the one that was sent.
-    fn reference(&self, item: &Item) -> Option<String> {
-        let id = self
-            .id
-            .as_deref()
-            .filter(|_| self.resource_type == *item.resource_type)?;
-        Some(format!("{}/{id}", self.resource_type))
-    }
-}
-
-/// Whether a location can be that of the resource that was sent: an answer may be about another one.
-fn fits(item: &Item, location: Option<&str>) -> Result<(), String> {
-    let Some((resource_type, id)) = location.and_then(|location| location.split_once('/')) else {
-        return Ok(());
+/// Why what came with a success cannot be the answer to a write, when it cannot: a login page, or what else stands in
+/// front of a server and says; a result that is about something else.
+fn strangeness(answer: &Answer, item: &Item, body: Option<&Written>) -> Option<String> {
+    let text = answer.body.trim_ascii();
+    let Some(written) = body else {
+        let kind = answer.header(CONTENT_TYPE).unwrap_or_default();
+        let words = words::of_text(kind, &answer.body).unwrap_or_default();
+        return (!text.is_empty()).then(|| format!("not FHIR: {words}"));
     };
-    let is_right = match item.action {
-        Action::Put => {
-            item.url == format!("{resource_type}/{id}")
-                || item.url == format!("{resource_type}/{}", percent_encoded(id))
-        }
-        Action::Delete | Action::Validate => true,
-        _ => *item.resource_type == *resource_type,
-    };
-    if is_right {
-        return Ok(());
+    let is_expected = [&*item.resource_type, OUTCOME].contains(&&*written.resource_type);
+    if is_expected || text == b"{}" {
+        return None;
     }
-    Err(format!(
-        "{} was sent, and the answer in its place is about {resource_type}/{id}",
-        item.url
-    ))
-}
-
-#[derive(Deserialize)]
-struct BatchResponse<'a> {
-    #[serde(rename = "resourceType", borrow, default)]
-    resource_type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    entry: Vec<ResponseEntry<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ResponseEntry<'a> {
-    #[serde(borrow, default)]
-    response: Option<Response<'a>>,
-    #[serde(borrow, default)]
-    resource: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Response<'a> {
-    #[serde(borrow, default)]
-    status: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    location: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    outcome: Option<&'a RawValue>,
-}
-
-/// Reads a `batch-response`: one entry for each request, in order (FHIR R4 §3.1.0.11.2).
-fn of_bundle(text: &str, items: &[Item]) -> Result<Vec<(Answered, Option<Duration>)>, String> {
-    let bundle: BatchResponse =
-        serde_json::from_str(text).map_err(|error| format!("it is no Bundle ({error})"))?;
-    if bundle.resource_type != "Bundle" {
-        return Err(format!(
-            "it is a {} where a Bundle is due",
-            bundle.resource_type
-        ));
-    }
-    if bundle.entry.len() != items.len() {
-        return Err(format!(
-            "it has {} entries for {} requests",
-            bundle.entry.len(),
-            items.len()
-        ));
-    }
-    let entries = bundle.entry.into_iter().zip(items);
-    entries.map(|(entry, item)| of_entry(entry, item)).collect()
-}
-
-/// What an entry says of the resource in its place.
-fn of_entry(entry: ResponseEntry, item: &Item) -> Result<(Answered, Option<Duration>), String> {
-    let response = entry.response.ok_or("an entry has no response")?;
-    let status = response.status.map(RawValue::get).unwrap_or_default();
-    let status = status_of(status).ok_or("an entry's response has no status")?;
-    let resource = entry.resource.map(RawValue::get);
-    let written = resource.and_then(|text| serde_json::from_str::<Written>(text).ok());
-    let is_said = |written: &Written| written.is_outcome_of(item);
-    let in_place = resource.filter(|_| {
-        status >= 300 || item.action == Action::Validate || written.as_ref().is_some_and(is_said)
-    });
-    // Either may be the one that holds an error.
-    let said = [response.outcome.map(RawValue::get), in_place];
-    let outcome = said
-        .into_iter()
-        .flatten()
-        .find(|outcome| has_errors(outcome))
-        .or(said[0])
-        .or(said[1]);
-    let outcome = outcome.map(json::compact).unwrap_or_default();
-    let wait = outcome::wait_of(&outcome);
-    let location = response
-        .location
-        .as_deref()
-        .and_then(reference_of)
-        .or_else(|| written.and_then(|written| written.reference(item)));
-    let verdict = verdict(item, status, outcome);
-    if status < 300 && !matches!(verdict, Verdict::Refused { .. } | Verdict::Unknown { .. }) {
-        fits(item, location.as_deref())?;
-    }
-    Ok(((verdict, location), wait))
-}
-
-/// "201 Created"; some servers send a number.
-fn status_of(text: &str) -> Option<u16> {
-    let text = text.trim_matches('"');
-    let (digits, rest) = text.split_at_checked(3)?;
-    let is_status = digits.bytes().all(|byte| byte.is_ascii_digit())
-        && (rest.is_empty() || rest.starts_with(' '));
-    is_status.then(|| digits.parse().ok()).flatten()
-}
-
-/// What a status and the words with it say, in an entry as in an answer of its own.
-fn verdict(item: &Item, status: u16, outcome: String) -> Verdict {
-    let outcome = if outcome.is_empty() {
-        "null".to_owned()
-    } else {
-        outcome
-    };
-    let unknown = |outcome| Verdict::Unknown {
-        status: Some(status),
-        outcome,
-    };
-    match (&item.action, status) {
-        // What fails with a success is a failure.
-        (_, 200..=299) if has_errors(&outcome) => Verdict::Refused {
-            status: Some(status),
-            outcome,
-        },
-        // 202 promises to try; what the others mean for a write nobody said (RFC 9110 §15.3).
-        (_, 202 | 205..=299) | (Action::Post, 408 | 500..=599) => unknown(outcome),
-        (Action::Validate, 200..=299) | (Action::Delete, 404 | 410) | (_, 304) => {
-            Verdict::Unchanged
-        }
-        (Action::Delete, 200..=299) => Verdict::Deleted,
-        (Action::ConditionalPost(_), 200) => Verdict::Unchanged,
-        (_, 201) | (Action::Post, 200..=299) => Verdict::Created,
-        (_, 200..=299) => Verdict::Updated,
-        (_, 408 | 429 | 502..=504) => Verdict::Later { status },
-        _ => Verdict::Refused {
-            status: Some(status),
-            outcome,
-        },
-    }
-}
-
-/// `Type/id` out of a location such as `https://h/fhir/Patient/1/_history/2`.
-fn reference_of(location: &str) -> Option<String> {
-    let path = location.split(['?', '#']).next()?;
-    let path = path.split("/_history").next()?;
-    let mut parts = path.rsplit('/');
-    let (id, resource_type) = (parts.next()?, parts.next()?);
-    (!id.is_empty() && resource_type.starts_with(|c: char| c.is_ascii_uppercase()))
-        .then(|| format!("{resource_type}/{id}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_status_is_three_digits_and_perhaps_words() {
-        for (text, status) in [
-            ("\"201 Created\"", Some(201)),
-            ("\"200\"", Some(200)),
-            ("404", Some(404)),
-            ("\"200garbage\"", None),
-            ("2000", None),
-            ("\"2é\"", None),
-            ("\"\"", None),
-            ("20", None),
-        ] {
-            assert_eq!(status_of(text), status, "{text}");
-        }
-    }
-
-    #[test]
-    fn locations_name_resources() {
-        for (location, reference) in [
-            ("https://h/fhir/Patient/1/_history/2", Some("Patient/1")),
-            ("Patient/1", Some("Patient/1")),
-            ("Patient", None),
-            ("", None),
-        ] {
-            assert_eq!(reference_of(location).as_deref(), reference, "{location}");
-        }
-    }
+    let kind = words::shortened(&written.resource_type);
+    let result = JobResult::of(answer.status, "", &answer.body);
+    let words = result.words().join("; ");
+    Some(match (&*kind, &*words) {
+        ("", "") => "not FHIR: JSON without a resourceType".to_owned(),
+        ("", words) => format!("not FHIR: {words}"),
+        (kind, "") => format!("with a {kind} that nobody asked for"),
+        (kind, words) => format!("with a {kind} that nobody asked for: {words}"),
+    })
 }

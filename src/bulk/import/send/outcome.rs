@@ -1,9 +1,7 @@
 //! What an OperationOutcome says: whether it is an error, that nothing was done, how long to wait; and outcomes of our own.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bulk::import::batch::quoted;
@@ -59,9 +57,22 @@ pub fn is_about_size(refusal: &Refusal) -> bool {
         || words.contains("too many entries")
 }
 
+/// The longest outcome that is built to look into it: that takes up to sixty times its length.
+const LONGEST_BUILT: usize = 256 << 10;
+
+/// The words of an OperationOutcome in one line.
+pub fn words_in(outcome: &str) -> String {
+    if outcome.len() > LONGEST_BUILT {
+        return format!("an OperationOutcome of {} bytes", outcome.len());
+    }
+    serde_json::from_str(outcome)
+        .map(|outcome| crate::fhir::error::outcome_words(&outcome).join("; "))
+        .unwrap_or_default()
+}
+
 /// How long an outcome wants to be waited for.
 pub fn wait_of(outcome: &str) -> Option<Duration> {
-    if !outcome.contains(RESET) {
+    if outcome.len() > LONGEST_BUILT || !outcome.contains(RESET) {
         return None;
     }
     let outcome: Value = serde_json::from_str(outcome).ok()?;
@@ -82,26 +93,6 @@ pub fn wait_of(outcome: &str) -> Option<Duration> {
         .find(|(name, _)| name.starts_with("value"))?
         .1;
     Duration::try_from_secs_f64(value.as_f64()?).ok()
-}
-
-/// Whether an OperationOutcome holds an error; of anything else it is not known, so it counts as none.
-pub fn has_errors(outcome: &str) -> bool {
-    #[derive(Deserialize)]
-    struct OperationOutcome<'a> {
-        #[serde(borrow, default)]
-        issue: Vec<Issue<'a>>,
-    }
-    #[derive(Deserialize)]
-    struct Issue<'a> {
-        #[serde(borrow, default)]
-        severity: Cow<'a, str>,
-    }
-    serde_json::from_str::<OperationOutcome>(outcome).is_ok_and(|outcome| {
-        outcome
-            .issue
-            .iter()
-            .any(|issue| matches!(&*issue.severity, "error" | "fatal"))
-    })
 }
 
 /// What a server said in an answer, as an OperationOutcome in JSON.
@@ -135,14 +126,6 @@ pub fn outcome_of_words(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_errors_make_a_resource_invalid() {
-        assert!(has_errors(
-            r#"{"issue":[{"severity":"warning"},{"severity":"error"}]}"#
-        ));
-        assert!(!has_errors(r#"{"issue":[{"severity":"warning"}]}"#) && !has_errors("null"));
-    }
 
     #[test]
     fn medplums_reset_is_a_wait_in_seconds() {

@@ -12,7 +12,8 @@ use crate::bulk::import::order::survey;
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::read::input::Input;
 use crate::bulk::import::read::line;
-use crate::bulk::import::send::answer::{Answered, Verdict};
+use crate::bulk::import::send::outcome::words_in;
+use crate::bulk::import::send::verdict::{Answered, Verdict};
 use crate::bulk::import::settle::rejects::Rejects;
 use crate::bulk::import::settle::report::{ByType, Counts, Report};
 use crate::bulk::import::settle::state::State;
@@ -172,9 +173,7 @@ impl<'a> Ledger<'a> {
             result,
             outcome,
         )?;
-        let words = serde_json::from_str(outcome)
-            .map(|outcome| crate::fhir::error::outcome_words(&outcome).join("; "));
-        let words = words.unwrap_or_default();
+        let words = words_in(outcome);
         let status = status.map_or_else(String::new, |status| format!("{status} "));
         self.observer.rejected(
             &self.inputs[item.file].place_of(item),

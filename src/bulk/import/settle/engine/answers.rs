@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::Engine;
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::piece::{Action, Item};
-use crate::bulk::import::send::answer::{self, Outcome, Verdict};
-use crate::bulk::import::send::outcome::outcome_of_words;
+use crate::bulk::import::send::answer::{self, Outcome};
+use crate::bulk::import::send::outcome::{outcome_of_words, words_in};
 use crate::bulk::import::send::request::Sent;
+use crate::bulk::import::send::verdict::{Answered, Verdict};
 use crate::bulk::import::{ImportError, Method};
 
 impl Engine<'_> {
@@ -73,7 +74,7 @@ impl Engine<'_> {
     fn verdicts(
         &mut self,
         mut batch: Batch,
-        mut answered: Vec<answer::Answered>,
+        mut answered: Vec<Answered>,
         wait: Option<Duration>,
     ) -> Result<(), ImportError> {
         if let Some((
@@ -86,7 +87,7 @@ impl Engine<'_> {
             && !self.is_answered
             && self.options.method == Method::Validate
         {
-            self.stop_with(ImportError::NoValidation(words_of(outcome)));
+            self.stop_with(ImportError::NoValidation(words_in(outcome)));
             self.again.push_front(batch);
             return Ok(());
         }
@@ -150,7 +151,7 @@ impl Engine<'_> {
             return Ok(());
         };
         let words = answered.first().map(|(verdict, _)| match verdict {
-            Verdict::Refused { outcome, .. } => words_of(outcome),
+            Verdict::Refused { outcome, .. } => words_in(outcome),
             _ => String::new(),
         });
         self.stop_with(ImportError::NoClientIds(words.unwrap_or_default()));
@@ -188,7 +189,7 @@ impl Engine<'_> {
     pub(super) fn settle(
         &mut self,
         batch: &Batch,
-        answered: Vec<answer::Answered>,
+        answered: Vec<Answered>,
     ) -> Result<(), ImportError> {
         for item in &batch.items {
             self.held.remove(&item.key);
@@ -213,11 +214,4 @@ impl Engine<'_> {
             self.stop = Some(error);
         }
     }
-}
-
-/// The words of an OperationOutcome in one line.
-fn words_of(outcome: &str) -> String {
-    serde_json::from_str(outcome)
-        .map(|outcome| crate::fhir::error::outcome_words(&outcome).join("; "))
-        .unwrap_or_default()
 }

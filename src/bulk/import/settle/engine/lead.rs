@@ -10,8 +10,8 @@ use crate::bulk::import::order::extensions;
 use crate::bulk::import::order::names::is_urn;
 use crate::bulk::import::order::references::{Index, Target, Way};
 use crate::bulk::import::piece::{Action, Item};
-use crate::bulk::import::send::answer::{Answered, Verdict};
 use crate::bulk::import::send::outcome::outcome_of_words;
+use crate::bulk::import::send::verdict::{Answered, Verdict};
 use crate::bulk::import::{BundleKind, ImportError, Method};
 
 /// What becomes of an item now.

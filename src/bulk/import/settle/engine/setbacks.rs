@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{Engine, LONGEST_WAIT};
 use crate::bulk::import::batch::{Batch, Split};
-use crate::bulk::import::send::answer::Verdict;
 use crate::bulk::import::send::outcome::{self, outcome_of_refusal, outcome_of_words};
+use crate::bulk::import::send::verdict::Verdict;
 use crate::bulk::import::{BundleKind, ImportError, Method};
 use crate::fhir::{FhirError, Refusal};
 use crate::words::number_of;
