@@ -84,14 +84,17 @@ BCDA (Medicare claims)
       --token-url auth/token --client-id ID --client-secret-file FILE
 
 Medplum
-    medplum login                               as a person; nothing else is needed
+  As a person, nothing else is needed:
+    medplum login
+  As a program:
     medplum profile set bot --auth-type client-credentials \\
-      --client-id ID --client-secret-file FILE  as a program
+      --client-id ID --client-secret-file FILE
   A server of your own: --base-url https://api.example.com, and --client-id for a login.
 
 Any other server, as a person
-    medplum login -p NAME --base-url https://fhir.example.com --fhir-url-path fhir \\
-      --client-id ID --scope 'openid fhirUser launch/patient patient/*.rs offline_access'
+    medplum login -p NAME --base-url https://fhir.example.com \\
+      --fhir-url-path fhir --client-id ID \\
+      --scope 'openid fhirUser launch/patient patient/*.rs offline_access'
   Register the callback http://localhost:9615, or name yours with --callback-url. Over SSH:
   --no-browser, open the address anywhere, and paste the one that the browser ends at.
 

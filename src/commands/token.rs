@@ -14,7 +14,8 @@ use crate::output::Format;
 /// `medplum token --header | curl -H @- URL`
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
-        \x20 medplum token -p example --header | curl -H @- https://api.example.com/fhir/R4/Patient")]
+        \x20 medplum token -p example --header |\n\
+        \x20     curl -H @- https://api.example.com/fhir/R4/Patient")]
 pub struct TokenArgs {
     /// Print a whole header line, for `curl -H @-`: the token is then in no process list
     #[arg(long = "header")]

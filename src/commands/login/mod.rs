@@ -24,7 +24,8 @@ use crate::profile::{AuthType, Profile, ProfileError};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
         \x20 medplum login -p example\n\
-        \x20 medplum login -p example --base-url https://fhir.example.com --client-id ID --no-browser\n\n\
+        \x20 medplum login -p example --base-url https://fhir.example.com \\\n\
+        \x20     --client-id ID --no-browser\n\n\
         Recipes for Epic, Oracle Health and others: medplum help auth")]
 pub struct LoginArgs {
     /// Open no browser: show the address, and take the one that the browser ends at from stdin too

@@ -12,7 +12,8 @@ use crate::profile::{AuthType, Key, ProfileError, Settings};
 /// Store the settings given as flags, replacing those there were
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
-        \x20 medplum profile set example --base-url https://api.example.com --client-id ID --client-secret-file FILE\n\
+        \x20 medplum profile set example --base-url https://api.example.com \\\n\
+        \x20     --client-id ID --client-secret-file FILE\n\
         \x20 medplum profile set example --update --scope 'system/*.rs'\n\
         \x20 medplum profile set example --store keyring")]
 pub struct SetArgs {

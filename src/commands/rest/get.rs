@@ -22,7 +22,8 @@ use crate::words;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
         \x20 medplum get -p example 'Patient?name=smith'\n\
-        \x20 medplum get -p example 'Observation?date=ge2026-01-01' --all -o ndjson > observations.ndjson")]
+        \x20 medplum get -p example 'Observation?date=ge2026-01-01' --all \\\n\
+        \x20     -o ndjson > observations.ndjson")]
 pub struct GetArgs {
     /// What to read: `Patient/123`, `Patient?name=smith`, or a whole URL
     url: String,

@@ -43,7 +43,8 @@ pub struct PutArgs {
 /// Change a resource: a JSON Patch array, or FHIR Parameters
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n\
-        \x20 medplum patch -p example Patient/123 '[{\"op\": \"replace\", \"path\": \"/active\", \"value\": false}]'")]
+        \x20 medplum patch -p example Patient/123 \\\n\
+        \x20     '[{\"op\": \"replace\", \"path\": \"/active\", \"value\": false}]'")]
 pub struct PatchArgs {
     #[command(flatten)]
     write: WriteArgs,

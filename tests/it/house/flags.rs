@@ -42,6 +42,34 @@ fn commands(path: &[String], found: &mut Vec<Vec<String>>) {
 }
 
 /// A new command has `#[command(after_help = "Examples:\n\x20 medplum …")]` above its arguments.
+/// A wrapped line pasted is two commands, so a long one is continued with a backslash or after a bar.
+#[test]
+fn every_example_can_be_pasted_from_a_terminal_of_80_columns() {
+    let mut all = vec![Vec::new()];
+    commands(&[], &mut all);
+    assert!(all.len() > 25, "{all:?}");
+    let text = |path: &[String], columns: &str| {
+        let medplum = Medplum::new().env("COLUMNS", columns);
+        let run = medplum.run(path.iter().map(String::as_str).chain(["-h"]));
+        let text = run.ok().stdout;
+        let examples = text.split("\nExamples:\n").nth(1).unwrap_or_default();
+        examples.split("\n\n").next().unwrap().to_owned()
+    };
+    for path in all {
+        let narrow = text(&path, "80");
+        assert_eq!(narrow, text(&path, "100"), "{path:?} wraps an example");
+        let mut is_continued = false;
+        for line in narrow.lines() {
+            let is_command = line.starts_with("  medplum ");
+            assert!(
+                is_command || is_continued || line.starts_with("  # "),
+                "{path:?}: {line:?} is no command, and the line above goes on in no other"
+            );
+            is_continued = line.ends_with(['\\', '|']);
+        }
+    }
+}
+
 #[test]
 fn every_help_has_an_example_and_says_where_the_other_flags_are() {
     let mut all = vec![Vec::new()];
