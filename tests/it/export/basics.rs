@@ -99,6 +99,15 @@ fn a_kick_off_by_post_without_parameters_has_a_body_all_the_same() {
 }
 
 #[test]
+fn an_export_for_which_the_server_lists_no_files_says_so() {
+    let bulk = Bulk::open();
+    bulk.export(&[]).ok().says("listed no files");
+    assert_eq!(bulk.files().len(), 0);
+    let run = Bulk::with_three_files().export(&[]).ok();
+    assert!(!run.stderr.contains("listed no files"), "{run}");
+}
+
+#[test]
 fn the_level_is_the_system_all_patients_or_a_group() {
     for (level, path) in [
         (&[][..], "/fhir/R4/$export"),

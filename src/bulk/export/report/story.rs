@@ -16,6 +16,9 @@ use crate::words;
 /// The parts that the time of the downloads is cut into.
 const INTERVALS: u32 = 48;
 
+/// The shortest interval in seconds: the log's times have milliseconds.
+const SHORTEST: f64 = 0.001;
+
 /// From when to when.
 pub(super) type Span = (Timestamp, Timestamp);
 
@@ -205,14 +208,7 @@ impl Story {
         let Some((began, ended)) = whole else {
             return Vec::new();
         };
-        let width = (seconds(began, ended) / f64::from(INTERVALS)).max(0.001);
-        let mut intervals: Vec<_> = (0..INTERVALS)
-            .map(|number| Interval {
-                from: f64::from(number) * width,
-                seconds: width,
-                bytes: 0.0,
-            })
-            .collect();
+        let mut intervals = intervals_of(seconds(began, ended));
         for (from, (to, bytes)) in fetches() {
             let (from, to) = (seconds(began, from), seconds(began, to));
             let length = (to - from).max(0.001);
@@ -222,8 +218,32 @@ impl Story {
                 interval.bytes += bytes as f64 * shared.max(0.0) / length;
             }
         }
+        for interval in &mut intervals {
+            interval.from = in_microseconds(interval.from);
+            interval.seconds = in_microseconds(interval.seconds);
+        }
         intervals
     }
+}
+
+/// The intervals of a time in seconds: as many as fit, none shorter than a millisecond, which is what the log's times tell.
+fn intervals_of(whole: f64) -> Vec<Interval> {
+    let number = (whole / SHORTEST).ceil().clamp(1.0, f64::from(INTERVALS));
+    let width = whole.max(SHORTEST) / number;
+    (0..INTERVALS)
+        .map(f64::from)
+        .take_while(|at| *at < number)
+        .map(|at| Interval {
+            from: at * width,
+            seconds: width,
+            bytes: 0.0,
+        })
+        .collect()
+}
+
+/// Seconds without the digits that only the arithmetic made.
+fn in_microseconds(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
 }
 
 /// A path as the log has it.
@@ -265,6 +285,23 @@ mod tests {
         assert!((sum - 5807.0).abs() < 0.01, "{sum}");
         assert!((intervals[0].bytes - 100.0).abs() < 0.01);
         assert!((intervals[24].bytes - 1100.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn an_export_of_few_milliseconds_has_few_intervals() {
+        let at = |millisecond| Some(Timestamp::from_millisecond(millisecond).unwrap());
+        let mut story = Story::default();
+        let fetch = story.files.entry("a".to_owned()).or_default();
+        fetch.last_request = at(1000);
+        fetch.complete = at(1003).zip(Some(300));
+        let intervals = story.throughput();
+        let times: Vec<_> = intervals
+            .iter()
+            .map(|one| (one.from, one.seconds))
+            .collect();
+        assert_eq!(times, [(0.0, 0.001), (0.001, 0.001), (0.002, 0.001)]);
+        let sum: f64 = intervals.iter().map(|interval| interval.bytes).sum();
+        assert!((sum - 300.0).abs() < 0.01, "{sum}");
     }
 
     proptest::proptest! {
