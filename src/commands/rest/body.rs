@@ -49,6 +49,10 @@ fn check(bytes: &[u8], place: &str, text: &str) -> Result<(), Failure> {
         if std::path::Path::new(text).is_file() {
             return failure.hint(format!("to send the file, write @{text}"));
         }
+        let is_like_a_name = !text.is_empty() && !text.contains(['{', '[', '"', '\n']);
+        if is_like_a_name && place == "the command line" {
+            return failure.hint("nothing was sent; a file is given as @FILE, stdin as -");
+        }
         failure.hint("nothing was sent; for another kind of body give -H 'Content-Type: …'")
     };
     let Ok(text) = std::str::from_utf8(bytes) else {

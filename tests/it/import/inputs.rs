@@ -287,6 +287,11 @@ fn a_dry_run_counts_and_sends_nothing() {
         (&report["notSent"], &report["types"][0]["type"]),
         (&json!(31), &json!("Patient"))
     );
+    let words = import(&medplum, &store, &["a.ndjson", "--dry-run"])
+        .ok()
+        .says("31 resources")
+        .says("no request was sent");
+    assert!(!words.stderr.contains("p95"), "{words}");
     assert!(store.server.requests().is_empty() && !medplum.path(".medplum-import").exists());
     medplum.file("a.ndjson", "{}");
     import(&medplum, &store, &["a.ndjson", "--dry-run"])

@@ -255,6 +255,9 @@ fn a_body_that_is_no_json_is_refused_before_anything_is_sent() {
                 .says("JSON");
         }
     }
+    let args = ["post", "-p", "site", "Patient", "missing.json"];
+    let run = site.medplum.run(args).fails(2);
+    run.says("Hint: nothing was sent; a file is given as @FILE, stdin as -");
     assert_eq!(site.server.lines(), [""; 0], "not even a token request");
 }
 

@@ -8,7 +8,6 @@ use crate::words::{number_of, size, time};
 
 pub(super) fn show(context: &Context, report: &Report) -> anyhow::Result<()> {
     let output = &context.output;
-    let total = report.total();
     match output.format_for_lists() {
         Format::Table => output.line(&as_table(report))?,
         Format::Json | Format::Ndjson => output.json(&json::of(report).to_string())?,
@@ -32,12 +31,27 @@ pub(super) fn show(context: &Context, report: &Report) -> anyhow::Result<()> {
             number_of(report.conditional, "reference")
         ));
     }
-    let latency = &report.latency;
-    output.note(&format!(
-        "{} ({}) of {} in {}, {:.0} a second; {}, mean {} ms, p50 {} ms, p95 {} ms, p99 {} ms, longest {} ms",
-        number_of(total.all(), "resource"),
+    output.note(&speed_in_words(report));
+    Ok(())
+}
+
+/// How much there was and how long it took; of a dry run, and when all was done before, no figures of requests.
+fn speed_in_words(report: &Report) -> String {
+    let what = format!(
+        "{} ({}) of {}",
+        number_of(report.total().all(), "resource"),
         size(report.bytes),
-        number_of(report.files, "file"),
+        number_of(report.files, "file")
+    );
+    if report.requests == 0 {
+        return format!(
+            "{what} read in {}; no request was sent",
+            time(report.elapsed)
+        );
+    }
+    let latency = &report.latency;
+    format!(
+        "{what} in {}, {:.0} a second; {}, mean {} ms, p50 {} ms, p95 {} ms, p99 {} ms, longest {} ms",
         time(report.elapsed),
         speed(report),
         number_of(report.requests, "request"),
@@ -46,8 +60,7 @@ pub(super) fn show(context: &Context, report: &Report) -> anyhow::Result<()> {
         latency.percentile(95).as_millis(),
         latency.percentile(99).as_millis(),
         latency.max().as_millis(),
-    ));
-    Ok(())
+    )
 }
 
 const COLUMNS: [&str; 8] = [
