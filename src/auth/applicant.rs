@@ -98,7 +98,7 @@ impl Applicant {
             let alias = secret::url_for_people(alias);
             self.http.trace.notice(&format!(
                 "The server names {alias} for clients with a certificate. It is on another server than the token \
-                 endpoint, which does not say itself that it is its own, so it gets nothing; if you know that it is, \
+                 endpoint, so it gets nothing; if you know that it is that server's own, \
                  --token-url {alias} uses it"
             ));
         }

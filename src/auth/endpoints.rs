@@ -32,8 +32,6 @@ pub struct Endpoints {
     /// The page that the user named.
     authorize: Option<Url>,
     found: Option<Found>,
-    /// Whether the user named the token endpoint.
-    is_pinned: bool,
 }
 
 impl Endpoints {
@@ -63,31 +61,25 @@ impl Endpoints {
             device: device.transpose()?.map(Endpoint),
             authorize: authorize.transpose()?,
             found,
-            is_pinned: profile.token_url.is_some(),
         })
     }
 
     /// The token endpoint for a client that proves itself in this way; clients that show a certificate may have one of
     /// their own (RFC 8705 §5).
     pub fn token(&self, way: ClientAuth) -> Endpoint {
-        let alias = self.alias().filter(|_| way == ClientAuth::Certificate);
-        alias.unwrap_or_else(|| self.token.clone())
+        let alias = self
+            .theirs()
+            .and_then(|found| found.mtls_token_url.as_ref());
+        match self.trusted(alias.filter(|_| way == ClientAuth::Certificate)) {
+            Some(alias) => alias,
+            None => self.token.clone(),
+        }
     }
 
     /// A token endpoint for clients with a certificate that is named and not used, since it is on another server.
     pub fn passed_over(&self, way: ClientAuth) -> Option<&Url> {
         let alias = self.theirs()?.mtls_token_url.as_ref()?;
-        (way == ClientAuth::Certificate && self.alias().is_none()).then_some(alias)
-    }
-
-    /// The token endpoint for clients with a certificate: at the server of the token endpoint, or where that server
-    /// says itself that it is. A token URL that the user set leads nowhere else.
-    fn alias(&self) -> Option<Endpoint> {
-        let found = self.theirs()?;
-        let alias = found.mtls_token_url.as_ref()?;
-        let is_vouched = found.mtls_is_vouched && !self.is_pinned && alias.scheme() == "https";
-        self.trusted(Some(alias))
-            .or_else(|| is_vouched.then(|| Endpoint(alias.clone())))
+        (way == ClientAuth::Certificate && self.trusted(Some(alias)).is_none()).then_some(alias)
     }
 
     /// The URL of the token endpoint, by which it is known.

@@ -13,10 +13,6 @@ const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24);
 const MOST_SCOPES: usize = 500;
 
 /// What a server says of its endpoints. What a client may send there is for [`super::super::Endpoints`] to say.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a word of the document's own"
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub token_url: Url,
@@ -33,8 +29,6 @@ pub struct Found {
     pub pushed_url: Option<Url>,
     /// The token endpoint for clients that show a certificate (RFC 8705 §5).
     pub mtls_token_url: Option<Url>,
-    /// Whether the server of the token endpoint names that one itself, and not the FHIR server alone.
-    pub mtls_is_vouched: bool,
     /// Who signs id_tokens, to the letter.
     pub issuer: Option<String>,
     /// Whether an answer of the authorize endpoint names the issuer (RFC 9207 §3).
@@ -63,7 +57,6 @@ impl Found {
             userinfo_url: None,
             pushed_url: None,
             mtls_token_url: None,
-            mtls_is_vouched: false,
             issuer: None,
             names_issuer: false,
             wants_pushed: false,
@@ -150,7 +143,6 @@ impl Found {
         for (name, flag) in [
             ("namesIssuer", self.names_issuer),
             ("wantsPushed", self.wants_pushed),
-            ("mtlsIsVouched", self.mtls_is_vouched),
         ] {
             if flag {
                 entry.insert(name.into(), true.into());
@@ -191,7 +183,6 @@ impl Found {
             userinfo_url: url("userinfoUrl"),
             pushed_url: url("pushedUrl"),
             mtls_token_url: url("mtlsTokenUrl"),
-            mtls_is_vouched: flag("mtlsIsVouched"),
             issuer: text("issuer").map(str::to_owned),
             names_issuer: flag("namesIssuer"),
             wants_pushed: flag("wantsPushed"),

@@ -69,41 +69,6 @@ pub async fn fill_from_issuer(
     Ok(())
 }
 
-/// Asks the server of the token endpoint whether it has another one for clients with a certificate (RFC 8705 §5). Many
-/// have it on a port or a host of its own, since TLS asks for certificates there; a FHIR server's word for that is not
-/// enough, since what is sent there beside the certificate is worth something to others.
-///
-/// # Errors
-/// The issuer is out of reach or out of order.
-pub(super) async fn vouch_for_alias(
-    http: &Http,
-    profile: &Profile,
-    found: &mut Found,
-) -> Result<(), AuthError> {
-    let is_elsewhere = |alias: &Url| !urls::same_origin(alias, &found.token_url);
-    let is_of_use = match &found.mtls_token_url {
-        Some(alias) => is_elsewhere(alias),
-        None => profile.client_cert.is_some(),
-    };
-    let is_its_own = |issuer: &String| {
-        Url::parse(issuer).is_ok_and(|issuer| urls::same_origin(&issuer, &found.token_url))
-    };
-    let Some(issuer) = found.issuer.clone().filter(is_its_own) else {
-        return Ok(());
-    };
-    if !is_of_use {
-        return Ok(());
-    }
-    if let Some((document, base)) = document_of(http, profile, &issuer).await?
-        && url_of(&base, &document.token_endpoint).as_ref() == Some(&found.token_url)
-        && let Some(alias) = url_of(&base, &document.mtls_endpoint_aliases.token_endpoint)
-    {
-        found.mtls_token_url = Some(alias);
-        found.mtls_is_vouched = true;
-    }
-    Ok(())
-}
-
 /// Whether the server of a sign-in page says that a token endpoint is its own, by the document of an issuer at the same
 /// origin. Any other server could name the page too, and would get the code for it (RFC 9207 §1: mix-up).
 ///

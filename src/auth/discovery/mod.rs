@@ -175,15 +175,13 @@ async fn from_smart_configuration(
         Ok(document) => document,
         Err(gap) => return Ok(Err(gap)),
     };
-    if let Some(mut found) = Found::from_document(&document, &profile.fhir_base) {
-        issuer::vouch_for_alias(http, profile, &mut found).await?;
+    if let Some(found) = Found::from_document(&document, &profile.fhir_base) {
         return Ok(Ok(found));
     }
     if let Some(issuer) = document.issuer.get()
         && let Some((issuers, base)) = issuer::document_of(http, profile, issuer).await?
-        && let Some(mut found) = Found::from_document(&issuers, &base)
+        && let Some(found) = Found::from_document(&issuers, &base)
     {
-        issuer::vouch_for_alias(http, profile, &mut found).await?;
         return Ok(Ok(found));
     }
     let what = format!("{} names none", secret::url_for_people(&url));
