@@ -5,7 +5,6 @@ pub mod bulk;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
-mod given_back;
 pub mod keys;
 pub mod login;
 pub mod logout;

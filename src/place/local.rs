@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::{There, Version};
@@ -132,7 +132,7 @@ pub fn open_log(path: &Path) -> io::Result<File> {
         There::Plain(_) => false,
         There::Other => return Err(not_plain()),
     };
-    let is_cut = !is_new && fs::read(path)?.last().is_some_and(|byte| *byte != b'\n');
+    let is_cut = !is_new && !ends_whole(path)?;
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
@@ -148,6 +148,18 @@ pub fn open_log(path: &Path) -> io::Result<File> {
         file.write_all(b"\n")?;
     }
     Ok(file)
+}
+
+/// Whether a file is empty, or its last line has its end.
+fn ends_whole(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 /// Adds lines to a file that only grows; they are durable when it returns.

@@ -1,5 +1,6 @@
 //! Where files lie. Knows no FHIR.
 
+pub mod lines;
 pub mod local;
 pub mod output;
 

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::program::ProgramError;
-use crate::exit::{FAILED, USAGE, Verdict};
+use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
 use crate::foreign::Foreign;
 use crate::profile::Algorithm;
 use crate::secret;
@@ -52,7 +51,7 @@ pub enum KeyError {
     },
     #[error("{} holds several private keys: {}", shown(path), kids.join(", "))]
     Several { path: PathBuf, kids: Vec<String> },
-    #[error("{} holds no key `{kid}`; it holds {}", shown(path), kids.join(", "))]
+    #[error("{} holds no key `{kid}`; those there are: {}", shown(path), kids.join(", "))]
     UnknownKid {
         path: PathBuf,
         kid: String,
@@ -73,8 +72,8 @@ pub enum KeyError {
     NoPath,
     #[error("the assertion cannot be signed: {0}")]
     Signing(String),
-    #[error(transparent)]
-    SignCommand(#[from] ProgramError),
+    #[error("the sign command `{program}` {problem}")]
+    SignCommand { program: String, problem: String },
     #[error("--sign-command needs {0}")]
     SignCommandNeeds(&'static str),
 }
@@ -99,12 +98,11 @@ impl Verdict for KeyError {
                 "write the key into a file that only you can read, and name that file with --private-key-path".into(),
             ),
             Self::Signing(_) | Self::Unwritable { .. } => return (FAILED, None),
-            Self::SignCommand(error @ (ProgramError::Failed { .. } | ProgramError::BadOutput { .. })) => {
+            Self::SignCommand { .. } => {
                 let hint = "run it by itself: the text that it is to sign comes on stdin, and on stdout it must print the \
                             signature and nothing else";
-                return (error.verdict().0, Some(hint.into()));
+                return (NOT_ALLOWED, Some(hint.into()));
             }
-            Self::SignCommand(error) => return error.verdict(),
             Self::SignCommandNeeds(_) => Some(
                 "its public key as --private-key-path FILE says both, and checks the signatures"
                     .into(),

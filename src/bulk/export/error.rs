@@ -73,6 +73,8 @@ pub enum BulkError {
     /// What the folder says of the export cannot be read.
     #[error("what {} says of the export cannot be read: {reason}", path.display())]
     BadState { path: PathBuf, reason: String },
+    #[error("a newer version of medplum wrote {}: {reason}", path.display())]
+    NewerState { path: PathBuf, reason: String },
     /// The server takes the token no longer, and there is no way to another one.
     #[error("{reason}")]
     Unauthorized { reason: String },
@@ -85,6 +87,13 @@ impl BulkError {
     pub(super) fn disk(path: &Path, source: std::io::Error) -> Self {
         if source.kind() == std::io::ErrorKind::InvalidData {
             return Self::BadState {
+                path: path.to_owned(),
+                reason: source.to_string(),
+            };
+        }
+        // The system has numbers for what it does not support.
+        if source.kind() == ErrorKind::Unsupported && source.raw_os_error().is_none() {
+            return Self::NewerState {
                 path: path.to_owned(),
                 reason: source.to_string(),
             };
@@ -141,6 +150,10 @@ impl Verdict for BulkError {
             Self::BadState { .. } => (
                 FAILED,
                 Some("medplum bulk export with --restart forgets it and begins anew; files that had come have to be moved away".into()),
+            ),
+            Self::NewerState { .. } => (
+                USAGE,
+                Some("go on with the version that began it, or choose another folder with -d".into()),
             ),
             Self::Unauthorized { .. } => (
                 NOT_ALLOWED,

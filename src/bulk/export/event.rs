@@ -1,6 +1,7 @@
 //! What an export tells those who watch it, and what came of it in the end.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -80,39 +81,67 @@ pub struct FailedFile {
     pub reason: String,
 }
 
+/// The files that are here, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub files: usize,
+    /// Bytes on disk.
+    pub bytes: u64,
+    resources: u64,
+    /// Whether some `output` file was not counted.
+    is_unchecked: bool,
+    /// What the outcome files say together.
+    pub outcomes: Outcomes,
+}
+
+impl Tally {
+    /// Counts a file.
+    pub fn add(&mut self, file: &ExportedFile) {
+        self.files += 1;
+        self.bytes += file.bytes;
+        self.outcomes.add(&file.outcomes);
+        if file.group == Group::Output {
+            self.resources += file.counted().unwrap_or_default();
+            self.is_unchecked |= file.counted().is_none();
+        }
+    }
+
+    /// The resources in `output` files; `None` when some of those were not counted.
+    pub fn resources(&self) -> Option<u64> {
+        (!self.is_unchecked).then_some(self.resources)
+    }
+}
+
+/// A file that is missing, by its place in the plan.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    pub at: usize,
+    /// The status of the answer, when there was one that was refused.
+    pub code: Option<u16>,
+    /// Whether bytes came that are not what was promised.
+    pub is_content: bool,
+    pub reason: Arc<str>,
+}
+
 /// What came of an export.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    pub files: Vec<ExportedFile>,
-    pub failed: Vec<FailedFile>,
+    pub here: Tally,
+    /// In manifest order.
+    pub failed: Vec<Missing>,
     /// Where the files are.
     pub folder: PathBuf,
     pub transaction_time: Option<String>,
-    pub outcomes: Outcomes,
     /// What came of the attachments, when they were asked for.
     pub attachments: Option<Attachments>,
     pub elapsed: Duration,
 }
 
 impl Summary {
-    /// The bytes on disk.
-    pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
-    }
-
     /// Whether nothing is missing.
     pub fn is_whole(&self) -> bool {
         let attachments = self.attachments.as_ref();
         self.failed.is_empty() && attachments.is_none_or(|attachments| attachments.missing == 0)
-    }
-
-    /// The resources in `output` files; `None` when some of those were not counted.
-    pub fn resources(&self) -> Option<u64> {
-        self.files
-            .iter()
-            .filter(|file| file.group == Group::Output)
-            .map(ExportedFile::counted)
-            .sum()
     }
 }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use super::end;
 use super::error::BulkError;
-use super::event::{ExportedFile, FailedFile, Observer, Summary};
+use super::event::{ExportedFile, Missing, Observer, Summary, Tally};
 use super::open::Work;
 use super::options::Options;
 use super::series;
-use super::sink::outcomes::Outcomes;
 use super::state::{Job, Standing};
 use crate::fhir::Client;
 
@@ -32,15 +31,7 @@ pub(super) async fn complete(
         whole = job.whole()?;
         work.log.moved(job.folder());
         summary.folder.clone_from(&options.folder);
-        summary.files = job
-            .planned
-            .iter()
-            .filter_map(|planned| job.exported(planned))
-            .collect();
-        summary
-            .files
-            .iter()
-            .for_each(|file| observer.file_done(file));
+        summary.here = tally(&job, |file| observer.file_done(file))?;
     }
     // The server's copy goes only when this one is certainly here.
     if !options.style.keep
@@ -58,45 +49,49 @@ pub(super) async fn complete(
         if let Some(warning) = warning {
             observer.notice(&warning);
         }
-        series.finished(&time, next, (options.accepts)(&summary.outcomes))?;
+        series.finished(&time, next, (options.accepts)(&summary.here.outcomes))?;
     }
     Ok(())
 }
 
-/// What came of an export that ended, as the folder has it now. Files that went since are missing.
+/// Counts the files of an export that are here, each of which is told.
+pub(super) fn tally(job: &Job, mut told: impl FnMut(&ExportedFile)) -> Result<Tally, BulkError> {
+    let mut here = Tally::default();
+    for planned in job.each() {
+        if let Some(file) = job.exported(&planned?) {
+            told(&file);
+            here.add(&file);
+        }
+    }
+    Ok(here)
+}
+
+/// What came of an export that ended, as the folder has it now. Files that went since are missing; `told` hears of each.
 ///
 /// # Errors
 /// There is none; the disk.
-pub fn standing(folder: &Path) -> Result<Summary, BulkError> {
+pub fn standing(folder: &Path, mut told: impl FnMut(&Path, &str)) -> Result<Summary, BulkError> {
     let standing = Standing::of(folder)?;
     let mut summary = Summary {
         folder: folder.to_owned(),
         transaction_time: standing.state.transaction_time.clone(),
         ..Summary::default()
     };
-    for planned in &standing.planned {
-        match standing.exported(planned) {
-            Some(file) => summary.files.push(file),
-            None => summary.failed.push(FailedFile {
-                url: crate::secret::url_without_query(&planned.file.link.url()),
-                path: planned.path.clone(),
-                code: None,
-                is_content: false,
-                group: planned.file.group,
-                resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
-                reason: "it was here when the export ended, and is not, or not whole, now".into(),
-            }),
+    let reason: Arc<str> =
+        "it was here when the export ended, and is not, or not whole, now".into();
+    for (at, planned) in standing.each().enumerate() {
+        let planned = planned?;
+        if let Some(file) = standing.exported(&planned) {
+            summary.here.add(&file);
+            continue;
         }
+        told(&planned.path, &reason);
+        summary.failed.push(Missing {
+            at,
+            code: None,
+            is_content: false,
+            reason: Arc::clone(&reason),
+        });
     }
-    summary.outcomes = outcomes_of(&summary.files);
     Ok(summary)
-}
-
-/// What the outcome files of an export say together.
-pub(super) fn outcomes_of(files: &[ExportedFile]) -> Outcomes {
-    let mut all = Outcomes::default();
-    for file in files {
-        all.add(&file.outcomes);
-    }
-    all
 }

@@ -1,8 +1,9 @@
 //! `DIR/manifest.json`: the manifest as it is kept for reading, with each file's place here, and no query strings.
 
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Value, json};
 
 use super::error::BulkError;
@@ -16,35 +17,65 @@ use super::state::{Job, Planned};
 /// # Errors
 /// Another file has its name; the disk.
 pub fn write(job: &mut Job, is_complete: bool) -> Result<(), BulkError> {
-    let list = |group| {
-        let files = job.planned.iter();
-        files
-            .filter(|planned| planned.file.group == group)
-            .map(|planned| entry(job, planned))
-            .collect::<Vec<_>>()
-    };
-    let about = &job.state.manifest;
-    let mut manifest = json!({
-        "complete": is_complete,
-        "transactionTime": job.state.transaction_time,
-        "requiresAccessToken": about.requires_access_token,
-    });
-    if let Some(request) = &about.request {
-        // A parameter may be a secret, and the server repeats it.
-        let shown = url::Url::parse(request).map(|url| crate::secret::url_for_people(&url));
-        manifest["request"] = shown.unwrap_or_else(|_| request.clone()).into();
-    }
-    for (name, group) in [
-        ("output", Group::Output),
-        ("deleted", Group::Deleted),
-        ("error", Group::Error),
-    ] {
-        manifest[name] = list(group).into();
-    }
     let mut draft = job.draft()?;
-    serde_json::to_writer_pretty(BufWriter::new(draft.as_file_mut()), &manifest)
-        .map_err(|error| BulkError::disk(&job.folder().join(MANIFEST), error.into()))?;
+    let mut writer = BufWriter::with_capacity(64 << 10, draft.as_file_mut());
+    let written = serde_json::to_writer_pretty(&mut writer, &Kept { job, is_complete });
+    let written = written
+        .map_err(io::Error::from)
+        .and_then(|()| writer.flush());
+    drop(writer);
+    written.map_err(|error| BulkError::disk(&job.folder().join(MANIFEST), error))?;
     job.put(MANIFEST, draft)
+}
+
+/// The manifest of a job, which is written as a stream.
+struct Kept<'a> {
+    job: &'a Job,
+    is_complete: bool,
+}
+
+impl Serialize for Kept<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let state = &self.job.state;
+        let mut manifest = serializer.serialize_map(None)?;
+        manifest.serialize_entry("complete", &self.is_complete)?;
+        manifest.serialize_entry("transactionTime", &state.transaction_time)?;
+        let required = state.manifest.requires_access_token;
+        manifest.serialize_entry("requiresAccessToken", &required)?;
+        if let Some(request) = &state.manifest.request {
+            // A parameter may be a secret, and the server repeats it.
+            let shown = url::Url::parse(request).map(|url| crate::secret::url_for_people(&url));
+            manifest.serialize_entry("request", shown.as_ref().unwrap_or(request))?;
+        }
+        for (name, group) in [
+            ("output", Group::Output),
+            ("deleted", Group::Deleted),
+            ("error", Group::Error),
+        ] {
+            let job = self.job;
+            manifest.serialize_entry(name, &List { job, group })?;
+        }
+        manifest.end()
+    }
+}
+
+/// One of its lists.
+struct List<'a> {
+    job: &'a Job,
+    group: Group,
+}
+
+impl Serialize for List<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for planned in self.job.each() {
+            let planned = planned.map_err(S::Error::custom)?;
+            if planned.file.group == self.group {
+                list.serialize_element(&entry(self.job, &planned))?;
+            }
+        }
+        list.end()
+    }
 }
 
 fn entry(job: &Job, planned: &Planned) -> Value {

@@ -6,7 +6,7 @@ pub const STATE: &str = ".medplum-export";
 pub const SERIES: &str = "series.json";
 /// Request, phase and status URL of the job, in the state.
 pub const JOB: &str = "job.json";
-/// What the manifest lists, in the state.
+/// What the manifest lists, in the state of versions before 3.
 pub const FILES: &str = "files.json";
 /// A line for each file that is done, in the state.
 pub const DONE: &str = "done.ndjson";
@@ -30,3 +30,16 @@ pub const ATTACHMENTS: &str = "attachments";
 pub const ATTACHMENT_INDEX: &str = "attachments.ndjson";
 /// What is made for a moment to see whether a folder can be written begins so.
 pub const PROBE: &str = ".medplum-probe-";
+
+/// What the manifest lists, in the state: each reading has a plan of its own.
+pub fn plan(generation: u32) -> String {
+    format!("plan.{generation}.ndjson")
+}
+
+/// Whether a name is that of a plan.
+pub fn is_plan(name: &str) -> bool {
+    let number = name
+        .strip_prefix("plan.")
+        .and_then(|name| name.strip_suffix(".ndjson"));
+    number.is_some_and(|number| number.parse::<u32>().is_ok())
+}

@@ -7,18 +7,16 @@ use url::Url;
 
 use super::options::FileToken;
 use crate::fhir::{Client, TokenRule};
-use crate::secret;
 
 /// The link to a file, as one page of a manifest gave it. Only such a page makes one, and only whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// Its text alone: thousands of them are held at a time.
-    #[serde(deserialize_with = "url_text")]
     url: Box<str>,
     /// Whether the page says that the token goes with the request.
     requires_access_token: bool,
     /// The page's origin; none in the state of an older version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<PageOrigin>,
 }
 
@@ -61,6 +59,26 @@ impl Link {
         })
     }
 
+    /// A link of a state.
+    ///
+    /// # Errors
+    /// The text is no URL.
+    pub(super) fn kept(
+        url: Box<str>,
+        requires_access_token: bool,
+        page: Option<PageOrigin>,
+    ) -> Result<Self, url::ParseError> {
+        let url = match Url::parse(&url)? {
+            parsed if parsed.as_str() == &*url => url,
+            parsed => parsed.as_str().into(),
+        };
+        Ok(Self {
+            url,
+            requires_access_token,
+            page,
+        })
+    }
+
     /// What its page says of the token, which may stand behind the list of files.
     pub fn require_token(&mut self, required: bool) {
         self.requires_access_token = required;
@@ -81,7 +99,7 @@ impl Link {
 
     /// What the URL names: without what signs it, which changes from one reading to the next.
     pub fn identity(&self) -> String {
-        identity(&self.url())
+        identity(&self.url)
     }
 
     /// Whether the token goes with the first request. The manifest decides, not the host: signed URLs fail with a token,
@@ -107,10 +125,6 @@ impl Link {
             TokenRule::Never
         }
     }
-}
-
-fn url_text<'de, D: serde::Deserializer<'de>>(text: D) -> Result<Box<str>, D::Error> {
-    Url::deserialize(text).map(|url| url.as_str().into())
 }
 
 /// Parameters that sign a URL and name nothing (S3, GCS, CloudFront, Azure, Akamai).
@@ -154,10 +168,16 @@ fn goes_with_a_signature(name: &str) -> bool {
     )
 }
 
-fn identity(url: &Url) -> String {
-    let bare = secret::url_without_query(url);
-    let pairs: Vec<&str> = url.query().unwrap_or_default().split('&').collect();
-    let name = |pair: &&str| pair.split('=').next().unwrap_or_default().to_owned();
+/// What a URL names, by the text that the parser made of it: thousands are compared, and none is parsed for it.
+pub(super) fn identity(url: &str) -> String {
+    let (bare, query) = url.split_once('?').unwrap_or((url, ""));
+    let (scheme, rest) = bare.split_once("://").unwrap_or(("", bare));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    let pairs: Vec<&str> = query.split('&').collect();
+    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     let is_signed = pairs.iter().any(|pair| signs(&name(pair)));
     let mut kept: Vec<&str> = pairs
         .into_iter()
@@ -168,7 +188,7 @@ fn identity(url: &Url) -> String {
         })
         .collect();
     kept.sort_unstable();
-    format!("{bare}?{}", kept.join("&"))
+    format!("{scheme}://{host}{path}?{}", kept.join("&"))
 }
 
 #[cfg(test)]
@@ -176,7 +196,11 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> String {
-        identity(&Url::parse(&format!("https://h.example/{text}")).unwrap())
+        identity(
+            Url::parse(&format!("https://h.example/{text}"))
+                .unwrap()
+                .as_str(),
+        )
     }
 
     #[test]
@@ -204,6 +228,15 @@ mod tests {
             ("f?a=1&a=2", "f?a=1"),
         ] {
             assert_ne!(of(one), of(other));
+        }
+        for (url, name) in [
+            (
+                "https://u:p@h.example:8443?a=@",
+                "https://h.example:8443/?a=@",
+            ),
+            ("http://h/a@b/c", "http://h/a@b/c?"),
+        ] {
+            assert_eq!(identity(Url::parse(url).unwrap().as_str()), name);
         }
     }
 }

@@ -18,6 +18,7 @@ pub enum Group {
 
 /// One file of an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Flat")]
 pub struct ManifestFile {
     pub group: Group,
     pub resource_type: Option<Box<str>>,
@@ -33,21 +34,69 @@ pub struct ManifestFile {
     pub contradicts: bool,
 }
 
-impl ManifestFile {
-    /// Whether two entries promise the same of their bytes.
-    pub fn promises_the_same_as(&self, other: &Self) -> bool {
-        self.count == other.count && self.promise == other.promise
+/// The same as it is written: flattened by hand, which serde does by holding everything twice.
+#[derive(Deserialize)]
+struct Flat {
+    group: Group,
+    resource_type: Option<Box<str>>,
+    url: Box<str>,
+    requires_access_token: bool,
+    #[serde(default)]
+    page: Option<PageOrigin>,
+    count: Option<u64>,
+    #[serde(default)]
+    promise: Promise,
+    #[serde(default)]
+    contradicts: bool,
+}
+
+impl TryFrom<Flat> for ManifestFile {
+    type Error = url::ParseError;
+
+    fn try_from(flat: Flat) -> Result<Self, Self::Error> {
+        Ok(Self {
+            group: flat.group,
+            resource_type: flat.resource_type,
+            link: Link::kept(flat.url, flat.requires_access_token, flat.page)?,
+            count: flat.count,
+            promise: flat.promise,
+            contradicts: flat.contradicts,
+        })
     }
 }
 
-/// One page of a manifest, or all of them.
+/// A file by what two readings are compared by; its URL is not parsed.
+#[derive(Debug, Deserialize)]
+pub struct Listed {
+    pub group: Group,
+    pub resource_type: Option<Box<str>>,
+    pub url: Box<str>,
+    count: Option<u64>,
+    #[serde(default)]
+    pub promise: Promise,
+}
+
+impl Listed {
+    /// The list it stands in, and its type.
+    pub fn kind(&self) -> (Group, Option<&str>) {
+        (self.group, self.resource_type.as_deref())
+    }
+
+    /// What is promised of its bytes.
+    pub fn promises(&self) -> (Option<u64>, &Promise) {
+        (self.count, &self.promise)
+    }
+}
+
+/// What one page of a manifest says beside its files, or all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Manifest {
     pub transaction_time: Option<String>,
     /// The kick-off as the server understood it (gone in Bulk Data 4.0).
     pub request: Option<String>,
     pub requires_access_token: bool,
-    pub files: Vec<ManifestFile>,
+    /// How many files stand in `output`, `deleted`, and the lists of errors.
+    pub counts: [usize; 3],
     pub next: Option<Url>,
     /// Counts that are no number of resources: how many, and the first in words.
     pub odd_counts: Option<(u64, String)>,
@@ -68,6 +117,8 @@ pub enum ManifestError {
     TooLarge { url: String, what: String },
     #[error("the manifest has more than {pages} pages, and the last one at {url} names another")]
     Endless { url: String, pages: usize },
+    #[error("what the manifest lists cannot be kept: {0}")]
+    Unkept(std::io::Error),
 }
 
 /// What a page is read against.

@@ -10,6 +10,7 @@ pub mod keep;
 pub mod kickoff;
 pub mod layout;
 pub mod link;
+pub mod listing;
 pub mod log;
 pub mod manifest;
 pub mod names;
@@ -40,7 +41,7 @@ use url::Url;
 
 use crate::fhir::Client;
 pub use error::BulkError;
-pub use event::{ExportedFile, FailedFile, Observer, Summary};
+pub use event::{ExportedFile, FailedFile, Missing, Observer, Summary, Tally};
 pub use finish::standing;
 use kickoff::Kickoff;
 use log::Logged;
@@ -113,8 +114,15 @@ async fn run_logged(
 ) -> Result<Summary, BulkError> {
     let status_url = plan::list_files(client, options, observer, &mut work).await?;
     if let Some(replacement) = &work.replacement {
-        let new = work.job.planned.iter().map(|planned| &*planned.path);
-        replacement.check(new, options.style.has_attachment_files())?;
+        let new = work
+            .job
+            .each()
+            .map(|planned| planned.map(|planned| planned.path));
+        let new = new.collect::<Result<Vec<_>, _>>()?;
+        replacement.check(
+            new.iter().map(|path| &**path),
+            options.style.has_attachment_files(),
+        )?;
     }
     if let Some(series) = &mut work.series {
         work.log.close();
@@ -122,7 +130,7 @@ async fn run_logged(
         work.log.moved(work.job.folder());
     }
     let job = &mut work.job;
-    observer.listed(job.planned.len(), job.state.transaction_time.as_deref());
+    observer.listed(job.listed(), job.state.transaction_time.as_deref());
 
     let how = How {
         parallel: options.parallel,
@@ -136,27 +144,22 @@ async fn run_logged(
         observer,
     };
     let announce = work.replacement.is_none();
-    let results = fetch::all(client, job, how, &links, observer, announce).await?;
+    let fetch::Results { here, failed } =
+        fetch::all(client, job, how, &links, observer, announce).await?;
     let mut summary = Summary {
         folder: job.folder().to_owned(),
         transaction_time: job.state.transaction_time.clone(),
+        here,
+        failed,
         ..Summary::default()
     };
-    for result in results {
-        match result {
-            Ok(file) => summary.files.push(file),
-            Err(failure) => summary.failed.push(failure),
-        }
-    }
-    summary.outcomes = finish::outcomes_of(&summary.files);
     if let Some(wanted) = &options.style.attachments
         && summary.failed.is_empty()
     {
         job.wants_attachments(wanted)?;
         let fetched = attachment::all(client, job, wanted, how, observer).await?;
         summary.attachments = Some(fetched);
-        let files = job.planned.iter();
-        summary.files = files.filter_map(|planned| job.exported(planned)).collect();
+        summary.here = finish::tally(job, |_| ())?;
     }
     job.still_there()?;
     keep::write(job, summary.is_whole())?;

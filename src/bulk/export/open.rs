@@ -170,7 +170,7 @@ fn ended_in(
     };
     let mut outcomes = Outcomes::default();
     job.done
-        .values()
+        .each()
         .for_each(|done| outcomes.add(&done.outcomes));
     let time = job.state.transaction_time.clone().unwrap_or_default();
     let (next, _) = series::next_since(&job.state, jiff::Timestamp::now());

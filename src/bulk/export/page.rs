@@ -9,7 +9,8 @@ use serde::de::{
 use serde_json::Value;
 use url::Url;
 
-use super::manifest::{self, Group, Manifest, ManifestError, Page};
+use super::listing::Listing;
+use super::manifest::{self, Group, Manifest, ManifestError, ManifestFile, Page};
 use super::meter::{LARGEST_ENTRY, Meter, Metered};
 use crate::{secret, words};
 
@@ -18,26 +19,47 @@ const LARGEST_UNKNOWN: usize = 8 << 20;
 /// The most files that all pages may list.
 pub(super) const MOST_FILES: usize = 1_000_000;
 
-/// Reads one page that came from `url`. What the manifest is made of decides, not its Content-Type.
+/// Reads one page that came from `url`, and the files it lists. What the manifest is made of decides, not its Content-Type.
 ///
 /// # Errors
 /// The text is no manifest, or an entry names no file: skipping it would hide data.
-pub fn parse(url: &Url, content_type: &str, body: &[u8]) -> Result<Manifest, ManifestError> {
-    read(url, content_type, body)
+pub fn parse(
+    url: &Url,
+    content_type: &str,
+    body: &[u8],
+) -> Result<(Manifest, Vec<ManifestFile>), ManifestError> {
+    let mut listing = Listing::default();
+    let page = read(url, content_type, body, &mut listing)?;
+    let files = listing.each().collect::<Result<_, _>>();
+    Ok((page, files.map_err(ManifestError::Unkept)?))
 }
 
-/// The same from a source that may be of any length.
+/// The same from a source that may be of any length; what it lists is added to a listing.
 ///
 /// # Errors
-/// As [`parse`]; an entry or the list is too large.
+/// As [`parse`]; an entry or the list is too large; the disk. Nothing is added then.
 pub(super) fn read(
     url: &Url,
     content_type: &str,
     source: impl Read,
+    listing: &mut Listing,
+) -> Result<Manifest, ManifestError> {
+    let page = read_page(url, content_type, source, listing);
+    if page.is_err() {
+        listing.drop_page().map_err(ManifestError::Unkept)?;
+    }
+    page
+}
+
+fn read_page(
+    url: &Url,
+    content_type: &str,
+    source: impl Read,
+    listing: &mut Listing,
 ) -> Result<Manifest, ManifestError> {
     let shown = secret::url_for_people(url);
     let meter = Meter::default();
-    let mut draft = Draft::default();
+    let mut draft = Draft::into(listing);
     let source = BufReader::with_capacity(LARGEST_ENTRY, source);
     let mut source = Metered::new(source, &meter);
     let mut json = serde_json::Deserializer::from_reader(&mut source);
@@ -62,6 +84,7 @@ pub(super) fn read(
             Some(Problem::File(found)) => ManifestError::BadFile { url: shown, found },
             Some(Problem::Next(found)) => ManifestError::BadNext { url: shown, found },
             Some(Problem::List(found)) => ManifestError::NotAManifest { url: shown, found },
+            Some(Problem::Disk(error)) => ManifestError::Unkept(error),
             None => ManifestError::NotAManifest {
                 url: shown,
                 found: what_it_is(content_type, &head, &problem),
@@ -86,11 +109,11 @@ fn what_it_is(content_type: &str, head: &[u8], problem: &serde_json::Error) -> S
 }
 
 /// What is known of a page so far.
-#[derive(Default)]
-struct Draft {
+struct Draft<'a> {
     manifest: Manifest,
-    /// `output`, `deleted`, `error` and `outcome`, which stand in any order.
-    lists: [Vec<manifest::ManifestFile>; 4],
+    listing: &'a mut Listing,
+    /// The lines of `output`, `deleted`, `error` and `outcome`, which stand in any order.
+    lists: [Vec<u32>; 4],
     is_manifest: bool,
     seen: BTreeSet<String>,
     resource_type: Option<String>,
@@ -101,22 +124,29 @@ enum Problem {
     File(String),
     Next(String),
     List(String),
+    Disk(std::io::Error),
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
+    /// Nothing is known, and what comes is added to a listing.
+    fn into(listing: &'a mut Listing) -> Self {
+        Self {
+            manifest: Manifest::default(),
+            listing,
+            lists: Default::default(),
+            is_manifest: false,
+            seen: BTreeSet::new(),
+            resource_type: None,
+            problem: None,
+        }
+    }
+
     fn finish(self) -> Manifest {
         let mut manifest = self.manifest;
-        let required = manifest.requires_access_token;
-        for list in self.lists {
-            if manifest.files.is_empty() {
-                manifest.files = list;
-            } else {
-                manifest.files.extend(list);
-            }
-        }
-        for file in &mut manifest.files {
-            file.link.require_token(required);
-        }
+        let [output, deleted, error, outcome] = self.lists.each_ref().map(Vec::len);
+        manifest.counts = [output, deleted, error + outcome];
+        let lines = self.lists.into_iter().flatten();
+        self.listing.end_page(lines, manifest.requires_access_token);
         manifest
     }
 }
@@ -127,12 +157,12 @@ struct Reading<'a> {
 }
 
 /// The page itself, an object.
-struct Top<'a> {
+struct Top<'a, 'b> {
     reading: &'a Reading<'a>,
-    draft: &'a mut Draft,
+    draft: &'a mut Draft<'b>,
 }
 
-impl<'de> DeserializeSeed<'de> for Top<'_> {
+impl<'de> DeserializeSeed<'de> for Top<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -140,7 +170,7 @@ impl<'de> DeserializeSeed<'de> for Top<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Top<'_> {
+impl<'de> Visitor<'de> for Top<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -222,15 +252,15 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 /// One of the lists of files, or null.
-struct List<'a> {
+struct List<'a, 'b> {
     reading: &'a Reading<'a>,
-    draft: &'a mut Draft,
+    draft: &'a mut Draft<'b>,
     name: &'a str,
     at: usize,
     group: Group,
 }
 
-impl List<'_> {
+impl List<'_, '_> {
     fn refuse<E: serde::de::Error>(self, found: &impl std::fmt::Display) -> E {
         let found = words::shortened(&format!("its `{}` is {found}", self.name));
         self.draft.problem = Some(Problem::List(found));
@@ -238,7 +268,7 @@ impl List<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for List<'_> {
+impl<'de> DeserializeSeed<'de> for List<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -246,7 +276,7 @@ impl<'de> DeserializeSeed<'de> for List<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for List<'_> {
+impl<'de> Visitor<'de> for List<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -280,7 +310,13 @@ impl<'de> Visitor<'de> for List<'_> {
                 odd.0 += 1;
             }
             match reading.page.file(self.group, &item) {
-                Ok(file) => draft.lists[self.at].push(file),
+                Ok(file) => match draft.listing.push(&file) {
+                    Ok(line) => draft.lists[self.at].push(line),
+                    Err(error) => {
+                        draft.problem = Some(Problem::Disk(error));
+                        return Err(A::Error::custom("the disk"));
+                    }
+                },
                 Err(found) => {
                     draft.problem = Some(Problem::File(found));
                     return Err(A::Error::custom("no file"));
@@ -311,7 +347,7 @@ impl<'de> Visitor<'de> for List<'_> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Manifest, ManifestError> {
+    fn read(text: &str) -> Result<(Manifest, Vec<ManifestFile>), ManifestError> {
         parse(
             &Url::parse("https://h.example/fhir/job/1").unwrap(),
             "",
@@ -321,23 +357,23 @@ mod tests {
 
     #[test]
     fn published_and_odd_shapes_are_read() {
-        let manifest = read(
+        let (manifest, files) = read(
             r#"{"transactionTime":"2026-01-01T00:00:00Z","output":[
             {"type":"Patient","url":"/f/1","count":"2"},{"type":"Patient","url":"https://b.example/2","count":3,"x":1}],
             "requiresAccessToken":"true",
             "deleted":null,"outcome":[{"url":"e"}],"extension":[],"link":[{"relation":"next","url":"?page=2"}]}"#,
         )
         .unwrap();
-        assert_eq!(manifest.files.len(), 3);
-        assert_eq!(manifest.files[0].link.as_str(), "https://h.example/f/1");
-        assert_eq!(manifest.files[0].count, Some(2));
+        assert_eq!(files.len(), 3);
+        assert_eq!(files[0].link.as_str(), "https://h.example/f/1");
+        assert_eq!(files[0].count, Some(2));
         assert!(manifest.requires_access_token);
-        assert_eq!(manifest.files[2].group, Group::Error);
+        assert_eq!(files[2].group, Group::Error);
         assert_eq!(
             manifest.next.unwrap().as_str(),
             "https://h.example/fhir/job/1?page=2"
         );
-        assert!(read(r#"{"transactionTime":"x"}"#).unwrap().files.is_empty());
+        assert!(read(r#"{"transactionTime":"x"}"#).unwrap().1.is_empty());
     }
 
     #[test]
@@ -384,11 +420,11 @@ mod tests {
             let is_usable = |url: usize| url != 5 && url != 7;
             match read(&page.to_string()) {
                 Err(_) => proptest::prop_assert!(entries.iter().any(|(_, url, _)| !is_usable(*url))),
-                Ok(read) => {
+                Ok((_, files)) => {
                     proptest::prop_assert!(entries.iter().all(|(_, url, _)| is_usable(*url)));
                     let counts = |list: usize| entries.iter().filter(move |entry| entry.0 == list).map(|entry| entry.2);
                     let wanted: Vec<_> = (0..4).flat_map(counts).collect();
-                    let found: Vec<_> = read.files.iter().map(|file| file.count).collect();
+                    let found: Vec<_> = files.iter().map(|file| file.count).collect();
                     proptest::prop_assert_eq!(found, wanted, "in the order of the lists");
                 }
             }

@@ -9,12 +9,12 @@ use super::ask::start_job;
 use super::error::BulkError;
 use super::event::Observer;
 use super::instant;
-use super::link::Link;
-use super::manifest::Manifest;
+use super::listing::Listing;
+use super::manifest::{Listed, Manifest};
 use super::names::Names;
 use super::open::Work;
 use super::options::Options;
-use super::same::{self, Compared, Known, Place};
+use super::same::{self, Compared, Known, Place, Readings};
 use super::state::{About, Job, Phase, Planned};
 use super::wait::read_manifest;
 use crate::fhir::Client;
@@ -30,21 +30,30 @@ pub(super) async fn list_files(
 ) -> Result<Url, BulkError> {
     let (status_url, first_wait) = start_job(client, options, observer, work).await?;
     let job = &mut work.job;
-    if job.is_complete() {
+    if job.is_complete()? {
         return Ok(status_url);
     }
     let patience = options.patience;
     let log = Some(&*work.log);
-    let manifest = read_manifest(client, &status_url, first_wait, patience, observer, log).await;
-    let manifest = match manifest {
-        Ok(manifest) => manifest,
+    let into = job.new_listing()?;
+    let read = read_manifest(
+        client,
+        &status_url,
+        first_wait,
+        patience,
+        observer,
+        log,
+        into,
+    );
+    let (manifest, listing) = match read.await {
+        Ok(read) => read,
         // The links that are known may still be good although the status page is gone.
         Err(BulkError::Async(AsyncError::Gone(_))) if job.state.phase == Phase::Fetching => {
             return Ok(status_url);
         }
         Err(error) => return Err(error),
     };
-    take(job, manifest, observer)?;
+    take(job, manifest, &listing, observer)?;
     Ok(status_url)
 }
 
@@ -64,23 +73,14 @@ pub(super) enum Taken {
 pub(super) fn take(
     job: &mut Job,
     manifest: Manifest,
+    listing: &Listing,
     observer: &Arc<dyn Observer>,
 ) -> Result<Taken, BulkError> {
     let is_first = job.state.phase != Phase::Fetching;
     let before = job.state.reading_time.as_ref();
     let before = before.or(job.state.transaction_time.as_ref());
     let same_time = before == manifest.transaction_time.as_ref();
-    let known: Vec<Known> = job
-        .planned
-        .iter()
-        .map(|planned| Known {
-            file: &planned.file,
-            sha256: digest_of(job, planned),
-            vanished: planned.vanished,
-        })
-        .collect();
-    let compared = same::compare(&known, &manifest.files, same_time);
-    drop(known);
+    let compared = compare(job, listing, same_time)?;
     job.state.transaction_time = instant::earlier(
         job.state.transaction_time.take(),
         manifest.transaction_time.clone(),
@@ -89,54 +89,105 @@ pub(super) fn take(
         .reading_time
         .clone_from(&manifest.transaction_time);
     if compared.is_same && !is_first {
-        return relink(job, manifest, compared);
+        return relink(job, listing, &compared);
     }
-    replan(job, manifest, compared, is_first, observer)?;
+    replan(job, manifest, listing, &compared, is_first, observer)?;
     Ok(Taken::Another)
 }
 
-/// The digest of the bytes of a file that is here.
-fn digest_of<'a>(job: &'a Job, planned: &Planned) -> Option<&'a str> {
-    let done = job.done.get(&planned.path)?;
-    let is_here = planned.accepts(done) && job.exported(planned).is_some();
-    done.sha256.as_deref().filter(|_| is_here)
+/// The plan, and what is listed now.
+struct Both<'a> {
+    job: &'a Job,
+    listing: &'a Listing,
+}
+
+impl Readings for Both<'_> {
+    type Error = BulkError;
+
+    fn listed(&self) -> impl Iterator<Item = Result<Listed, BulkError>> {
+        let files = self.listing.each_listed();
+        files.map(|file| file.map_err(|error| lost(self.job, error)))
+    }
+
+    fn known(&self) -> impl Iterator<Item = Result<Known, BulkError>> {
+        let known = self.job.each_listed();
+        known.map(|known| known.map(|(file, vanished)| Known { file, vanished }))
+    }
+
+    fn digest(&self, known: u32) -> Result<Option<String>, BulkError> {
+        let planned = self.job.planned(known as usize)?;
+        Ok(self.job.exported(&planned).and_then(|file| file.sha256))
+    }
+}
+
+fn compare(job: &Job, listing: &Listing, same_time: bool) -> Result<Compared, BulkError> {
+    if job.listed() == 0 {
+        return Ok(Compared {
+            places: vec![Place::New; listing.len()],
+            is_same: same_time,
+        });
+    }
+    same::compare(&Both { job, listing }, same_time)
+}
+
+/// What was listed a moment ago cannot be read.
+fn lost(job: &Job, error: std::io::Error) -> BulkError {
+    BulkError::disk(&job.place(), error)
 }
 
 /// The names of a job's files, with those that are taken.
-fn names_of(job: &Job) -> Names {
+fn names_of(job: &Job) -> Result<Names, BulkError> {
     let style = &job.state.style;
     let mut names = Names::new(style.names, style.compress);
     // No other file takes the name that one had before, whether it is listed again or not.
-    let before = job.planned.iter().map(|known| &known.path);
-    for path in before.chain(job.done.keys()) {
-        names.keep(path);
+    for planned in job.each() {
+        names.keep(&planned?.path);
     }
-    names
+    for done in job.done.each() {
+        names.keep(&done.path);
+    }
+    Ok(names)
 }
 
 /// The same files with the links of the new reading.
-fn relink(job: &mut Job, manifest: Manifest, compared: Compared) -> Result<Taken, BulkError> {
-    let mut names = names_of(job);
-    let reading = job.state.reading;
-    let mut links: Vec<(usize, Link)> = Vec::new();
-    let mut more = Vec::new();
-    let mut fresh_links = false;
-    for (file, place) in manifest.files.into_iter().zip(compared.places) {
-        match place {
-            Place::Proved(at) | Place::NameOf(at) => {
-                fresh_links |= job.planned[at].file.link != file.link;
-                links.push((at, file.link));
-            }
-            Place::New => more.push(Planned {
-                path: names.path(&file),
-                file,
-                reading,
-                vanished: false,
-            }),
+fn relink(job: &mut Job, listing: &Listing, compared: &Compared) -> Result<Taken, BulkError> {
+    let mut successors = vec![None; job.listed()];
+    for (number, place) in (0_u32..).zip(&compared.places) {
+        if let Place::Proved(at) | Place::NameOf(at) = place {
+            successors[*at as usize] = Some(number);
         }
     }
-    fresh_links |= !more.is_empty();
-    job.relinked(links, more)?;
+    let get = |number: usize| listing.get(number).map_err(|error| lost(job, error));
+    let mut draft = job.draft_plan()?;
+    let (mut fresh_links, mut changed) = (false, false);
+    for (planned, successor) in job.each().zip(successors) {
+        let mut planned = planned?;
+        if let Some(number) = successor {
+            let link = get(number as usize)?.link;
+            fresh_links |= planned.file.link != link;
+            changed |= std::mem::take(&mut planned.vanished);
+            planned.file.link = link;
+        }
+        draft.push(&planned).map_err(|error| lost(job, error))?;
+    }
+    if compared.places.contains(&Place::New) {
+        fresh_links = true;
+        let mut names = names_of(job)?;
+        let places = compared.places.iter().enumerate();
+        for (number, _) in places.filter(|(_, place)| **place == Place::New) {
+            let file = get(number)?;
+            let planned = Planned {
+                path: names.path(&file),
+                file,
+                reading: job.state.reading,
+                vanished: false,
+            };
+            draft.push(&planned).map_err(|error| lost(job, error))?;
+        }
+    }
+    if fresh_links || changed {
+        job.take_over(draft)?;
+    }
     Ok(Taken::Same { fresh_links })
 }
 
@@ -144,51 +195,48 @@ fn relink(job: &mut Job, manifest: Manifest, compared: Compared) -> Result<Taken
 fn replan(
     job: &mut Job,
     manifest: Manifest,
-    compared: Compared,
+    listing: &Listing,
+    compared: &Compared,
     is_first: bool,
     observer: &Arc<dyn Observer>,
 ) -> Result<(), BulkError> {
-    let mut names = names_of(job);
+    let mut names = names_of(job)?;
     let reading = job.state.reading + u32::from(!is_first);
-    let mut known: Vec<Option<Planned>> = std::mem::take(&mut job.planned)
-        .into_iter()
-        .map(Some)
-        .collect();
+    let mut taken = vec![false; job.listed()];
     let mut kept = 0;
-    let mut planned: Vec<Planned> = Vec::with_capacity(manifest.files.len());
-    for (file, place) in manifest.files.into_iter().zip(compared.places) {
+    let mut draft = job.draft_plan()?;
+    for (file, place) in listing.each().zip(&compared.places) {
+        let file = file.map_err(|error| lost(job, error))?;
         let before = match place {
-            Place::Proved(at) | Place::NameOf(at) => known[at].take(),
+            Place::Proved(at) | Place::NameOf(at) => {
+                taken[*at as usize] = true;
+                Some(job.planned(*at as usize)?)
+            }
             Place::New => None,
         };
-        kept += usize::from(matches!(place, Place::Proved(_)));
-        planned.push(match (before, place) {
-            (Some(before), Place::Proved(_)) => Planned {
-                file,
-                vanished: false,
-                ..before
-            },
-            (Some(before), _) => Planned {
-                file,
-                path: before.path,
-                reading,
-                vanished: false,
-            },
-            (None, _) => Planned {
-                path: names.path(&file),
-                file,
-                reading,
-                vanished: false,
-            },
-        });
+        let is_proved = matches!(place, Place::Proved(_));
+        kept += usize::from(is_proved);
+        let (path, before) = match before {
+            Some(before) => (before.path, before.reading),
+            None => (names.path(&file), reading),
+        };
+        let planned = Planned {
+            path,
+            file,
+            reading: if is_proved { before } else { reading },
+            vanished: false,
+        };
+        draft.push(&planned).map_err(|error| lost(job, error))?;
     }
-    let gone = known.into_iter().flatten().map(|before| Planned {
-        // Should it be listed again, nothing says that what came of it is still it.
-        reading,
-        vanished: true,
-        ..before
-    });
-    planned.extend(gone);
+    for (before, _) in job.each().zip(taken).filter(|(_, taken)| !taken) {
+        let gone = Planned {
+            // Should it be listed again, nothing says that what came of it is still it.
+            reading,
+            vanished: true,
+            ..before?
+        };
+        draft.push(&gone).map_err(|error| lost(job, error))?;
+    }
     if !is_first {
         observer.notice(&format!(
             "The server lists other files than before: {} proved to be the same, all others are fetched.",
@@ -204,5 +252,5 @@ fn replan(
     };
     job.state.reading = reading;
     let time = job.state.transaction_time.take();
-    job.plan(planned, time, about)
+    job.plan(draft, time, about)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::BulkError;
-use super::event::{FailedFile, Observer, Summary};
+use super::event::{Missing, Observer, Summary};
 use super::kickoff::Kickoff;
 use super::layout;
 use super::open;
@@ -51,7 +51,7 @@ fn end(error: &BulkError, was_resumed: bool) -> Option<String> {
 /// Why files of a job will not come any more. Those of a job that an earlier run could not finish either are given up
 /// for less: whatever the server answers, it is not the file.
 fn missing_for_good(summary: &Summary, was_resumed: bool) -> Option<String> {
-    let is_gone = |file: &&FailedFile| match file.code {
+    let is_gone = |file: &&Missing| match file.code {
         Some(404 | 410) => true,
         code => was_resumed && (code.is_some() || file.is_content),
     };

@@ -17,8 +17,9 @@ use url::Url;
 use super::error::BulkError;
 use super::event::Observer;
 use super::instant;
+use super::listing::Listing;
 use super::log::Log;
-use super::manifest::{Manifest, ManifestError, ManifestFile};
+use super::manifest::{Manifest, ManifestError};
 use super::page;
 use crate::fhir::asynchronous::{self, AsyncError, Patience};
 use crate::fhir::{Client, FhirError};
@@ -38,8 +39,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Reads the manifest of the job again.
 pub(super) trait Links: Send + Sync {
-    /// The manifest as it is now; `None` when it cannot be had.
-    fn read(&self) -> impl Future<Output = Option<Manifest>> + Send;
+    /// The manifest as it is now, and what it lists; `None` when it cannot be had.
+    fn read(&self, into: Listing) -> impl Future<Output = Option<(Manifest, Listing)>> + Send;
 }
 
 /// Reads the manifest of a finished job again.
@@ -50,13 +51,21 @@ pub(super) struct Reread<'a> {
 }
 
 impl Links for Reread<'_> {
-    async fn read(&self) -> Option<Manifest> {
+    async fn read(&self, into: Listing) -> Option<(Manifest, Listing)> {
         let patience = Patience {
             max_wait: Some(Duration::from_secs(120)),
             ..Patience::default()
         };
         let (client, observer) = (self.client, self.observer);
-        let manifest = read_manifest(client, self.status_url, None, patience, observer, None);
+        let manifest = read_manifest(
+            client,
+            self.status_url,
+            None,
+            patience,
+            observer,
+            None,
+            into,
+        );
         manifest.await.ok()
     }
 }
@@ -69,7 +78,8 @@ pub(super) async fn read_manifest(
     patience: Patience,
     observer: &Arc<dyn Observer>,
     log: Option<&Log>,
-) -> Result<Manifest, BulkError> {
+    mut listing: Listing,
+) -> Result<(Manifest, Listing), BulkError> {
     let mut pages = 0;
     let started = Instant::now();
     let mut whole = Manifest::default();
@@ -94,25 +104,35 @@ pub(super) async fn read_manifest(
         if pages > 0 && left.max_wait.is_some_and(|left| left.is_zero()) {
             return Err(too_long(started, status_url));
         }
-        let page = read_page(client, &url, wait.take(), left, observer);
-        let page = match left.max_wait.filter(|_| pages > 0) {
+        let page = read_page(client, &url, wait.take(), left, observer, listing);
+        let (page, grown) = match left.max_wait.filter(|_| pages > 0) {
             // The first one is waited for as long as the job works; all others are there.
             Some(left) => tokio::time::timeout(left, page)
                 .await
                 .map_err(|_| too_long(started, status_url))?,
             None => page.await,
         }?;
+        listing = grown;
         pages += 1;
         if let Some(log) = log {
             log.page(pages, &page);
         }
         next = add(&mut whole, page);
-        if whole.files.len() > page::MOST_FILES {
+        if listing.len() > page::MOST_FILES {
             let what = "more than a million files".to_owned();
             return Err(ManifestError::TooLarge { url: shown(), what }.into());
         }
     }
-    without_repetitions(&mut whole, observer);
+    let repeated = listing.without_repetitions().map_err(unkept)?;
+    if repeated != [0; 3] {
+        for (all, repeated) in whole.counts.iter_mut().zip(repeated) {
+            *all -= repeated;
+        }
+        observer.notice(&format!(
+            "The manifest lists {} a second time; each is fetched once.",
+            number_of(repeated.iter().sum::<usize>(), "file")
+        ));
+    }
     if let Some((number, odd)) = &whole.odd_counts {
         observer.notice(&format!(
             "The manifest gives {} that are no number of resources, such as {odd}: nothing is checked by them.",
@@ -122,7 +142,7 @@ pub(super) async fn read_manifest(
     if let Some(log) = log {
         log.manifest(pages, &whole);
     }
-    Ok(whole)
+    Ok((whole, listing))
 }
 
 fn too_long(started: Instant, status_url: &Url) -> BulkError {
@@ -140,10 +160,8 @@ fn add(whole: &mut Manifest, page: Manifest) -> Option<Url> {
         (Some(before), Some(more)) => before.0 += more.0,
         (before, more) => *before = before.take().or(more),
     }
-    if whole.files.is_empty() {
-        whole.files = page.files;
-    } else {
-        whole.files.extend(page.files);
+    for (all, more) in whole.counts.iter_mut().zip(page.counts) {
+        *all += more;
     }
     page.next
 }
@@ -155,7 +173,8 @@ async fn read_page(
     first_wait: Option<Duration>,
     patience: Patience,
     observer: &Arc<dyn Observer>,
-) -> Result<Manifest, BulkError> {
+    mut listing: Listing,
+) -> Result<(Manifest, Listing), BulkError> {
     let mut retry = Retry::new(client.http.network.retries.max(1), LONGEST_WAIT);
     let mut first_wait = first_wait;
     loop {
@@ -174,20 +193,25 @@ async fn read_page(
             }
             .into());
         }
-        match stream(answer).await {
+        let (page, back) = stream(answer, listing).await?;
+        listing = back;
+        match page {
             Err(BulkError::Fhir(FhirError::Http(error))) if !error.is_lasting() => {
                 let Some(wait) = retry.wait(None) else {
                     return Err(BulkError::Fhir(error.into()));
                 };
                 tokio::time::sleep(wait).await;
             }
-            result => return result,
+            page => return Ok((page?, listing)),
         }
     }
 }
 
+/// A page, and the listing whether it could be read or not.
+type Streamed = (Result<Manifest, BulkError>, Listing);
+
 /// Reads a page as it comes.
-async fn stream(answer: Response) -> Result<Manifest, BulkError> {
+async fn stream(answer: Response, mut listing: Listing) -> Result<Streamed, BulkError> {
     let content_type = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
     let Response { url, body, .. } = answer;
     let is_gzip = body.is_gzip();
@@ -197,21 +221,30 @@ async fn stream(answer: Response) -> Result<Manifest, BulkError> {
             receiver,
             chunk: Bytes::new(),
         };
-        if is_gzip {
+        let page = if is_gzip {
             let decoded = MultiGzDecoder::new(source).take(LARGEST_PAGE);
-            page::read(&url, &content_type, decoded)
+            page::read(&url, &content_type, decoded, &mut listing)
         } else {
-            page::read(&url, &content_type, source.take(LARGEST_PAGE))
-        }
+            let source = source.take(LARGEST_PAGE);
+            page::read(&url, &content_type, source, &mut listing)
+        };
+        (page, listing)
     });
     let sent = send(body, sender).await;
     let ended = |error| BulkError::disk(Path::new("the manifest"), io::Error::other(error));
-    let read = reader.await.map_err(|error: JoinError| ended(error))?;
-    match (read, sent) {
+    let (read, listing) = reader.await.map_err(|error: JoinError| ended(error))?;
+    let page = match (read, sent) {
         (Ok(page), _) => Ok(page),
+        (Err(ManifestError::Unkept(error)), _) => Err(unkept(error)),
         (Err(_), Err(error)) => Err(BulkError::Fhir(error.into())),
         (Err(error), Ok(())) => Err(error.into()),
-    }
+    };
+    Ok((page, listing))
+}
+
+/// The disk does not take what the manifest lists.
+fn unkept(error: io::Error) -> BulkError {
+    BulkError::disk(Path::new("what the manifest lists"), error)
 }
 
 /// Sends the chunks of a body to whoever reads it, until they want no more.
@@ -242,53 +275,4 @@ impl Read for Chunks {
         self.chunk.copy_to_slice(&mut buffer[..read]);
         Ok(read)
     }
-}
-
-/// A file listed twice is one file: its lines must not be on disk twice. What is promised of it must agree.
-fn without_repetitions(manifest: &mut Manifest, observer: &Arc<dyn Observer>) {
-    let files = &mut manifest.files;
-    let key = |file: &ManifestFile| (file.group, file.resource_type.clone());
-    let mut order: Vec<u32> = (0..u32::try_from(files.len()).unwrap_or(u32::MAX)).collect();
-    let at = |number: u32| number as usize;
-    order.sort_by(|one, other| {
-        let (one_file, other_file) = (&files[at(*one)], &files[at(*other)]);
-        one_file
-            .link
-            .as_str()
-            .cmp(other_file.link.as_str())
-            .then_with(|| key(one_file).cmp(&key(other_file)))
-            .then(one.cmp(other))
-    });
-    let mut repeated = HashSet::new();
-    let mut contradicting = Vec::new();
-    let mut first = None;
-    for number in order {
-        let file = &files[at(number)];
-        match first.map(|first| (first, &files[at(first)])) {
-            Some((place, before))
-                if before.link.as_str() == file.link.as_str() && key(before) == key(file) =>
-            {
-                repeated.insert(number);
-                if !before.promises_the_same_as(file) {
-                    contradicting.push(place);
-                }
-            }
-            _ => first = Some(number),
-        }
-    }
-    if repeated.is_empty() {
-        return;
-    }
-    for number in contradicting {
-        files[at(number)].contradicts = true;
-    }
-    let mut number = 0;
-    files.retain(|_| {
-        number += 1;
-        !repeated.contains(&(number - 1))
-    });
-    observer.notice(&format!(
-        "The manifest lists {} a second time; each is fetched once.",
-        number_of(repeated.len(), "file")
-    ));
 }

@@ -4,18 +4,20 @@ use serde_json::{Value, json};
 
 use super::report::text;
 use crate::bulk::export::manifest::Group;
+use crate::bulk::export::state::Standing;
 use crate::bulk::export::{Summary, report};
 use crate::context::Context;
 use crate::output::Format;
+use crate::secret;
 use crate::words::{number_of, size, time};
 
 pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
     let output = &context.output;
-    for words in &summary.outcomes.samples {
+    for words in &summary.here.outcomes.samples {
         output.warn(&format!("The server reports: {words}"));
     }
     if output.format == Some(Format::Json) {
-        output.json(&as_json(summary).to_string())?;
+        output.json(&as_json(summary)?.to_string())?;
     }
     if output.stderr_is_terminal
         && output.format != Some(Format::Json)
@@ -27,18 +29,18 @@ pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
         0 => String::new(),
         missing => format!(", {missing} missing"),
     };
-    let files = number_of(summary.files.len(), "file");
-    let what = match summary.resources() {
+    let files = number_of(summary.here.files, "file");
+    let what = match summary.here.resources() {
         Some(resources) => format!("{} in {files}", number_of(resources, "resource")),
         None => format!("{files}, not checked"),
     };
     output.note(&format!(
         "{what} ({}) in {}, in {}{missing}",
-        size(summary.bytes()),
+        size(summary.here.bytes),
         time(summary.elapsed),
         summary.folder.display()
     ));
-    if summary.files.is_empty() && summary.failed.is_empty() {
+    if summary.here.files == 0 && summary.failed.is_empty() {
         output.note(
             "The server listed no files: nothing matches what was asked for, or the client may see none of it",
         );
@@ -61,31 +63,43 @@ pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn as_json(summary: &Summary) -> Value {
+fn as_json(summary: &Summary) -> anyhow::Result<Value> {
     let group = |group: Group| match group {
         Group::Output => "output",
         Group::Deleted => "deleted",
         Group::Error => "error",
     };
-    json!({
+    let standing = Standing::of(&summary.folder)?;
+    let (mut files, mut missing) = (Vec::new(), Vec::new());
+    for planned in standing.each() {
+        if let Some(file) = standing.exported(&planned?) {
+            files.push(json!({
+                "path": file.path.display().to_string(),
+                "group": group(file.group),
+                "type": file.resource_type,
+                "resources": file.counted(),
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+            }));
+        }
+    }
+    for failed in &summary.failed {
+        let file = standing.planned(failed.at)?.file;
+        missing.push(json!({
+            "url": secret::url_without_query(&file.link.url()),
+            "group": group(file.group),
+            "type": file.resource_type,
+            "reason": &*failed.reason,
+        }));
+    }
+    let outcomes = &summary.here.outcomes;
+    Ok(json!({
         "folder": summary.folder.display().to_string(),
         "transactionTime": summary.transaction_time,
-        "files": summary.files.iter().map(|file| json!({
-            "path": file.path.display().to_string(),
-            "group": group(file.group),
-            "type": file.resource_type,
-            "resources": file.counted(),
-            "bytes": file.bytes,
-            "sha256": file.sha256,
-        })).collect::<Vec<_>>(),
-        "missing": summary.failed.iter().map(|file| json!({
-            "url": file.url,
-            "group": group(file.group),
-            "type": file.resource_type,
-            "reason": file.reason,
-        })).collect::<Vec<_>>(),
-        "outcomes": {"errors": summary.outcomes.errors, "warnings": summary.outcomes.warnings, "others": summary.outcomes.others},
+        "files": files,
+        "missing": missing,
+        "outcomes": {"errors": outcomes.errors, "warnings": outcomes.warnings, "others": outcomes.others},
         "attachments": summary.attachments,
         "seconds": summary.elapsed.as_secs_f64(),
-    })
+    }))
 }

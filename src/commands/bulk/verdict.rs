@@ -37,7 +37,7 @@ impl FailOn {
 /// Anything missing, and anything the server itself calls an error, makes the export partial.
 pub(super) fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> {
     if !summary.failed.is_empty() {
-        let all = summary.failed.len() + summary.files.len();
+        let all = summary.failed.len() + summary.here.files;
         let failure = Failure::new(
             exit::PARTIAL,
             format!("{} of {all} files are missing", summary.failed.len()),
@@ -60,7 +60,7 @@ pub(super) fn verdict(summary: &Summary, fail_on: FailOn) -> anyhow::Result<()> 
             .hint("run the same command again to try them again; with --attachments off it ends without them")
             .into());
     }
-    let count = fail_on.objections(&summary.outcomes);
+    let count = fail_on.objections(&summary.here.outcomes);
     if count > 0 {
         let failure = Failure::new(
             exit::PARTIAL,

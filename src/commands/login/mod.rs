@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::Args;
 
 use super::duration;
-use super::given_back::say_dropped;
 use super::profile::StoreArg;
 use crate::auth::cache::{self, Cache};
 use crate::auth::{SignedIn, Token, discovery};
@@ -68,10 +67,9 @@ pub async fn run(context: &Context, args: LoginArgs) -> anyhow::Result<()> {
         None
     };
     let profile = &client.profile;
-    let as_asked = client.tokens.scoped()?;
     store(context, profile, place, |file| {
         if let Some(token) = &token {
-            cache::put_login(file, &as_asked, token);
+            cache::put_login(file, profile, token);
         }
     })?;
     match token {
@@ -105,7 +103,7 @@ async fn keep(
     let place = args.store.map(Place::from);
     let stored = store(context, profile, place, |file| {
         if let Some(found) = found {
-            discovery::record_in(file, profile, found);
+            discovery::put(file, profile, found);
         }
         cache::put_login(file, profile, token);
     });
@@ -140,19 +138,13 @@ fn store(
 ) -> Result<(), ProfileError> {
     let settings = &context.globals.settings;
     context.warn_of_stored_insecurity(&profile.name);
-    let dropped = context.store.update_in(&profile.name, place, |file| {
-        let before = file.clone();
+    context.store.update_in(&profile.name, place, |file| {
         if !settings.is_empty() {
             file.set_settings(&profile.name, settings, true);
         }
-        let dropped = Some(before).filter(|before| !file.has_tokens_of(before));
         tokens(file);
-        Ok::<_, ProfileError>(dropped)
-    })?;
-    if let Some(before) = &dropped {
-        say_dropped(context, &profile.name, before);
-    }
-    Ok(())
+        Ok::<_, ProfileError>(())
+    })
 }
 
 fn say_logged_in(context: &Context, profile: &Profile) {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::ownership::{O, P, partial};
+use super::ownership::{O, P, list_of, partial};
 use crate::support::bulk::{OBSERVATIONS, PATIENTS, STATUS, ndjson};
 use crate::support::medplum::ReadOnly;
 use crate::support::{Answer, Bulk, Medplum};
@@ -127,11 +127,14 @@ fn after_a_cancel_everything_comes_anew() {
 /// F3: the error said that `--restart` gets past it, and with files here it did not.
 #[test]
 fn restart_gets_past_a_state_that_is_broken_with_files_here() {
-    for (broken, text) in [("job.json", "{"), ("files.json", "["), ("job.json", "")] {
+    for (broken, text) in [("job.json", "{"), ("the plan", "["), ("job.json", "")] {
         let bulk = partial();
         bulk.server
             .guard(|request| (request.method == "DELETE").then(|| Answer::empty(202)));
-        let path = bulk.medplum.path(&format!("out/.medplum-export/{broken}"));
+        let path = match broken {
+            "the plan" => list_of(&bulk.medplum.path("out")),
+            broken => bulk.medplum.path(&format!("out/.medplum-export/{broken}")),
+        };
         fs::write(&path, text).unwrap();
         bulk.export(&[])
             .fails(1)

@@ -31,3 +31,4 @@ mod series_goes_on;
 mod shapes;
 mod tokens;
 mod verify;
+mod versions;

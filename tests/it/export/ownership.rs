@@ -230,6 +230,17 @@ fn a_log_of_the_users_is_not_written_into_by_a_resume() {
     run.says("log.ndjson cannot be written");
 }
 
+/// What an export in this folder lists, as versions before 3 have it or as it is now.
+pub fn list_of(folder: &Path) -> PathBuf {
+    let names = fs::read_dir(folder.join(".medplum-export")).unwrap();
+    let mut paths = names.map(|entry| entry.unwrap().path());
+    let is_list = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name == "files.json" || name.starts_with("plan.")
+    };
+    paths.find(is_list).unwrap()
+}
+
 /// E10: a list that is gone counted as an empty one; the old files were removed for it, and then the new ones.
 #[test]
 fn a_list_that_is_gone_is_no_empty_one() {
@@ -238,10 +249,11 @@ fn a_list_that_is_gone_is_no_empty_one() {
     let before = bulk.files();
     bulk.server.on("GET", "/files/o", Answer::empty(403));
     bulk.export(&["--keep", "--overwrite"]).fails(5);
-    fs::remove_file(out(&bulk, ".medplum-export/new/.medplum-export/files.json")).unwrap();
+    let list = list_of(&out(&bulk, ".medplum-export/new"));
+    fs::remove_file(&list).unwrap();
     bulk.export(&["--keep", "--overwrite"])
         .fails(1)
-        .says("files.json")
+        .says(&list.file_name().unwrap().to_string_lossy())
         .says("--restart");
     assert_eq!(bulk.files(), before);
     bulk.server.on("GET", "/files/o", ndjson(OBSERVATIONS));
@@ -252,10 +264,13 @@ fn a_list_that_is_gone_is_no_empty_one() {
 /// C11: a folder that came from elsewhere names what it likes.
 #[test]
 fn paths_of_a_state_lead_nowhere_else() {
-    for list in ["files.json", "done.ndjson"] {
+    for list in ["the plan", "done.ndjson"] {
         let bulk = partial();
         let precious = bulk.medplum.file("precious.txt", "mine");
-        let path = out(&bulk, &format!(".medplum-export/{list}"));
+        let path = match list {
+            "the plan" => list_of(&out(&bulk, "")),
+            list => out(&bulk, &format!(".medplum-export/{list}")),
+        };
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace(P, "../precious.txt")).unwrap();
         let done = out(&bulk, ".medplum-export/done.ndjson");

@@ -12,6 +12,8 @@ pub enum Step {
     Make(PathBuf),
     Folder(PathBuf),
     Write(PathBuf, Vec<u8>),
+    /// From a place on.
+    WriteAt(PathBuf, Vec<u8>, usize),
     Cut(PathBuf, usize),
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
@@ -21,7 +23,7 @@ pub enum Step {
 }
 
 /// The calls that are looked at.
-pub const CALLS: &str = "trace=openat,write,writev,sendto,rename,renameat,renameat2,link,linkat,mkdir,mkdirat,unlink,unlinkat,rmdir,fsync,fdatasync,ftruncate";
+pub const CALLS: &str = "trace=openat,write,pwrite64,writev,sendto,rename,renameat,renameat2,link,linkat,mkdir,mkdirat,unlink,unlinkat,rmdir,fsync,fdatasync,ftruncate";
 
 /// Reads the trace of a command that ran in `folder`; what lies elsewhere is left out.
 pub fn steps(trace: &str, folder: &Path) -> Vec<Step> {
@@ -104,6 +106,20 @@ impl Call<'_> {
         }
     }
 
+    fn written_at(&self) -> Option<Step> {
+        let at = self.last()?;
+        match self.written()? {
+            Step::Write(path, bytes) => Some(Step::WriteAt(path, bytes, at)),
+            step => Some(step),
+        }
+    }
+
+    /// Its last argument, a number.
+    fn last(&self) -> Option<usize> {
+        let number = self.arguments.rsplit(", ").next()?;
+        number.trim_end_matches(')').parse().ok()
+    }
+
     fn renamed(&self) -> Option<Step> {
         match &self.texts[..] {
             [from, to] => Some(Step::Rename(self.path(from), self.path(to))),
@@ -120,9 +136,7 @@ impl Call<'_> {
     }
 
     fn cut(&self) -> Option<Step> {
-        let length = self.arguments.rsplit(", ").next()?;
-        let length = length.trim_end_matches(')').parse().ok()?;
-        Some(Step::Cut(self.opened()?, length))
+        Some(Step::Cut(self.opened()?, self.last()?))
     }
 }
 
@@ -136,6 +150,7 @@ fn step(call: &str, result: &str, folder: &Path) -> Vec<Step> {
     };
     let step = match name {
         "openat" if arguments.contains("O_CREAT") => return call.made(result),
+        "pwrite64" => call.written_at(),
         "write" | "writev" | "sendto" => call.written(),
         "rename" | "renameat" | "renameat2" | "link" | "linkat" => call.renamed(),
         "mkdir" | "mkdirat" => call.named().map(Step::Folder),
@@ -219,6 +234,13 @@ impl Disk {
             Step::Write(path, bytes) => {
                 if let Some(file) = self.file(path) {
                     file.0.extend_from_slice(bytes);
+                }
+            }
+            Step::WriteAt(path, bytes, at) => {
+                if let Some(file) = self.file(path) {
+                    let end = (at + bytes.len()).max(file.0.len());
+                    file.0.resize(end, 0);
+                    file.0[*at..at + bytes.len()].copy_from_slice(bytes);
                 }
             }
             Step::Cut(path, length) => {

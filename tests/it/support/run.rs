@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// No command of a test may take longer; it is then killed and the test fails.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// The exit code of a command that was killed.
 pub const KILLED: i32 = 128 + 9;

@@ -48,7 +48,7 @@ pub(super) fn write(
     let path = job.folder().join(layout::ATTACHMENT_INDEX);
     let failed = |source| BulkError::disk(&path, source);
     let mut writer = BufWriter::new(job.draft()?);
-    for (_, file) in files(job) {
+    for (_, file) in files(job)? {
         let shown = file.strip_prefix(std::path::absolute(job.folder()).unwrap_or_default());
         let shown = shown.unwrap_or(&file);
         lines_of(source, job, &file, shown, absent, &mut writer).map_err(failed)?;

@@ -57,7 +57,7 @@ pub(super) async fn all(
     observer: &Arc<dyn Observer>,
 ) -> Result<Attachments, BulkError> {
     let mut summary = Attachments::default();
-    for (index, path) in files(job) {
+    for (index, path) in files(job)? {
         one(source, job, how, index, &path, observer, &mut summary).await?;
     }
     Ok(summary)
@@ -76,11 +76,11 @@ async fn one(
     if !needs_work(path).map_err(disk)? {
         return Ok(());
     }
-    let planned = &job.planned[index];
-    let Some(mut exported) = job.exported(planned) else {
+    let planned = job.planned(index)?;
+    let Some(mut exported) = job.exported(&planned) else {
         return Ok(());
     };
-    let part = job.part(planned);
+    let part = job.part(&planned);
     let file = part.create().map_err(disk)?;
     let mut target = Target::new(file, how.compress, how.verify);
     let mut lines = Lines::of(path).map_err(disk)?;
@@ -132,7 +132,7 @@ async fn one(
         file,
         part,
         path: path.to_owned(),
-        replaces: job.made_under(&job.planned[index].path),
+        replaces: job.made_under(&planned.path),
     };
     let landed = tokio::task::spawn_blocking(move || settle::land(vec![landing], record));
     let landed = landed
@@ -144,8 +144,7 @@ async fn one(
             path: path.to_owned(),
         });
     }
-    job.recorded(records);
-    Ok(())
+    job.recorded(records)
 }
 
 fn planned_name(path: &Path) -> String {

@@ -67,16 +67,19 @@ pub async fn all(
         FileToken::Never => FileToken::Never,
         FileToken::Auto | FileToken::Always => FileToken::Auto,
     };
-    let files = job.planned.iter().map(|planned| &planned.file);
+    let mut trusted = HashSet::new();
+    for planned in job.each() {
+        let link = planned?.file.link;
+        if link.token_rule(client, as_stated) == TokenRule::FirstRequest {
+            trusted.insert(link.url().origin());
+        }
+    }
     let source = Source {
         client: client.clone(),
         wanted: wanted.clone(),
         gate: Arc::new(Gate::new(how.parallel)),
         verify: how.verify,
-        trusted: files
-            .filter(|file| file.link.token_rule(client, as_stated) == TokenRule::FirstRequest)
-            .map(|file| file.link.url().origin())
-            .collect(),
+        trusted,
     };
     match wanted.mode {
         Mode::Download => separate::all(&source, job, observer).await,
@@ -182,7 +185,7 @@ impl Attachments {
 }
 
 /// The files that may hold resources with attachments, with their place in the manifest.
-fn files(job: &Job) -> Vec<(usize, PathBuf)> {
+fn files(job: &Job) -> Result<Vec<(usize, PathBuf)>, BulkError> {
     let may_hold = |planned: &Planned| {
         let of_type = planned.file.resource_type.as_deref();
         // With `organizeOutputBy` a file of one type holds resources of others.
@@ -190,11 +193,16 @@ fn files(job: &Job) -> Vec<(usize, PathBuf)> {
         planned.file.group == Group::Output
             && (is_mixed || of_type.is_none_or(|name| TYPES.contains(&name)))
     };
-    let planned = job.planned.iter().enumerate();
-    planned
-        .filter(|(_, planned)| may_hold(planned))
-        .filter_map(|(index, planned)| Some((index, job.exported(planned)?.path)))
-        .collect()
+    let mut files = Vec::new();
+    for (index, planned) in job.each().enumerate() {
+        let planned = planned?;
+        if may_hold(&planned)
+            && let Some(file) = job.exported(&planned)
+        {
+            files.push((index, file.path));
+        }
+    }
+    Ok(files)
 }
 
 /// A content type without its parameters, in lower case.

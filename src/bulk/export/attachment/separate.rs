@@ -49,7 +49,7 @@ pub(super) async fn all(
     let mut summary = Attachments::default();
     let mut absent: HashMap<PathBuf, Absent> = HashMap::new();
     let mut search = Search {
-        files: files(job).into_iter().map(|(_, path)| path).collect(),
+        files: files(job)?.into_iter().map(|(_, path)| path).collect(),
         lines: None,
         ready: VecDeque::new(),
         seen: HashSet::new(),

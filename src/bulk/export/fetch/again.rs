@@ -63,19 +63,18 @@ impl Fetching<'_> {
         }
         // What is complete is kept by what is proved of it, once it is recorded.
         self.land_the_rest().await?;
-        let Some(manifest) = links.read().await else {
+        let into = self.job.new_listing()?;
+        let Some((manifest, listing)) = links.read(into).await else {
             self.futile = MOST_FUTILE;
             return Ok(Fresh::None);
         };
         self.generation += 1;
-        match plan::take(self.job, manifest, self.observer)? {
+        match plan::take(self.job, manifest, &listing, self.observer)? {
             Taken::Another => return Ok(Fresh::Another),
             Taken::Same { fresh_links: true } => {
                 self.observer
                     .notice("The links to the files were over; the server gave fresh ones.");
-                let added = self.results.len()..self.job.planned.len();
-                self.waiting.extend(added);
-                self.results.resize_with(self.job.planned.len(), || None);
+                self.settled.grow(self.job.listed());
             }
             // Reading them may have made the same links good again.
             Taken::Same { fresh_links: false } => self.futile += 1,

@@ -8,6 +8,7 @@ pub mod one;
 pub mod ongoing;
 pub mod part;
 mod promised;
+mod results;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ use super::error::BulkError;
 use super::event::{ExportedFile, FailedFile, Observer};
 use super::options::How;
 use super::settle::{self, Landed, Landing};
-use super::state::{Done, Job};
+use super::state::{Job, Planned, Recorded};
 use super::wait::Links;
 use crate::fhir::Client;
 use crate::secret;
@@ -27,6 +28,8 @@ use again::{Budget, Fresh};
 use alike::Alike;
 use gate::Gate;
 use one::{Download, Fetched};
+pub use results::Results;
+use results::Settled;
 
 /// Complete files that wait for the disk; more would hold too many files open.
 const MOST_LANDING: usize = 128;
@@ -35,10 +38,7 @@ const MOST_LANDING: usize = 128;
 type Files = Vec<(usize, ExportedFile)>;
 
 /// A batch: its files, what came of each, and their records.
-type Batch = (Files, Vec<Landed>, Vec<Done>);
-
-/// What came of the files, in manifest order.
-pub type Results = Vec<Result<ExportedFile, FailedFile>>;
+type Batch = (Files, Vec<Landed>, Vec<Recorded>);
 
 /// What came of one list of files.
 enum Tried {
@@ -55,13 +55,15 @@ struct Fetching<'a> {
     observer: &'a Arc<dyn Observer>,
     announce: bool,
     gate: Arc<Gate>,
-    waiting: VecDeque<usize>,
+    /// The next entry of the plan that nobody has looked at.
+    next: usize,
+    /// Those that are tried once more.
+    again: VecDeque<usize>,
     tasks: JoinSet<Result<(usize, u32, Fetched), BulkError>>,
     /// Complete, not durable yet.
     complete: Vec<(usize, Box<(Landing, ExportedFile)>)>,
     disk: JoinSet<Result<Batch, (PathBuf, std::io::Error)>>,
-    /// Behind a pointer each: most have none for a long time.
-    results: Vec<Option<Box<Result<ExportedFile, FailedFile>>>>,
+    settled: Settled,
     /// How often the links were read again.
     generation: u32,
     /// How often that changed nothing.
@@ -87,7 +89,7 @@ pub(super) async fn all<L: Links>(
 ) -> Result<Results, BulkError> {
     let mut budget = Budget::default();
     loop {
-        let mut fetching = Fetching::of(client, job, how, observer, announce, &mut budget);
+        let mut fetching = Fetching::of(client, job, how, observer, announce, &mut budget)?;
         let tried = fetching.run(links).await;
         if tried.is_err() {
             // What is complete is not thrown away, whatever stopped the others.
@@ -98,7 +100,7 @@ pub(super) async fn all<L: Links>(
             Tried::Files(results) => return Ok(results),
             Tried::Another => {
                 let time = job.state.transaction_time.as_deref();
-                observer.listed(job.planned.len(), time);
+                observer.listed(job.listed(), time);
             }
         }
     }
@@ -117,54 +119,48 @@ impl<'a> Fetching<'a> {
         observer: &'a Arc<dyn Observer>,
         announce: bool,
         budget: &'a mut Budget,
-    ) -> Self {
-        let mut results: Vec<Option<_>> = Vec::new();
-        results.resize_with(job.planned.len(), || None);
+    ) -> Result<Self, BulkError> {
+        let mut settled = Settled::of(job.listed());
         let mut alike = Alike::default();
-        for (at, (result, planned)) in results.iter_mut().zip(&job.planned).enumerate() {
-            *result = match job.exported(planned) {
-                Some(file) => {
-                    alike.add(at, &file);
-                    Some(Box::new(Ok(file)))
-                }
-                None if planned.vanished => {
-                    let failure = FailedFile {
-                        url: secret::url_without_query(&planned.file.link.url()),
-                        path: job.target(planned),
-                        code: None,
-                        is_content: true,
-                        group: planned.file.group,
-                        resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
-                        reason: "the server listed it before, and lists it no more".to_owned(),
-                    };
-                    observer.file_failed(&failure);
-                    Some(Box::new(Err(failure)))
-                }
-                None => None,
-            };
+        for (at, planned) in job.each().enumerate() {
+            let planned = planned?;
+            if let Some(file) = job.exported(&planned) {
+                alike.add(at, &file);
+                settled.here(at, &file);
+            } else if planned.vanished {
+                let failure = FailedFile {
+                    url: secret::url_without_query(&planned.file.link.url()),
+                    path: job.target(&planned),
+                    code: None,
+                    is_content: true,
+                    group: planned.file.group,
+                    resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
+                    reason: "the server listed it before, and lists it no more".to_owned(),
+                };
+                observer.file_failed(&failure);
+                settled.failed(at, &failure);
+            }
         }
-        let waiting = (0..results.len())
-            .filter(|index| results[*index].is_none())
-            .collect();
-        Self {
+        Ok(Self {
             client,
             job,
             how,
             observer,
             announce,
             gate: Arc::new(Gate::new(how.parallel)),
-            waiting,
+            next: 0,
+            again: VecDeque::new(),
             tasks: JoinSet::new(),
             complete: Vec::new(),
             disk: JoinSet::new(),
-            results,
+            settled,
             generation: 0,
             futile: 0,
             refreshed: HashMap::new(),
             landed: 0,
             budget,
             alike,
-        }
+        })
     }
 
     async fn run(&mut self, links: &impl Links) -> Result<Tried, BulkError> {
@@ -174,7 +170,7 @@ impl<'a> Fetching<'a> {
                 Some(task) = self.tasks.join_next() => {
                     let (index, generation, fetched) = task.map_err(|error| ended(self.job, error))??;
                     match fetched {
-                        Fetched::Complete(complete) => self.came(index, complete),
+                        Fetched::Complete(complete) => self.came(index, complete)?,
                         Fetched::Failed { failure, by_link } => {
                             let link = if by_link {
                                 self.fresh_link(index, generation, links).await?
@@ -186,30 +182,23 @@ impl<'a> Fetching<'a> {
                                     self.give_way().await;
                                     return Ok(Tried::Another);
                                 }
-                                Fresh::Link => self.waiting.push_front(index),
-                                Fresh::None if failure.code == Some(401) && self.is_shut_out(index) => {
+                                Fresh::Link => self.again.push_front(index),
+                                Fresh::None if failure.code == Some(401) && self.is_shut_out(index)? => {
                                     return Err(BulkError::Unauthorized { reason: failure.reason });
                                 }
-                                Fresh::None => self.failed(index, failure),
+                                Fresh::None => self.failed(index, &failure),
                             }
                         }
                     }
                 }
                 Some(batch) = self.disk.join_next() => {
                     let batch = batch.map_err(|error| ended(self.job, error))?;
-                    self.landed(batch.map_err(|(path, error)| BulkError::disk(&path, error))?);
+                    self.landed(batch.map_err(|(path, error)| BulkError::disk(&path, error))?)?;
                 }
                 else => break,
             }
         }
-        let results = std::mem::take(&mut self.results);
-        Ok(Tried::Files(
-            results
-                .into_iter()
-                .flatten()
-                .map(|result| *result)
-                .collect(),
-        ))
+        Ok(Tried::Files(std::mem::take(&mut self.settled).results()))
     }
 
     /// Waits for the disk, and brings it what is complete.
@@ -217,7 +206,7 @@ impl<'a> Fetching<'a> {
         loop {
             while let Some(batch) = self.disk.join_next().await {
                 let batch = batch.map_err(|error| ended(self.job, error))?;
-                self.landed(batch.map_err(|(path, error)| BulkError::disk(&path, error))?);
+                self.landed(batch.map_err(|(path, error)| BulkError::disk(&path, error))?)?;
             }
             if self.complete.is_empty() {
                 return Ok(());
@@ -227,15 +216,20 @@ impl<'a> Fetching<'a> {
     }
 
     /// Takes a file whose bytes are complete, unless another entry brought the same ones: then a file is missing.
-    fn came(&mut self, index: usize, complete: Box<(Landing, ExportedFile)>) {
+    fn came(
+        &mut self,
+        index: usize,
+        complete: Box<(Landing, ExportedFile)>,
+    ) -> Result<(), BulkError> {
         if let Some(other) = self.alike.add(index, &complete.1) {
-            let other = self.job.planned[other].path.display();
+            let other = self.job.planned(other)?.path;
             let reason = format!(
-                "the same bytes came for two entries of the manifest: this one and {other}"
+                "the same bytes came for two entries of the manifest: this one and {}",
+                other.display()
             );
             let file = &complete.1;
             let failure = FailedFile {
-                url: secret::url_without_query(&self.job.planned[index].file.link.url()),
+                url: secret::url_without_query(&self.job.planned(index)?.file.link.url()),
                 path: file.path.clone(),
                 code: None,
                 is_content: true,
@@ -245,20 +239,20 @@ impl<'a> Fetching<'a> {
             };
             complete.0.part.remove();
             self.observer.file_try_failed(&failure, None);
-            self.failed(index, failure);
-            return;
+            self.failed(index, &failure);
+            return Ok(());
         }
         self.complete.push((index, complete));
+        Ok(())
     }
 
-    fn failed(&mut self, index: usize, failure: FailedFile) {
-        self.observer.file_failed(&failure);
-        self.results[index] = Some(Box::new(Err(failure)));
+    fn failed(&mut self, index: usize, failure: &FailedFile) {
+        self.observer.file_failed(failure);
+        self.settled.failed(index, failure);
     }
 
     /// A file of which nothing is asked, or which stays in its part: its name is taken.
-    fn is_in_the_way(&mut self, index: usize) {
-        let planned = &self.job.planned[index];
+    fn is_in_the_way(&mut self, index: usize, planned: &Planned) {
         let failure = FailedFile {
             url: secret::url_without_query(&planned.file.link.url()),
             path: self.job.target(planned),
@@ -269,7 +263,17 @@ impl<'a> Fetching<'a> {
             reason: "something else is in the way; move it away and run the same command again"
                 .into(),
         };
-        self.failed(index, failure);
+        self.failed(index, &failure);
+    }
+
+    /// The next file to try.
+    fn next(&mut self) -> Option<usize> {
+        let again = self.again.pop_front();
+        again.or_else(|| {
+            self.next = self.settled.next_open(self.next)?;
+            self.next += 1;
+            Some(self.next - 1)
+        })
     }
 
     /// The list is another one: what is under way is of none any more.
@@ -281,17 +285,17 @@ impl<'a> Fetching<'a> {
     fn start_some(&mut self) -> Result<(), BulkError> {
         while self.tasks.len() < self.gate.limit()
             && self.complete.len() < MOST_LANDING
-            && let Some(index) = self.waiting.pop_front()
+            && let Some(index) = self.next()
         {
-            let planned = &self.job.planned[index];
-            if !self.job.is_free(planned) {
-                self.is_in_the_way(index);
+            let planned = self.job.planned(index)?;
+            if !self.job.is_free(&planned) {
+                self.is_in_the_way(index, &planned);
                 continue;
             }
             let download = Download {
-                path: self.job.target(planned),
-                part: self.job.part(planned),
-                file: planned.file.clone(),
+                path: self.job.target(&planned),
+                part: self.job.part(&planned),
+                file: planned.file,
                 verify: self.how.verify,
                 is_mixed: self.job.is_mixed(),
                 compress: self.how.compress,
@@ -319,7 +323,7 @@ impl<'a> Fetching<'a> {
             .map(|(index, complete)| (complete.0, (index, complete.1)))
             .unzip();
         for (landing, (index, _)) in landings.iter_mut().zip(&files) {
-            landing.replaces = self.job.made_under(&self.job.planned[*index].path);
+            landing.replaces = self.job.made_under(&self.job.planned(*index)?.path);
         }
         let record = self.job.record(&files)?;
         self.disk.spawn_blocking(move || {
@@ -330,28 +334,29 @@ impl<'a> Fetching<'a> {
     }
 
     /// Whether a 401 to a file means that nothing more comes: it is the server's own, and the token is the only one.
-    fn is_shut_out(&self, index: usize) -> bool {
-        let url = self.job.planned[index].file.link.url();
-        self.client.is_own(&url) && self.client.tokens.is_fixed()
+    fn is_shut_out(&self, index: usize) -> Result<bool, BulkError> {
+        let url = self.job.planned(index)?.file.link.url();
+        Ok(self.client.is_own(&url) && self.client.tokens.is_fixed())
     }
 
     /// Takes files that are durable and have their names.
-    fn landed(&mut self, (files, landed, records): Batch) {
+    fn landed(&mut self, (files, landed, records): Batch) -> Result<(), BulkError> {
         self.landed += files.len();
         self.budget.earn();
-        self.job.recorded(records);
+        self.job.recorded(records)?;
         for ((index, file), landed) in files.into_iter().zip(landed) {
+            let planned = self.job.planned(index)?;
             if landed == Landed::InTheWay {
-                self.is_in_the_way(index);
+                self.is_in_the_way(index, &planned);
                 continue;
             }
-            let planned = &self.job.planned[index];
             self.observer.file_landed(&planned.file, &file);
             if self.announce {
                 self.observer.file_done(&file);
             }
-            self.results[index] = Some(Box::new(Ok(file)));
+            self.settled.here(index, &file);
         }
         self.observer.batch_landed();
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod watch;
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use super::event::Summary;
 use super::kickoff::Kickoff;
 use super::layout::LOG as NAME;
-use super::manifest::{Group, Manifest};
+use super::manifest::Manifest;
 use super::state::{Job, Phase};
 use crate::fhir::{Answer, Client};
 use crate::place::{There, local};
@@ -56,8 +57,16 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Seen {
     once: HashSet<String>,
-    /// The paths of files whose end is written.
-    complete: HashSet<String>,
+    /// The hashes of the paths of files whose end is written.
+    complete: HashSet<u64>,
+    hashes: RandomState,
+}
+
+impl Seen {
+    /// Takes note that the end of a file is written; whether it was not before.
+    fn is_complete(&mut self, path: &str) -> bool {
+        self.complete.insert(self.hashes.hash_one(path))
+    }
 }
 
 impl Log {
@@ -144,8 +153,9 @@ impl Log {
         if !is_adopted {
             self.once("kickoff", || detail::kickoff(client, kickoff, None));
         }
-        for planned in &job.planned {
-            if let Some(file) = job.exported(planned) {
+        let known = job.each().map_while(Result::ok);
+        for planned in known.take_while(|_| !job.done.is_empty()) {
+            if let Some(file) = job.exported(&planned) {
                 self.landed(&planned.file, &file);
             }
         }
@@ -155,7 +165,7 @@ impl Log {
     /// A page of the manifest came.
     pub fn page(&self, number: usize, page: &Manifest) {
         if !self.has("manifest_complete") {
-            let [output, deleted, error] = counts(page);
+            let [output, deleted, error] = page.counts;
             self.event(
                 "status_page_complete",
                 &json!({
@@ -169,7 +179,7 @@ impl Log {
     /// The manifest is whole.
     pub fn manifest(&self, pages: usize, manifest: &Manifest) {
         let time = &manifest.transaction_time;
-        let [output, deleted, error] = counts(manifest);
+        let [output, deleted, error] = manifest.counts;
         self.once("status_complete", || json!({"transactionTime": time}));
         self.once("manifest_complete", || {
             json!({
@@ -186,9 +196,9 @@ impl Log {
         let duration = begun.map(|begun| jiff::Timestamp::now().duration_since(begun));
         self.once("export_complete", || {
             json!({
-                "files": summary.files.len(),
-                "resources": summary.resources(),
-                "bytes": summary.bytes(),
+                "files": summary.here.files,
+                "resources": summary.here.resources(),
+                "bytes": summary.here.bytes,
                 "attachments": null,
                 "duration": duration.map(|duration| duration.as_millis().max(0)),
             })
@@ -243,7 +253,7 @@ impl Inner {
             let path = event.detail.get("_path").and_then(Value::as_str);
             match (event.id.as_str(), path) {
                 ("download_complete", Some(path)) => {
-                    self.seen.complete.insert(path.to_owned());
+                    self.seen.is_complete(path);
                 }
                 ("kickoff" | "status_complete" | "manifest_complete" | "export_complete", _) => {
                     self.seen.once.insert(event.id);
@@ -327,14 +337,6 @@ fn absolute(folder: &Path) -> PathBuf {
 /// What is said of a log that cannot be written.
 pub(super) fn cannot_be_written(error: &io::Error) -> String {
     format!("{NAME} cannot be written, so the export goes on without it: {error}")
-}
-
-/// How many files of each list.
-fn counts(manifest: &Manifest) -> [usize; 3] {
-    [Group::Output, Group::Deleted, Group::Error].map(|group| {
-        let files = manifest.files.iter();
-        files.filter(|file| file.group == group).count()
-    })
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Log {
     pub(super) fn landed(&self, file: &ManifestFile, exported: &ExportedFile) {
         let mut inner = self.lock();
         let path = inner.relative(&exported.path);
-        if inner.seen.complete.insert(path.clone()) {
+        if inner.seen.is_complete(&path) {
             inner.add(
                 "download_complete",
                 &json!({

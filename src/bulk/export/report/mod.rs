@@ -19,7 +19,7 @@ use super::state::{Phase, Planned, Standing as Files};
 use crate::secret;
 use crate::words::{self, number_of};
 pub use story::{ErrorCount, Interval};
-use story::{Fetch, Story};
+use story::{Fetch, Paths, Story};
 
 /// The report of one export.
 #[derive(Clone, Debug, Serialize)]
@@ -140,8 +140,10 @@ pub fn of(folder: &Path) -> Result<Report, BulkError> {
     };
     let files = Files::of(&place)?;
     let state = &begun.snapshot.state;
-    let paths = files.planned.iter();
-    let paths = paths.map(|planned| story::slashed(&planned.path)).collect();
+    let mut paths = Paths::default();
+    for planned in files.each() {
+        paths.insert(&planned?.path);
+    }
     let story = Story::read(&place, state.export_id.as_deref(), paths);
     let mut report = Report {
         folder: begun.folder.display().to_string(),
@@ -168,9 +170,9 @@ pub fn of(folder: &Path) -> Result<Report, BulkError> {
         .or(story.began)
         .zip(story.ended)
         .map(|(started, ended): (jiff::Timestamp, _)| story::seconds(started, ended));
-    report.unknown = unknown(&story, &files);
-    report.count(&files, &story);
-    report.result = standing(&begun, &report, &files, &story);
+    report.unknown = unknown(&story, &files)?;
+    report.count(&files, &story)?;
+    report.result = standing(&begun, &report, &files, &story)?;
     Ok(report)
 }
 
@@ -205,8 +207,8 @@ fn runs(begun: &Begun) -> Vec<SeriesRun> {
     let run = |run: &series::Run| {
         let files = Files::of(&begun.named.join(&run.folder)).ok();
         let planned = files.iter().flat_map(|files| {
-            let here = |planned: &Planned| Some((planned.file.group, files.here(planned)?.clone()));
-            files.planned.iter().filter_map(here).collect::<Vec<_>>()
+            let here = |planned: Planned| Some((planned.file.group, files.here(&planned)?));
+            files.each().map_while(Result::ok).filter_map(here)
         });
         let mut row = SeriesRun {
             folder: run.folder.clone(),
@@ -231,7 +233,7 @@ fn runs(begun: &Begun) -> Vec<SeriesRun> {
     begun.finished_runs.iter().map(run).collect()
 }
 
-fn unknown(story: &Story, files: &Files) -> Vec<String> {
+fn unknown(story: &Story, files: &Files) -> Result<Vec<String>, BulkError> {
     let mut unknown = Vec::new();
     if !story.is_known {
         unknown.push(
@@ -245,28 +247,30 @@ fn unknown(story: &Story, files: &Files) -> Vec<String> {
         ));
     }
     if story.is_known {
-        let all = files
-            .planned
-            .iter()
-            .filter(|planned| files.here(planned).is_some());
-        let silent = all.filter(|planned| {
-            story
-                .file(&planned.path)
-                .is_none_or(|file| file.complete.is_none())
-        });
-        let silent = silent.count();
+        let mut silent = 0;
+        for planned in files.each() {
+            let planned = planned?;
+            let fetch = story.file(&planned.path);
+            let is_silent = fetch.is_none_or(|file| file.complete.is_none());
+            silent += usize::from(is_silent && files.here(&planned).is_some());
+        }
         if silent > 0 {
             unknown.push(format!(
                 "The log does not say when {silent} of the files came."
             ));
         }
     }
-    unknown
+    Ok(unknown)
 }
 
-fn standing(begun: &Begun, report: &Report, files: &Files, story: &Story) -> Standing {
+fn standing(
+    begun: &Begun,
+    report: &Report,
+    files: &Files,
+    story: &Story,
+) -> Result<Standing, BulkError> {
     let snapshot = &begun.snapshot;
-    match snapshot.state.phase {
+    Ok(match snapshot.state.phase {
         _ if snapshot.is_held => Standing::Running,
         Phase::Done if report.missing.is_empty() => Standing::Complete,
         Phase::Done => Standing::Partial,
@@ -274,29 +278,32 @@ fn standing(begun: &Begun, report: &Report, files: &Files, story: &Story) -> Sta
         Phase::Waiting => Standing::Waiting,
         Phase::Cancelled => Standing::Interrupted,
         Phase::Fetching => {
-            let missing = files
-                .planned
-                .iter()
-                .filter(|planned| files.here(planned).is_none());
-            let given_up =
-                |planned: &Planned| story.file(&planned.path).is_some_and(Fetch::is_given_up);
-            let mut missing = missing.peekable();
-            if missing.peek().is_some() && missing.all(given_up) {
+            let (mut missing, mut given_up) = (0, 0);
+            for planned in files.each() {
+                let planned = planned?;
+                if files.here(&planned).is_none() {
+                    let fetch = story.file(&planned.path);
+                    missing += 1;
+                    given_up += usize::from(fetch.is_some_and(Fetch::is_given_up));
+                }
+            }
+            if missing > 0 && missing == given_up {
                 Standing::Partial
             } else {
                 Standing::Interrupted
             }
         }
-    }
+    })
 }
 
 impl Report {
-    fn count(&mut self, files: &Files, story: &Story) {
+    fn count(&mut self, files: &Files, story: &Story) -> Result<(), BulkError> {
         let mut rows: BTreeMap<(Group, String), (Row, Option<story::Span>)> = BTreeMap::new();
         let mut deletions: BTreeMap<String, u64> = BTreeMap::new();
         let mut whole: Option<story::Span> = None;
         let mut unchecked = 0;
-        for planned in &files.planned {
+        for planned in files.each() {
+            let planned = planned?;
             let group = planned.file.group;
             let resource_type = planned.file.resource_type.as_deref().map(words::shortened);
             let (list, name) = match group {
@@ -318,9 +325,9 @@ impl Report {
                 story::widen(span, fetch.span());
                 story::widen(&mut whole, fetch.span());
             }
-            let Some(done) = files.here(planned) else {
+            let Some(done) = files.here(&planned) else {
                 row.missing += 1;
-                self.missing.push(missing(planned, fetch));
+                self.missing.push(missing(&planned, fetch));
                 continue;
             };
             row.files += 1;
@@ -359,6 +366,7 @@ impl Report {
             self.types.push(row);
         }
         self.total.seconds = whole.map(|(from, to)| story::seconds(from, to));
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::BufReader;
 use std::path::Path;
 
@@ -70,6 +71,24 @@ impl Fetch {
     }
 }
 
+/// The paths that an export has files for, as hashes whose key is made by chance.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    of: HashSet<u64>,
+    hashes: RandomState,
+}
+
+impl Paths {
+    /// Adds one.
+    pub(super) fn insert(&mut self, path: &Path) {
+        self.of.insert(self.hash(&slashed(path)));
+    }
+
+    fn hash(&self, path: &str) -> u64 {
+        self.hashes.hash_one(path)
+    }
+}
+
 /// What the log tells.
 #[derive(Debug, Default)]
 pub(super) struct Story {
@@ -80,15 +99,15 @@ pub(super) struct Story {
     /// Lines that are no events.
     pub other_lines: u64,
     /// What the log says of a path that is none of the export's is counted, and no more.
-    planned: HashSet<String>,
-    files: HashMap<String, Fetch>,
+    planned: Paths,
+    files: HashMap<u64, Fetch>,
     /// By stage and code: how many, and the words of the last.
     errors: BTreeMap<(String, String), (u64, String)>,
 }
 
 impl Story {
     /// Reads the log of a folder. Of one that cannot be read nothing is known.
-    pub(super) fn read(folder: &Path, export_id: Option<&str>, planned: HashSet<String>) -> Self {
+    pub(super) fn read(folder: &Path, export_id: Option<&str>, planned: Paths) -> Self {
         let mut story = Self {
             planned,
             ..Self::default()
@@ -105,13 +124,13 @@ impl Story {
             Ok(others) => story.other_lines = others,
             Err(_) => story = Self::default(),
         }
-        story.planned = HashSet::new();
+        story.planned.of = HashSet::new();
         story
     }
 
     /// What happened to the file with this path below the folder.
     pub(super) fn file(&self, path: &Path) -> Option<&Fetch> {
-        self.files.get(&slashed(path))
+        self.files.get(&self.planned.hash(&slashed(path)))
     }
 
     fn take(&mut self, event: &read::Event) {
@@ -167,10 +186,9 @@ impl Story {
     }
 
     fn file_mut(&mut self, path: &str) -> Option<&mut Fetch> {
-        if !self.planned.contains(path) {
-            return None;
-        }
-        Some(self.files.entry(path.to_owned()).or_default())
+        let hash = self.planned.hash(path);
+        let is_known = self.planned.of.contains(&hash);
+        is_known.then(|| self.files.entry(hash).or_default())
     }
 
     fn failed(&mut self, stage: &str, code: String, message: String) {
@@ -247,7 +265,7 @@ fn in_microseconds(seconds: f64) -> f64 {
 }
 
 /// A path as the log has it.
-pub(super) fn slashed(path: &Path) -> String {
+fn slashed(path: &Path) -> String {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     parts.join("/")
 }
@@ -274,7 +292,7 @@ mod tests {
         let at = |second| Some(Timestamp::from_second(second).unwrap());
         let mut story = Story::default();
         for (path, from, to, bytes) in [("a", 0, 48, 4800), ("b", 24, 25, 1000), ("c", 47, 47, 7)] {
-            let fetch = story.files.entry(path.to_owned()).or_default();
+            let fetch = story.files.entry(story.planned.hash(path)).or_default();
             fetch.first_request = at(from);
             fetch.last_request = at(from);
             fetch.complete = at(to).zip(Some(bytes));
@@ -291,7 +309,7 @@ mod tests {
     fn an_export_of_few_milliseconds_has_few_intervals() {
         let at = |millisecond| Some(Timestamp::from_millisecond(millisecond).unwrap());
         let mut story = Story::default();
-        let fetch = story.files.entry("a".to_owned()).or_default();
+        let fetch = story.files.entry(story.planned.hash("a")).or_default();
         fetch.last_request = at(1000);
         fetch.complete = at(1003).zip(Some(300));
         let intervals = story.throughput();
@@ -310,7 +328,7 @@ mod tests {
             id in "(download_request|download_complete|download_error|status_error|x)", time in "\\PC{0,30}", code in 0_u64..999,
         ) {
             let mut story = Story::default();
-            story.planned.insert(time.clone());
+            story.planned.insert(Path::new(&time));
             for detail in [serde_json::json!({"code": code, "_path": time, "fileSize": code}), Value::Null, serde_json::json!([1])] {
                 story.take(&read::Event { export_id: String::new(), timestamp: time.parse().ok(), id: id.clone(), detail });
             }

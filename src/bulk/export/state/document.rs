@@ -1,8 +1,7 @@
-//! What lies in `DIR/.medplum-export/`: `job.json` (request, phase, status URL), `files.json` (what the manifest lists
+//! What lies in `DIR/.medplum-export/`: `job.json` (request, phase, status URL), `plan.N.ndjson` (what the manifest lists
 //! and where each file goes), `done.ndjson` (a line for each file that has its final name) and `ours.ndjson` (the same for
-//! what else we made). Each is private; the first two are replaced whole, the others only grow.
+//! what else we made). Each is private; the first is replaced whole, the others only grow.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,13 +11,15 @@ use serde_json::Value;
 use url::Url;
 
 use crate::bulk::export::layout;
-use crate::bulk::export::manifest::ManifestFile;
+use crate::bulk::export::manifest::{Listed, ManifestFile};
 use crate::bulk::export::options::Style;
 use crate::bulk::export::sink::outcomes::Outcomes;
 use crate::place::{self, Version};
 
 /// The version of the files here.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
+/// The oldest that an unfinished export is gone on with.
+pub const OLDEST: u32 = 2;
 
 /// How far a job has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,9 @@ pub struct State {
     /// The number of the last reading that was another one than those before.
     #[serde(default)]
     pub reading: u32,
+    /// The plan that counts; none before there is one, and in versions before 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanOf>,
     /// What the manifest says of itself.
     #[serde(default)]
     pub manifest: About,
@@ -85,6 +89,7 @@ impl State {
             asked_at: None,
             reading_time: None,
             reading: 0,
+            plan: None,
             manifest: About::default(),
             before: None,
         }
@@ -125,6 +130,13 @@ impl State {
     }
 }
 
+/// The plan that counts, and how many entries it has: one that is shorter was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanOf {
+    pub generation: u32,
+    pub lines: usize,
+}
+
 /// What is kept of a manifest beside its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -143,6 +155,14 @@ pub struct Planned {
     pub reading: u32,
     /// The server listed it, and lists it no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vanished: bool,
+}
+
+/// The same with what two readings are compared by.
+#[derive(Debug, Deserialize)]
+pub struct Entry {
+    pub file: Listed,
+    #[serde(default)]
     pub vanished: bool,
 }
 
@@ -242,52 +262,25 @@ pub fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Vec<T
     Ok(read)
 }
 
-/// The files that are done; `former` takes what one of them was before.
-///
-/// # Errors
-/// The disk, or a path that leads out of the folder.
-pub fn read_done(place: &Path, mut former: impl FnMut(Done)) -> io::Result<HashMap<PathBuf, Done>> {
-    let mut all = HashMap::new();
-    for done in read_lines::<Done>(&place.join(layout::DONE))? {
-        check_name(&done.path)?;
-        if let Some(done) = all.insert(done.path.clone(), done) {
-            former(done);
-        }
-    }
-    Ok(all)
-}
-
 /// The state in a folder of states; `None` when there is none.
 ///
 /// # Errors
-/// The disk, or what is no state.
+/// The disk, or what is no state; [`io::ErrorKind::Unsupported`] for one of a newer version, whatever it is like.
 pub fn read_state(place: &Path) -> io::Result<Option<State>> {
-    read_json(&place.join(layout::JOB))
-}
-
-/// What the manifest lists.
-///
-/// # Errors
-/// The disk, no list, or a path that leads out of the folder.
-pub fn read_plan(place: &Path, phase: Phase) -> io::Result<Vec<Planned>> {
-    let planned: Option<Vec<Planned>> = match File::open(place.join(layout::FILES)) {
-        // As a stream: its text is longer than what is kept of it.
-        Ok(file) => serde_json::from_reader(BufReader::with_capacity(64 << 10, file))
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
+    let Some(state) = read_json::<Value>(&place.join(layout::JOB))? else {
+        return Ok(None);
     };
-    let planned = match planned {
-        Some(planned) => planned,
-        // It may have been given up before there was one.
-        None if phase == Phase::Cancelled => Vec::new(),
-        // No list is not an empty one: every file that came would be an orphan.
-        None => return Err(io::Error::new(io::ErrorKind::InvalidData, "it is gone")),
-    };
-    for planned in &planned {
-        check_name(&planned.path)?;
+    match state["version"].as_u64() {
+        Some(version) if version > u64::from(VERSION) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!(
+                "its state is of version {version}, and this medplum knows it up to version {VERSION}"
+            ),
+        )),
+        _ => serde_json::from_value(state)
+            .map(Some)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
     }
-    Ok(planned)
 }
 
 /// A folder may come from anywhere, and what it says of its files leads nowhere else.

@@ -45,7 +45,7 @@ impl Job {
     /// # Errors
     /// Files are gone; the disk.
     pub fn whole(&mut self) -> Result<Whole, BulkError> {
-        if !self.is_complete() {
+        if !self.is_complete()? {
             return Err(BulkError::Vanished {
                 folder: self.folder.clone(),
             });

@@ -1,11 +1,12 @@
 //! What is known of an export from outside, whoever works on it: nothing is locked, written or mended.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::document::{self, Done, Planned, State};
+use super::done::DoneFiles;
+use super::plan::{self, Plan};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::ExportedFile;
 use crate::bulk::export::layout;
@@ -28,8 +29,8 @@ pub struct Snapshot {
 pub struct Standing {
     pub folder: PathBuf,
     pub state: State,
-    pub planned: Vec<Planned>,
-    pub done: HashMap<PathBuf, Done>,
+    plan: Plan,
+    done: DoneFiles,
 }
 
 impl Standing {
@@ -39,7 +40,7 @@ impl Standing {
     /// There is none; the disk, or a state that cannot be read.
     pub fn of(folder: &Path) -> Result<Self, BulkError> {
         let place = folder.join(layout::STATE);
-        let disk = |name| {
+        let disk = |name: &str| {
             let path = place.join(name);
             move |source| BulkError::disk(&path, source)
         };
@@ -49,27 +50,51 @@ impl Standing {
         })?;
         let mut standing = Self {
             folder: folder.to_owned(),
-            planned: Vec::new(),
-            done: HashMap::new(),
+            plan: Plan::default(),
+            done: DoneFiles::default(),
             state,
         };
         if standing.state.has_lists() {
-            let phase = standing.state.phase;
-            standing.planned = document::read_plan(&place, phase).map_err(disk(layout::FILES))?;
-            standing.done = document::read_done(&place, drop).map_err(disk(layout::DONE))?;
+            let name = plan::name(&standing.state);
+            standing.plan = plan::read(&place, &standing.state).map_err(disk(&name))?;
+            standing.done = DoneFiles::read(&place, drop).map_err(disk(layout::DONE))?;
         }
         Ok(standing)
     }
 
     /// What is recorded of a file, when it is here as it was recorded.
-    pub fn here(&self, planned: &Planned) -> Option<&Done> {
+    pub fn here(&self, planned: &Planned) -> Option<Done> {
         let done = self.done.get(&planned.path)?;
-        exported(&self.folder, planned, done).map(|_| done)
+        exported(&self.folder, planned, &done).map(|_| done)
+    }
+
+    /// How many files the manifest lists.
+    pub fn listed(&self) -> usize {
+        self.plan.len()
+    }
+
+    /// A planned file by its place in the plan.
+    ///
+    /// # Errors
+    /// The plan cannot be read.
+    pub fn planned(&self, at: usize) -> Result<Planned, BulkError> {
+        self.plan.get(at).map_err(|error| self.bad_plan(error))
+    }
+
+    /// All planned files, in order.
+    pub fn each(&self) -> impl Iterator<Item = Result<Planned, BulkError>> {
+        let planned = self.plan.each();
+        planned.map(|planned| planned.map_err(|error| self.bad_plan(error)))
+    }
+
+    fn bad_plan(&self, error: std::io::Error) -> BulkError {
+        let place = self.folder.join(layout::STATE);
+        BulkError::disk(&place.join(plan::name(&self.state)), error)
     }
 
     /// A file that is done, and here.
     pub fn exported(&self, planned: &Planned) -> Option<ExportedFile> {
-        exported(&self.folder, planned, self.done.get(&planned.path)?)
+        exported(&self.folder, planned, &self.done.get(&planned.path)?)
     }
 }
 
@@ -111,11 +136,13 @@ pub fn look(folder: &Path) -> Result<Option<Snapshot>, BulkError> {
     };
     let lock = place.join(layout::LOCK);
     let is_held = local::is_locked(&lock).map_err(|source| BulkError::disk(&lock, source))?;
-    let planned = standing.planned.iter();
-    let here = planned.filter(|planned| standing.exported(planned).is_some());
+    let mut here = 0;
+    for planned in standing.each() {
+        here += usize::from(standing.exported(&planned?).is_some());
+    }
     Ok(Some(Snapshot {
-        here: here.count(),
-        listed: standing.planned.len(),
+        here,
+        listed: standing.listed(),
         state: standing.state,
         is_held,
     }))

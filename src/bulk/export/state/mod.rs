@@ -1,13 +1,15 @@
 //! The job of one folder, held by one process: opened and gone on with here, recorded step by step, ended.
 
 pub mod document;
+mod done;
 mod ending;
 mod look;
 mod made;
 pub mod moving;
+pub mod plan;
 mod record;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -17,23 +19,27 @@ use super::error::BulkError;
 use super::event::ExportedFile;
 use super::fetch::part::{self, Part};
 use super::layout;
+use super::manifest::Listed;
 use super::options::{Again, Style};
 use super::settle::{self, Landed};
 use crate::bulk::requester;
 use crate::files::{self, Lock};
 use crate::place::{There, local};
+use document::Entry;
 pub use document::{About, Done, Made, Phase, Planned, State};
+pub use done::{DoneFiles, Recorded};
 pub use ending::{GivenUp, Whole};
 pub use look::{Snapshot, Standing, kept_request, look};
 pub use made::Records;
+pub use plan::{Draft, Plan};
 
 /// The job of one folder, held by this process alone.
 #[derive(Debug)]
 pub struct Job {
     folder: PathBuf,
     pub state: State,
-    pub planned: Vec<Planned>,
-    pub done: HashMap<PathBuf, Done>,
+    plan: Plan,
+    pub done: DoneFiles,
     /// What is recorded beside the latest of each file in `done`.
     records: Records,
     /// Names under which files lie that are not those we made, although their length is.
@@ -72,7 +78,7 @@ impl Job {
             _ if requester::is_of_another(&job.state.request, &found.request) => {
                 Err(BulkError::OtherRequester { folder: owned() })
             }
-            _ if found.version != document::VERSION
+            _ if !(document::OLDEST..=document::VERSION).contains(&found.version)
                 || found.request != job.state.request
                 || found.style.compress != job.state.style.compress =>
             {
@@ -125,8 +131,8 @@ impl Job {
         let job = Self {
             folder: folder.to_owned(),
             state,
-            planned: Vec::new(),
-            done: HashMap::new(),
+            plan: Plan::default(),
+            done: DoneFiles::default(),
             records: Records::default(),
             strangers: HashSet::new(),
             log_of_done: None,
@@ -144,20 +150,20 @@ impl Job {
             .export_id
             .get_or_insert_with(document::new_export_id);
         if self.state.has_lists() {
-            let disk = |name| {
+            let disk = |name: &str| {
                 let path = place.join(name);
                 move |source| BulkError::disk(&path, source)
             };
-            self.planned =
-                document::read_plan(&place, self.state.phase).map_err(disk(layout::FILES))?;
+            plan::sweep(&place, &self.state);
+            self.plan = plan::read(&place, &self.state).map_err(disk(&plan::name(&self.state)))?;
+            if self.state.plan.is_none() && self.state.phase == Phase::Fetching {
+                self.convert()?;
+            }
             self.records = Records::of_others(&self.folder, &self.state)
                 .map_err(|source| BulkError::disk(&place, source))?;
             let former = |done: Done| self.records.add(done.made());
-            self.done = document::read_done(&place, former).map_err(disk(layout::DONE))?;
-            for planned in &self.planned {
-                self.adopt(planned);
-            }
-            self.recognise();
+            self.done = DoneFiles::read(&place, former).map_err(disk(layout::DONE))?;
+            self.recognise()?;
         } else if self.state.phase == Phase::Waiting {
             self.records = Records::of(&self.folder, &self.state)
                 .map_err(|source| BulkError::disk(&place, source))?;
@@ -169,11 +175,7 @@ impl Job {
 
     /// A kill may have come between the record of a file and its name: its part is whole and durable, so it gets the
     /// name now, if nothing has it but what the file is to replace.
-    fn adopt(&self, planned: &Planned) {
-        let done = self.done.get(&planned.path);
-        let Some(done) = done.filter(|done| planned.accepts(done)) else {
-            return;
-        };
+    fn adopt(&self, planned: &Planned, done: &Done) {
         let (target, part) = (self.target(planned), self.part(planned));
         let is_whole = match There::at(part.path()) {
             Ok(There::Plain(there)) => {
@@ -194,12 +196,18 @@ impl Job {
         }
     }
 
-    /// Tells files of ours that were copied, and have new times, from others of the same length.
-    fn recognise(&mut self) {
-        for planned in &self.planned {
+    /// Gives files their names that a kill kept from them, and tells files of ours that were copied, and have new times,
+    /// from others of the same length.
+    fn recognise(&mut self) -> Result<(), BulkError> {
+        let mut strangers = HashSet::new();
+        for planned in self.each().filter(|_| !self.done.is_empty()) {
+            let planned = planned?;
             let Some(done) = self.done.get(&planned.path) else {
                 continue;
             };
+            if planned.accepts(&done) {
+                self.adopt(&planned, &done);
+            }
             let target = self.folder.join(&planned.path);
             let Ok(There::Plain(there)) = There::at(&target) else {
                 continue;
@@ -210,9 +218,54 @@ impl Job {
                 None => false,
             };
             if is_other {
-                self.strangers.insert(planned.path.clone());
+                strangers.insert(planned.path);
             }
         }
+        self.strangers = strangers;
+        Ok(())
+    }
+
+    /// The list of an older version becomes a plan; from then on the job is one of this version.
+    fn convert(&mut self) -> Result<(), BulkError> {
+        let mut draft = self.draft_plan()?;
+        for planned in self.each() {
+            draft
+                .push(&planned?)
+                .map_err(|error| self.bad_plan(error))?;
+        }
+        self.take_over(draft)
+    }
+
+    /// How many files the manifest lists.
+    pub fn listed(&self) -> usize {
+        self.plan.len()
+    }
+
+    /// A planned file by its place in the plan.
+    ///
+    /// # Errors
+    /// The plan cannot be read.
+    pub fn planned(&self, at: usize) -> Result<Planned, BulkError> {
+        self.plan.get(at).map_err(|error| self.bad_plan(error))
+    }
+
+    /// All planned files, in order.
+    pub fn each(&self) -> impl Iterator<Item = Result<Planned, BulkError>> {
+        let planned = self.plan.each();
+        planned.map(|planned| planned.map_err(|error| self.bad_plan(error)))
+    }
+
+    /// The same with what they are compared by, and whether the server listed them no more.
+    pub fn each_listed(&self) -> impl Iterator<Item = Result<(Listed, bool), BulkError>> {
+        let entries = self.plan.each_as::<Entry>();
+        entries.map(|entry| match entry {
+            Ok(entry) => Ok((entry.file, entry.vanished)),
+            Err(error) => Err(self.bad_plan(error)),
+        })
+    }
+
+    fn bad_plan(&self, error: std::io::Error) -> BulkError {
+        BulkError::disk(&self.place().join(plan::name(&self.state)), error)
     }
 
     /// The folder the files go to.
@@ -237,7 +290,7 @@ impl Job {
         if self.strangers.contains(&planned.path) {
             return None;
         }
-        look::exported(&self.folder, planned, done)
+        look::exported(&self.folder, planned, &done)
     }
 
     /// Whether a file of one type holds resources of others: the kick-off asked for that (`organizeOutputBy`).
@@ -246,12 +299,19 @@ impl Job {
     }
 
     /// Whether the manifest is known and all its files are here.
-    pub fn is_complete(&self) -> bool {
-        matches!(self.state.phase, Phase::Fetching | Phase::Done)
-            && self
-                .planned
-                .iter()
-                .all(|planned| self.exported(planned).is_some())
+    ///
+    /// # Errors
+    /// The plan cannot be read.
+    pub fn is_complete(&self) -> Result<bool, BulkError> {
+        if !matches!(self.state.phase, Phase::Fetching | Phase::Done) {
+            return Ok(false);
+        }
+        for planned in self.each() {
+            if self.exported(&planned?).is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The folder of the state.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::document::{self, Made, read_json};
+use super::plan;
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::layout;
 use crate::bulk::export::log::read;
@@ -60,9 +61,14 @@ pub fn settle(folder: &Path) -> Result<(), BulkError> {
         rename_if_there(&new.join(layout::LOG), &folder.join(layout::LOG)).map_err(disk)?;
     }
     local::sync_folders(&folders);
-    let lists = [layout::DONE, layout::OURS, layout::FILES, layout::JOB];
-    for name in lists {
-        rename_if_there(&new.join(layout::STATE).join(name), &place.join(name)).map_err(disk)?;
+    let from = new.join(layout::STATE);
+    // The job comes last: what it names is there by then.
+    for plan in plan::all(&from) {
+        let name = plan.file_name().unwrap_or_default();
+        rename_if_there(&plan, &place.join(name)).map_err(disk)?;
+    }
+    for name in [layout::DONE, layout::OURS, layout::FILES, layout::JOB] {
+        rename_if_there(&from.join(name), &place.join(name)).map_err(disk)?;
     }
     files::sync_dir(&place);
     let _ = fs::remove_dir_all(new);

@@ -8,11 +8,13 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 use url::Url;
 
-use super::document::{About, Done, Made, Phase, Planned};
+use super::document::{self, About, Done, Made, Phase, Planned};
+use super::done::{Line, Recorded};
+use super::plan::{self, Draft};
 use super::{Job, layout, made};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::ExportedFile;
-use crate::bulk::export::link::Link;
+use crate::bulk::export::listing::Listing;
 use crate::bulk::export::options::{Mode, Wanted};
 use crate::bulk::export::settle::{self, Landed};
 use crate::files;
@@ -48,22 +50,57 @@ impl Job {
     /// A file is in the way; the disk.
     pub fn plan(
         &mut self,
-        planned: Vec<Planned>,
+        draft: Draft,
         transaction_time: Option<String>,
         manifest: About,
     ) -> Result<(), BulkError> {
         if self.state.phase == Phase::Waiting {
-            let mut targets = planned.iter().map(|planned| self.target(planned));
-            if let Some(path) = targets.find(|path| place::is_there(path)) {
-                return Err(BulkError::InTheWay { path });
+            for planned in draft.lines.each() {
+                let path = self.target(&planned.map_err(|error| self.bad_plan(error))?);
+                if place::is_there(&path) {
+                    return Err(BulkError::InTheWay { path });
+                }
             }
         }
-        self.planned = planned;
         self.state.phase = Phase::Fetching;
         self.state.transaction_time = transaction_time;
         self.state.manifest = manifest;
-        self.write(layout::FILES, &self.planned)?;
-        self.save()
+        self.take_over(draft)
+    }
+
+    /// A plan that is written entry by entry, to take over from the one that counts.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn draft_plan(&self) -> Result<Draft, BulkError> {
+        let place = self.place();
+        Draft::behind(&place, &self.state).map_err(|source| BulkError::disk(&place, source))
+    }
+
+    /// A list for what the manifest names now, in a file that has no name.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn new_listing(&self) -> Result<Listing, BulkError> {
+        let file = tempfile::tempfile_in(self.place());
+        file.map(Listing::new)
+            .map_err(|error| BulkError::disk(&self.place(), error))
+    }
+
+    /// From now on this plan counts: it is durable before the job says so.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn take_over(&mut self, draft: Draft) -> Result<(), BulkError> {
+        let place = self.place();
+        let finished = draft.finish(&place);
+        let (of, plan) = finished.map_err(|source| BulkError::disk(&place, source))?;
+        self.state.plan = Some(of);
+        self.state.version = document::VERSION;
+        self.plan = plan;
+        self.save()?;
+        plan::sweep(&place, &self.state);
+        Ok(())
     }
 
     /// Records that attachments are about to be fetched.
@@ -86,23 +123,6 @@ impl Job {
         Ok(())
     }
 
-    /// Records a reading that lists the same files: their links, each whole, and files that were added behind them.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn relinked(
-        &mut self,
-        links: impl IntoIterator<Item = (usize, Link)>,
-        more: Vec<Planned>,
-    ) -> Result<(), BulkError> {
-        for (at, link) in links {
-            self.planned[at].file.link = link;
-            self.planned[at].vanished = false;
-        }
-        self.planned.extend(more);
-        self.write(layout::FILES, &self.planned)
-    }
-
     /// Whether nothing of the user's lies where a planned file goes.
     pub fn is_free(&self, planned: &Planned) -> bool {
         !place::is_there(&self.target(planned)) || self.is_ours(&planned.path)
@@ -111,7 +131,7 @@ impl Job {
     /// What was made under this name below the folder.
     pub fn made_under(&self, path: &Path) -> Vec<Made> {
         let mut made = self.records.under(path).to_vec();
-        made.extend(self.done.get(path).map(Done::made));
+        made.extend(self.done.get(path).map(|done| done.made()));
         made
     }
 
@@ -122,11 +142,11 @@ impl Job {
     pub fn record(
         &mut self,
         files: &[(usize, ExportedFile)],
-    ) -> Result<impl FnOnce(&[Version]) -> Record<Vec<Done>> + use<>, BulkError> {
-        let mut all: Vec<_> = files
-            .iter()
-            .map(|(index, file)| Done {
-                path: self.planned[*index].path.clone(),
+    ) -> Result<impl FnOnce(&[Version]) -> Record<Vec<Recorded>> + use<>, BulkError> {
+        let mut all = Vec::with_capacity(files.len());
+        for (index, file) in files {
+            all.push(Done {
+                path: self.planned(*index)?.path,
                 resources: file.resources,
                 bytes: file.bytes,
                 sha256: file.sha256.clone(),
@@ -134,27 +154,36 @@ impl Job {
                 outcomes: file.outcomes.clone(),
                 reading: self.state.reading,
                 version: None,
-            })
-            .collect();
+            });
+        }
         let place = self.place().join(layout::DONE);
         let log = opened(&mut self.log_of_done, &place)?;
         Ok(move |versions: &[Version]| {
             for (done, version) in all.iter_mut().zip(versions) {
                 done.version = Some(*version);
             }
-            append(log, &all).map_err(|error| (place, error))?;
-            Ok(all)
+            let lines = append(log, &all).map_err(|error| (place, error))?;
+            let recorded = all.into_iter().zip(lines);
+            Ok(recorded
+                .map(|(done, line)| Recorded { done, line })
+                .collect())
         })
     }
 
     /// Takes note of what was recorded.
-    pub fn recorded(&mut self, all: Vec<Done>) {
-        for done in all {
-            self.strangers.remove(&done.path);
-            if let Some(former) = self.done.insert(done.path.clone(), done) {
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn recorded(&mut self, all: Vec<Recorded>) -> Result<(), BulkError> {
+        let place = self.place();
+        for recorded in all {
+            self.strangers.remove(&recorded.done.path);
+            let former = self.done.add(&place, &recorded);
+            if let Some(former) = former.map_err(|error| BulkError::disk(&place, error))? {
                 self.records.add(former.made());
             }
         }
+        Ok(())
     }
 
     /// Prepares to record other files, by their names below the folder and the places of their bytes.
@@ -169,7 +198,7 @@ impl Job {
         if self.log_of_ours.is_none() && !place::is_there(&place) {
             // What version 0.1 did not record is told only as long as nothing is.
             let before = self.records.all();
-            let others = before.filter(|made| !self.done.contains_key(&made.path));
+            let others = before.filter(|made| self.done.get(&made.path).is_none());
             let others: Vec<_> = others.cloned().collect();
             let log = opened(&mut self.log_of_ours, &place)?;
             append(log, &others).map_err(|error| BulkError::disk(&place, error))?;
@@ -264,8 +293,8 @@ impl Job {
         }
         let _ = fs::remove_dir(self.folder.join(layout::ATTACHMENTS));
         let _ = fs::remove_dir_all(self.parts());
-        for name in [layout::FILES, layout::DONE, layout::OURS] {
-            let path = self.place().join(name);
+        let lists = [layout::FILES, layout::DONE, layout::OURS].map(|name| self.place().join(name));
+        for path in lists.into_iter().chain(plan::all(&self.place())) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(BulkError::disk(&path, error));
@@ -274,6 +303,7 @@ impl Job {
             }
         }
         self.records = super::Records::default();
+        self.done = super::DoneFiles::default();
         Ok(())
     }
 
@@ -315,12 +345,19 @@ fn opened(log: &mut Option<File>, path: &Path) -> Result<File, BulkError> {
     cloned.map_err(disk)?.ok_or_else(gone)
 }
 
-/// Writes a line for each; they are durable when it returns.
-fn append(mut log: File, all: &[impl Serialize]) -> io::Result<()> {
+/// Writes a line for each, which are durable when it returns, and says where.
+fn append(mut log: File, all: &[impl Serialize]) -> io::Result<Vec<Line>> {
+    let mut at = log.metadata()?.len();
     let mut lines = String::new();
+    let mut places = Vec::with_capacity(all.len());
     for one in all {
+        let before = lines.len();
         lines += &serde_json::to_string(one)?;
         lines.push('\n');
+        let length = u32::try_from(lines.len() - before).map_err(io::Error::other)?;
+        places.push(Line { at, length });
+        at += u64::from(length);
     }
-    local::append(&mut log, &lines)
+    local::append(&mut log, &lines)?;
+    Ok(places)
 }

@@ -21,22 +21,22 @@ impl FetchArgs {
         context: &Context,
         folder: &Path,
     ) -> anyhow::Result<()> {
-        let summary = export::standing(folder)?;
+        let missing = |path: &Path, reason: &str| {
+            let path = path.display();
+            context.output.warn(&format!("{path}: {reason}"));
+        };
+        let summary = export::standing(folder, missing)?;
         if summary.failed.is_empty() {
             let folder = folder.display();
             context
                 .output
                 .line(&format!("The export in {folder} is complete"))?;
         }
-        for file in &summary.failed {
-            let name = file.path.display();
-            context.output.warn(&format!("{name}: {}", file.reason));
-        }
         if summary.failed.is_empty() {
             return verdict(&summary, self.fail_on);
         }
         // The job is over: what is gone now comes only with another one.
-        let all = summary.failed.len() + summary.files.len();
+        let all = summary.failed.len() + summary.here.files;
         let words = format!("{} of {all} files are missing", summary.failed.len());
         let failure = Failure::new(exit::PARTIAL, words);
         Err(failure

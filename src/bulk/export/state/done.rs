@@ -1,0 +1,128 @@
+//! `done.ndjson`: a line for each file that has its final name. Of a file no more is in memory than where its line is.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use super::document::{Done, check_name};
+use crate::bulk::export::layout;
+use crate::place::lines::read_at;
+
+/// A file that is recorded, durably.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub done: Done,
+    pub(super) line: Line,
+}
+
+/// Where a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub at: u64,
+    pub length: u32,
+}
+
+/// The files that are done: the latest record of each.
+#[derive(Debug, Default)]
+pub struct DoneFiles {
+    file: Option<File>,
+    /// By the hash of the path, whose key is made by chance.
+    lines: HashMap<u64, Line>,
+    hashes: RandomState,
+}
+
+impl DoneFiles {
+    /// Those of a job; `former` takes what one of them was before. A last line that a crash cut is one that was not
+    /// written.
+    ///
+    /// # Errors
+    /// The disk, or a path that leads out of the folder.
+    pub fn read(place: &Path, mut former: impl FnMut(Done)) -> io::Result<Self> {
+        let mut all = Self::default();
+        let Some(file) = open(place)? else {
+            return Ok(all);
+        };
+        all.file = Some(file.try_clone()?);
+        let mut reader = BufReader::with_capacity(64 << 10, file);
+        let (mut at, mut text) = (0, Vec::new());
+        loop {
+            text.clear();
+            let read = reader.read_until(b'\n', &mut text)?;
+            if read == 0 {
+                return Ok(all);
+            }
+            if let Ok(done) = serde_json::from_slice::<Done>(&text) {
+                check_name(&done.path)?;
+                let length = u32::try_from(read).map_err(io::Error::other)?;
+                if let Some(before) = all.get(&done.path) {
+                    former(before);
+                }
+                all.lines.insert(all.hash(&done.path), Line { at, length });
+            }
+            at += read as u64;
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// What is recorded of a file. A record that cannot be read is none: nothing is called done for it.
+    pub fn get(&self, path: &Path) -> Option<Done> {
+        let line = self.lines.get(&self.hash(path))?;
+        let file = self.file.as_ref()?;
+        let mut text = vec![0; line.length as usize];
+        let mut read = 0;
+        while read < text.len() {
+            match read_at(file, &mut text[read..], line.at + read as u64).ok()? {
+                0 => return None,
+                more => read += more,
+            }
+        }
+        let done: Done = serde_json::from_slice(&text).ok()?;
+        (done.path == path).then_some(done)
+    }
+
+    /// The latest record of each, in the order in which they came.
+    pub fn each(&self) -> impl Iterator<Item = Done> {
+        let mut lines: Vec<Line> = self.lines.values().copied().collect();
+        lines.sort_unstable_by_key(|line| line.at);
+        let file = self.file.as_ref();
+        lines.into_iter().filter_map(move |line| {
+            let mut text = vec![0; line.length as usize];
+            let read = read_at(file?, &mut text, line.at).ok()?;
+            serde_json::from_slice(text.get(..read)?).ok()
+        })
+    }
+
+    /// Takes note of a record that was written; what the file was before.
+    pub(super) fn add(&mut self, place: &Path, recorded: &Recorded) -> io::Result<Option<Done>> {
+        if self.file.is_none() {
+            self.file = open(place)?;
+        }
+        let before = self.get(&recorded.done.path);
+        let hash = self.hash(&recorded.done.path);
+        self.lines.insert(hash, recorded.line);
+        Ok(before)
+    }
+
+    fn hash(&self, path: &Path) -> u64 {
+        self.hashes.hash_one(path)
+    }
+}
+
+fn open(place: &Path) -> io::Result<Option<File>> {
+    match File::open(place.join(layout::DONE)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

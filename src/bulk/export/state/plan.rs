@@ -1,0 +1,167 @@
+//! `plan.N.ndjson`: what the manifest lists and where each file goes, a line each. A reading writes a plan of its own,
+//! which is durable before `job.json` names it; the one before goes then. `files.json` is that of versions before 3.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde::de::{Deserializer, SeqAccess, Visitor};
+
+use super::document::{Phase, PlanOf, Planned, State, check_name};
+use crate::bulk::export::layout;
+use crate::files;
+use crate::place::lines::Lines;
+
+/// What the manifest lists, and where each file goes.
+pub type Plan = Lines<Planned>;
+
+/// A plan that `job.json` does not name yet. Unless it is, it goes.
+#[derive(Debug)]
+pub struct Draft {
+    pub(super) lines: Plan,
+    generation: u32,
+    path: Option<PathBuf>,
+}
+
+impl Draft {
+    /// The one behind the plan that counts.
+    pub(super) fn behind(place: &Path, state: &State) -> io::Result<Self> {
+        let generation = state.plan.map_or(1, |plan| plan.generation + 1);
+        let path = path_of(place, generation);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        Ok(Self {
+            lines: Lines::new(options.open(&path)?),
+            generation,
+            path: Some(path),
+        })
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn push(&mut self, planned: &Planned) -> io::Result<()> {
+        self.lines.push(planned)
+    }
+
+    /// Makes it durable: what `job.json` says of it from now on, and the plan.
+    pub(super) fn finish(mut self, place: &Path) -> io::Result<(PlanOf, Plan)> {
+        self.lines.sync()?;
+        files::sync_dir(place);
+        self.path = None;
+        let plan = PlanOf {
+            generation: self.generation,
+            lines: self.lines.len(),
+        };
+        Ok((plan, std::mem::take(&mut self.lines)))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn path_of(place: &Path, generation: u32) -> PathBuf {
+    place.join(layout::plan(generation))
+}
+
+/// The plan of a job: nothing is written for it.
+///
+/// # Errors
+/// The disk, no plan, or a path that leads out of the folder.
+pub fn read(place: &Path, state: &State) -> io::Result<Plan> {
+    let Some(plan) = state.plan else {
+        return read_files(place, state.phase);
+    };
+    let file = match File::open(path_of(place, plan.generation)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
+        file => file?,
+    };
+    let lines = Lines::open(file, |planned: &Planned| check_name(&planned.path))?;
+    if lines.len() != plan.lines {
+        let words = format!("it has {} lines of {}", lines.len(), plan.lines);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+    }
+    Ok(lines)
+}
+
+/// The name of the file that the plan of a job is in.
+pub fn name(state: &State) -> String {
+    let plan = state.plan.map(|plan| layout::plan(plan.generation));
+    plan.unwrap_or_else(|| layout::FILES.to_owned())
+}
+
+/// No list is not an empty one: every file that came would be an orphan.
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it is gone")
+}
+
+/// The list of an older version, in memory.
+fn read_files(place: &Path, phase: Phase) -> io::Result<Plan> {
+    let file = match File::open(place.join(layout::FILES)) {
+        // It may have been given up before there was one.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && phase == Phase::Cancelled => {
+            return Ok(Plan::default());
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
+        file => file?,
+    };
+    let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(64 << 10, file));
+    let plan = json
+        .deserialize_seq(Files)
+        .and_then(|plan| json.end().map(|()| plan));
+    plan.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Reads a JSON list as a stream.
+struct Files;
+
+impl<'de> Visitor<'de> for Files {
+    type Value = Plan;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of files")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Plan, A::Error> {
+        let mut plan = Plan::default();
+        while let Some(planned) = items.next_element::<Planned>()? {
+            check_name(&planned.path).map_err(serde::de::Error::custom)?;
+            plan.push(&planned).map_err(serde::de::Error::custom)?;
+        }
+        Ok(plan)
+    }
+}
+
+/// The plans that lie in a folder of states, of whatever generation.
+pub(super) fn all(place: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    let plans = entries.filter(|entry| layout::is_plan(&entry.file_name().to_string_lossy()));
+    plans.map(|entry| entry.path()).collect()
+}
+
+/// Takes away the plans that do not count: those of readings before, and one that a crash kept from counting.
+pub(super) fn sweep(place: &Path, state: &State) {
+    let Some(plan) = state.plan else { return };
+    let counts = path_of(place, plan.generation);
+    let files = place.join(layout::FILES);
+    let others = all(place).into_iter().filter(|path| *path != counts);
+    for path in others.chain([files]) {
+        let _ = fs::remove_file(path);
+    }
+}
