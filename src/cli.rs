@@ -185,7 +185,7 @@ impl Command {
 
 async fn run_in(context: &Context, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Profile(command) => profile::run(context, command),
+        Command::Profile(command) => profile::run(context, command).await,
         Command::Login(args) => Box::pin(login::run(context, args)).await,
         Command::Logout(args) => logout::run(context, args).await,
         Command::Whoami(args) => whoami::run(context, args).await,

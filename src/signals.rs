@@ -1,6 +1,6 @@
 //! What ends a process early, and the moments in which it must not: between a rotated token and its place on the disk.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,10 @@ static CAME: AtomicBool = AtomicBool::new(false);
 static WATCHED: OnceLock<()> = OnceLock::new();
 type Tell = Box<dyn Fn(&str) + Send + Sync>;
 static TELL: RwLock<Option<Tell>> = RwLock::new(None);
+type Stop = (u64, Box<dyn Fn() + Send + Sync>);
+/// What is to be stopped before this process ends.
+static STOPS: RwLock<Vec<Stop>> = RwLock::new(Vec::new());
+static STOPS_SO_FAR: AtomicU64 = AtomicU64::new(0);
 
 /// A moment in which the process must not end; over when it is dropped.
 #[derive(Debug)]
@@ -33,6 +37,29 @@ pub fn hold() -> Hold {
     HELD.fetch_add(1, Ordering::SeqCst);
     watch();
     Hold(())
+}
+
+/// What is stopped when a signal comes, as long as this is kept.
+#[derive(Debug)]
+pub struct Stopped(u64);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        stops_mut().retain(|(number, _)| *number != self.0);
+    }
+}
+
+/// Has something stopped when Ctrl-C or SIGTERM comes: what was started here must not outlive this process. Needs a
+/// tokio runtime.
+pub fn before_the_end(stop: impl Fn() + Send + Sync + 'static) -> Stopped {
+    let number = STOPS_SO_FAR.fetch_add(1, Ordering::SeqCst);
+    stops_mut().push((number, Box::new(stop)));
+    watch();
+    Stopped(number)
+}
+
+fn stops_mut() -> std::sync::RwLockWriteGuard<'static, Vec<Stop>> {
+    STOPS.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Who tells a person why nothing happens.
@@ -100,6 +127,9 @@ fn watch() {
 #[cfg(unix)]
 fn came_now(signal: i32) {
     let is_second = CAME.swap(true, Ordering::SeqCst);
+    for (_, stop) in STOPS.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        stop();
+    }
     let is_held = || HELD.load(Ordering::SeqCst) > 0;
     if is_held() && !is_second {
         tell("Finishing the renewal of the login…");

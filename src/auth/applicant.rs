@@ -95,10 +95,11 @@ impl Applicant {
         }
         let proof = self.proof_with(grant, &profile, endpoints).await?;
         if let Some(alias) = endpoints.passed_over(proof.way()) {
+            let alias = secret::url_for_people(alias);
             self.http.trace.notice(&format!(
-                "The server names {} for clients with a certificate; it is another server than that of the token \
-                 endpoint, so it gets nothing unless --token-url names it",
-                secret::url_for_people(alias)
+                "The server names {alias} for clients with a certificate. It is on another server than the token \
+                 endpoint, so it gets nothing; if you know that it is that server's own, \
+                 --token-url {alias} uses it"
             ));
         }
         let at = endpoints.token(proof.way());
@@ -180,14 +181,14 @@ impl Applicant {
         if let Some(proof) = chosen.as_ref().filter(|proof| proof.way() == way) {
             return Ok(Arc::clone(proof));
         }
-        let proof = Arc::new(prove(way, profile, auth_type, &self.passphrase).await?);
+        let proof = Arc::new(proof_of_client(way, profile, auth_type, &self.passphrase).await?);
         *chosen = Some(Arc::clone(&proof));
         Ok(proof)
     }
 }
 
 /// The proof of a client with its key read, which can mean waiting for a person.
-pub(super) async fn prove(
+pub(super) async fn proof_of_client(
     way: ClientAuth,
     profile: &Profile,
     auth_type: AuthType,

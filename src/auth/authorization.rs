@@ -67,7 +67,7 @@ impl Authorization {
     pub fn put_on(&self, request: &mut Request) -> Result<(), AuthError> {
         request.headers.insert(AUTHORIZATION, self.header.clone());
         if let Some((token, prover)) = &self.bound {
-            prover.prove_with(token, request)?;
+            prover.sign_with(token, request)?;
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use super::browser::BrowserError;
 use super::device::DeviceError;
 use super::discovery::DiscoveryError;
 use super::keys::KeyError;
+use super::program::ProgramError;
 use super::refusal::TokenRefusal;
-use super::secret_command::SecretCommandError;
 use crate::exit::{FAILED, NETWORK, NOT_ALLOWED, USAGE, Verdict};
 use crate::foreign::Foreign;
 use crate::http::HttpError;
@@ -35,6 +35,10 @@ pub enum AuthError {
         profile: String,
         refusal: Box<TokenRefusal>,
     },
+    #[error(
+        "the server renewed the login of profile `{profile}` for somebody else, so the new token is not used: {reason}"
+    )]
+    OfAnother { profile: String, reason: Foreign },
     #[error(transparent)]
     Browser(#[from] BrowserError),
     #[error(transparent)]
@@ -70,7 +74,7 @@ pub enum AuthError {
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
-    SecretCommand(#[from] SecretCommandError),
+    Program(#[from] ProgramError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
@@ -116,7 +120,7 @@ impl Verdict for AuthError {
             Self::Incomplete { .. } => (USAGE, Some("add them with `medplum profile set NAME --update …`".into())),
             Self::Withheld { owner, .. } => (NOT_ALLOWED, Some(owner.remedy.clone())),
             Self::Browser(error) => error.verdict(),
-            Self::Expired { .. } | Self::LoginOver { .. } | Self::LoginNotBound { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
+            Self::Expired { .. } | Self::LoginOver { .. } | Self::LoginNotBound { .. } | Self::OfAnother { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
             Self::Refused(refusal) => match (refusal.status.as_u16(), &refusal.signed) {
                 (500.., _) => (FAILED, None),
                 (404 | 405 | 410, _) => (NOT_ALLOWED, Some("check --token-url".into())),
@@ -147,7 +151,7 @@ impl Verdict for AuthError {
             ),
             Self::NothingToBind { .. } => (USAGE, Some("leave it out with --dpop=false".into())),
             Self::Key(error) => error.verdict(),
-            Self::SecretCommand(error) => error.verdict(),
+            Self::Program(error) => error.verdict(),
             Self::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url or --authorize-url".into())),
             Self::Locked(_) => (
                 NETWORK,

@@ -108,7 +108,7 @@ impl Tries<'_> {
     ) -> Result<Option<Answer>, AuthError> {
         let mut outgoing = request.into_http(self.at);
         if let Some(prover) = &sent.prover {
-            prover.prove_for_token(&mut outgoing)?;
+            prover.sign_token_request(&mut outgoing)?;
         }
         let sending = within(LONGEST_EXCHANGE, self.at.url(), self.http.send(outgoing));
         let answer = match sending.await {

@@ -1,7 +1,8 @@
 //! Who signed in: the claims of an id_token, checked as OpenID Connect Core §3.1.3.7 asks.
 //!
 //! The signature is not checked: the token comes straight from the token endpoint over TLS, which point 6 there takes
-//! in its place. Access tokens are another matter: they are opaque and never read.
+//! in its place. Where the connection proves nothing, nothing is believed of who signed in. Access tokens are another
+//! matter: they are opaque and never read.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -82,6 +83,30 @@ pub fn check(
         .collect())
 }
 
+/// Checks the id_token of a renewed login against the person that the first one named (OpenID Connect Core §12.2).
+///
+/// # Errors
+/// What differs.
+pub fn check_renewed(token: &Secret, first: &Map<String, Value>) -> Result<(), String> {
+    let claims = claims(token).ok_or("it is not a JWT")?;
+    for name in ["iss", "sub"] {
+        let (before, now) = (first.get(name), claims.get(name));
+        if before.is_some() && before != now {
+            let shown = |value: Option<&Value>| match value {
+                Some(Value::String(text)) => text.clone(),
+                Some(_) => "no text".into(),
+                None => "missing".into(),
+            };
+            return Err(format!(
+                "its {name} is {}, and that of the login is {}",
+                shown(now),
+                shown(before)
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn claims(token: &Secret) -> Option<Map<String, Value>> {
     let mut parts = token.expose().split('.');
     let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
@@ -125,6 +150,29 @@ mod tests {
         assert!(check_claims(&of_two).is_err());
         of_two["azp"] = json!("app");
         assert!(check_claims(&of_two).is_ok());
+    }
+
+    #[test]
+    fn a_renewed_token_is_of_the_same_person() {
+        let token = |claims: Value| {
+            let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
+            Secret::public(format!("e30.{payload}.c2ln"))
+        };
+        let first = check_claims(&good()).unwrap();
+        // RFC 7519 wants texts; nonce and expiry need not be there again (OpenID Connect Core §12.2).
+        for (claims, is_same) in [
+            (json!({"iss": "https://i.example", "sub": "7"}), true),
+            (json!({"iss": "https://i.example", "sub": "8"}), false),
+            (json!({"iss": "https://i.example", "sub": 7}), false),
+            (json!({"iss": "https://i.example"}), false),
+            (json!({"iss": "https://o.example", "sub": "7"}), false),
+        ] {
+            let checked = check_renewed(&token(claims.clone()), &first);
+            assert_eq!(checked.is_ok(), is_same, "{claims}");
+        }
+        assert!(check_renewed(&Secret::public("x"), &first).is_err());
+        let anybody = Map::new();
+        assert!(check_renewed(&token(json!({"sub": "9"})), &anybody).is_ok());
     }
 
     #[test]

@@ -132,7 +132,7 @@ async fn answered(answer: Response) -> Result<Answered, AuthError> {
 }
 
 /// What an introspection says, as one line: whether the token is good, whose it is, what it may do, until when.
-pub fn about(said: &Map<String, Value>) -> String {
+pub fn as_line(said: &Map<String, Value>) -> String {
     let text = |name: &str| said.get(name).and_then(Value::as_str);
     let mut parts = vec![
         match said.get("active").and_then(Value::as_bool) {

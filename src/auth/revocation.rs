@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
 
-use super::applicant::prove;
+use super::applicant::proof_of_client;
 use super::assertion::Clock;
 use super::authorization::header;
 use super::cache::Cache;
@@ -80,7 +80,7 @@ async fn try_revoke(
         _ => client_auth::choose(profile, endpoints.client_auth()),
     };
     let auth_type = profile.auth_type.unwrap_or(AuthType::AuthorizationCode);
-    let proof = prove(way, profile, auth_type, passphrase).await?;
+    let proof = proof_of_client(way, profile, auth_type, passphrase).await?;
     // For this endpoint alone: an assertion that a token endpoint takes is as good as a secret there.
     let audience = at.url().as_str();
     let proved = |request| proof.add_for(audience, request, profile, Clock::default());
@@ -141,7 +141,7 @@ async fn end_medplum_login(
     let scheme = match &login.bound_to {
         Some(key) => {
             let prover = Prover::new(key.clone(), &Nonces::default());
-            prover.prove_with(&login.access_token, &mut request)?;
+            prover.sign_with(&login.access_token, &mut request)?;
             "DPoP"
         }
         None => "Bearer",

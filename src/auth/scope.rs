@@ -1,6 +1,9 @@
-//! Scopes asked for and scopes granted: which are missing.
+//! Scopes: the smallest that serves, the spelling that a server has, and which of those asked for are missing.
 
 use super::Token;
+use super::discovery::Found;
+use crate::http::Http;
+use crate::profile::Profile;
 
 /// The scopes asked for that were not granted. An answer without `scope` granted all of them (RFC 6749 §5.1).
 pub fn missing(asked: &str, token: &Token) -> Vec<String> {
@@ -75,6 +78,25 @@ pub fn translated(asked: &str, capabilities: &[String]) -> String {
         .map(|scope| other(scope).unwrap_or_else(|| scope.to_owned()))
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// Has the scope that a person signs in for spelled as the server spells it.
+pub(super) fn spell(http: &Http, found: Option<&Found>, profile: &mut Profile) {
+    let (Some(set), Some(found)) = (&profile.scope, found) else {
+        return;
+    };
+    let spelled = translated(set, &found.capabilities);
+    if spelled != *set {
+        say_spelling(http, &spelled);
+        profile.scope = Some(spelled);
+    }
+}
+
+/// Says that a scope is not asked for to the letter.
+pub(super) fn say_spelling(http: &Http, spelled: &str) {
+    http.trace.notice(&format!(
+        "The scope is asked for as {spelled}, as the server spells it"
+    ));
 }
 
 /// Scopes that servers leave out of `scope` although they did what it asks for.

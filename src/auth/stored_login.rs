@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::cache::Cache;
 use super::client_auth::ClientProof;
 use super::dpop::{Nonces, Prover};
 use super::endpoints::Endpoint;
+use super::id_token::{self, IDENTITY};
 use super::keys::KeyError;
 use super::{AuthError, Token, TokenRefusal, exchange, grant};
 use crate::files::Lock;
@@ -66,6 +69,7 @@ impl Renewal {
         let params = &self.profile.asks.token_params;
         match exchange::exchange(&self.http, &self.at, params, make).await {
             Ok(mut token) => {
+                self.check_person(login, &token)?;
                 token.keep_from(login);
                 self.store(login, &token).await?;
                 Ok(token)
@@ -88,6 +92,18 @@ impl Renewal {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// A renewed token must be of the person who signed in.
+    fn check_person(&self, login: &Token, token: &Token) -> Result<(), AuthError> {
+        let first = login.context.get(IDENTITY).and_then(Value::as_object);
+        let (Some(first), Some(text)) = (first, &token.id_token) else {
+            return Ok(());
+        };
+        id_token::check_renewed(text, first).map_err(|reason| AuthError::OfAnother {
+            profile: self.profile.name.clone(),
+            reason: reason.into(),
+        })
     }
 
     /// On a thread of its own: the profile's lock or its keyring may be busy.

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use super::given_back::give_back;
 use crate::auth::cache::Cache;
 use crate::auth::discovery;
-use crate::auth::revocation::{self, Revoked};
 use crate::context::Context;
 
 /// Give the tokens of a profile back to the server and forget them; the settings stay
@@ -20,36 +20,13 @@ pub async fn run(context: &Context, _args: LogoutArgs) -> anyhow::Result<()> {
     let cache = Cache::new(context.store.clone(), &name);
     // A renewal that runs just now would bring the login back.
     let _lock = cache.lock_tokens().await?;
-    let tokens = cache.all_of(&profile)?;
-    let revoked = if tokens.is_empty() {
-        Revoked::Yes
-    } else {
-        let passphrase = context.passphrase_of(&profile);
-        revocation::revoke(
-            &context.http(&profile)?,
-            &profile,
-            &cache,
-            &tokens,
-            &passphrase,
-        )
-        .await
-    };
+    give_back(context, &profile, &cache).await?;
     let output = &context.output;
     // The next login asks the server anew where its endpoints are.
     discovery::forget(&cache)?;
     if !cache.clear()? {
         output.note(&format!("Profile {name} has no login"));
         return Ok(());
-    }
-    match revoked {
-        Revoked::Yes => {}
-        Revoked::NotOffered => output.note(&format!(
-            "{} takes no tokens back; they end by themselves",
-            profile.base_url
-        )),
-        Revoked::Failed(reason) => output.warn(&format!(
-            "The server did not take all tokens back ({reason}); they are good until they end by themselves."
-        )),
     }
     output.note(&format!(
         "Logged out of {} (profile {name})",

@@ -5,6 +5,7 @@ pub mod bulk;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+mod given_back;
 pub mod keys;
 pub mod login;
 pub mod logout;

@@ -76,7 +76,7 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
 /// What the server names; with a token URL that is set it may name nothing.
 async fn found(examination: &Examination<'_>) -> Result<Option<Found>, Trouble> {
     let client = examination.client;
-    match discovery::look(&client.http, &client.profile, client.is_medplum()).await {
+    match discovery::ask_server(&client.http, &client.profile, client.is_medplum()).await {
         Ok(found) => Ok(Some(found)),
         Err(AuthError::Discovery(_)) if client.profile.token_url.is_some() => Ok(None),
         Err(AuthError::Http(error)) => Err(tls::trouble(&error)),

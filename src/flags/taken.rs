@@ -55,6 +55,10 @@ const OTHERS: &[(&str, &[Group])] = &[
     ("options", &[Group::Output]),
     ("profile", &[Group::Output]),
     (
+        "profile remove",
+        &[Group::Network, Group::Patience, Group::Output],
+    ),
+    (
         "profile set",
         &[Group::SignIn, Group::Keys, Group::Network, Group::Output],
     ),

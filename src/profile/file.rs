@@ -154,7 +154,11 @@ impl ProfileFile {
         let server = [Key::BaseUrl, Key::FhirUrlPath, Key::TokenUrl, Key::ClientId];
         if server.iter().any(|key| before.get(*key) != after.get(*key)) {
             self.drop_tokens();
-            self.keys.shift_remove(DISCOVERY);
+            self.drop_discovery();
+        }
+        // A client with a certificate has endpoints of its own, which were not asked for before.
+        if before.get(Key::ClientCert) != after.get(Key::ClientCert) {
+            self.drop_discovery();
         }
     }
 
@@ -173,6 +177,13 @@ impl ProfileFile {
         for key in [TOKENS, ACTIVE_LOGIN, LOGINS] {
             self.keys.shift_remove(key);
         }
+    }
+
+    /// Whether the logins and tokens of another state of the file are all in it.
+    pub fn has_tokens_of(&self, other: &Self) -> bool {
+        let keys = [TOKENS, ACTIVE_LOGIN, LOGINS].iter();
+        let mut there = keys.filter(|key| other.keys.contains_key(**key));
+        there.all(|key| self.keys.get(*key) == other.keys.get(*key))
     }
 
     /// Forgets where the server's endpoints are.

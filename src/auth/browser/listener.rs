@@ -24,7 +24,7 @@ const MOST_NOTICES: usize = 3;
 /// How often a free port is looked for that is free on both addresses.
 const TRIES: usize = 8;
 
-/// Waits on loopback for the browser, or on another machine for nobody.
+/// Waits on loopback for the browser. With a callback on another machine there is no socket, and the answer is pasted.
 #[derive(Debug)]
 pub(super) struct Listener {
     sockets: Vec<TcpListener>,

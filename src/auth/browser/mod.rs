@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use url::Url;
 
-use super::applicant::prove;
+use super::applicant::proof_of_client;
 use super::client_auth::ClientProof;
 use super::dpop::{BoundKey, Nonces, Prover};
-use super::endpoints::Endpoint;
+use super::endpoints::{Endpoint, is_in_the_clear};
 use super::grant::authorization_code::{self, AuthorizationRequest};
 use super::keys::Passphrase;
 use super::{
@@ -80,19 +80,18 @@ pub async fn sign_in(
     let mut profile = Box::pin(credential::filled(profile)).await?.into_owned();
     profile.client_id = Some(client_id.clone());
     let (authorize_url, endpoints) = endpoints(http, &profile).await?;
+    let set_scope = profile.scope.clone();
+    scope::spell(http, endpoints.found(), &mut profile);
     let way = client_auth::choose(&profile, endpoints.client_auth());
-    let proof = prove(way, &profile, AuthType::AuthorizationCode, how.passphrase).await?;
+    let proof = proof_of_client(way, &profile, AuthType::AuthorizationCode, how.passphrase).await?;
     let callback = profile.callback_url.as_deref().unwrap_or(DEFAULT_CALLBACK);
-    let mut listener = Listener::bind(callback).await?;
-    let key = profile.dpop.then(BoundKey::generate).transpose()?;
-    let mut asked = authorization_code::authorize(
-        &profile,
-        &client_id,
-        &authorize_url,
-        listener.redirect_uri(),
-        how.launch.as_deref(),
-    )?;
-    if let Some(key) = key {
+    let listener = Listener::bind(callback).await?;
+    let launch = how.launch.take();
+    let launch = launch.as_deref();
+    let back = listener.redirect_uri();
+    let mut asked =
+        authorization_code::authorize(&profile, &client_id, &authorize_url, back, launch)?;
+    if let Some(key) = profile.dpop.then(BoundKey::generate).transpose()? {
         asked.bind(key);
     }
     pushed::push(
@@ -104,18 +103,8 @@ pub async fn sign_in(
         &mut asked,
     )
     .await?;
-    let start = how.open.then(|| listener.start_at(&asked.url)).flatten();
-    send_person(&how, &profile, &asked, start.as_ref()).await;
-    let awaited = Awaited {
-        state: asked.state.clone(),
-        issuer: endpoints.issuer().map(str::to_owned),
-        must_name_issuer: endpoints.names_issuer(),
-    };
-    let waiting = listener.answer(&awaited, &mut how.pasted, how.person);
-    let (answer, reply) = tokio::time::timeout(how.timeout, waiting)
-        .await
-        .map_err(|_| BrowserError::TooLate(how.timeout))??;
-    let result = match answer {
+    let (answer, reply) = answer(&mut how, listener, &profile, &asked, &endpoints).await?;
+    let token = match answer {
         Answer::Code(code) => {
             let at = endpoints.token(way);
             let issuer = endpoints.issuer();
@@ -124,19 +113,9 @@ pub async fn sign_in(
         Answer::Denied { code, words } => Err(BrowserError::Denied { code, words }.into()),
         Answer::Bad(reason) => Err(BrowserError::BadAnswer(reason).into()),
     };
-    match result {
-        Ok(token) => {
-            let signed_in = SignedIn {
-                missing_scopes: scope::missing(
-                    &authorization_code::scope(&profile, how.launch.as_deref()),
-                    &token,
-                ),
-                token,
-                profile,
-                found: endpoints.into_found(),
-            };
-            Ok((signed_in, reply))
-        }
+    profile.scope = set_scope;
+    match token {
+        Ok(token) => Ok((signed_in(token, profile, launch, endpoints), reply)),
         Err(error) => {
             reply.not_signed_in(&error.to_string()).await;
             Err(error)
@@ -144,10 +123,46 @@ pub async fn sign_in(
     }
 }
 
+/// A login with the settings as they are stored, and with what of the scope is missing.
+fn signed_in(
+    token: Token,
+    profile: Profile,
+    launch: Option<&str>,
+    endpoints: Endpoints,
+) -> SignedIn {
+    let asked = authorization_code::scope(&profile, launch);
+    SignedIn {
+        missing_scopes: scope::missing(&asked, &token),
+        token,
+        profile,
+        found: endpoints.into_found(),
+    }
+}
+
+/// Sends the person to the server and waits for what comes back.
+async fn answer(
+    how: &mut SignIn<'_>,
+    mut listener: Listener,
+    profile: &Profile,
+    asked: &AuthorizationRequest,
+    endpoints: &Endpoints,
+) -> Result<(Answer, Reply), AuthError> {
+    let start = how.open.then(|| listener.start_at(&asked.url)).flatten();
+    send_person(how, profile, asked, start.as_ref()).await;
+    let awaited = Awaited {
+        state: asked.state.clone(),
+        issuer: endpoints.issuer().map(str::to_owned),
+        must_name_issuer: endpoints.names_issuer(),
+    };
+    let waiting = listener.answer(&awaited, &mut how.pasted, how.person);
+    let answered = tokio::time::timeout(how.timeout, waiting).await;
+    Ok(answered.map_err(|_| BrowserError::TooLate(how.timeout))??)
+}
+
 /// Where the person goes, and where the code goes. With both URLs set, discovery may fail.
 async fn endpoints(http: &Http, profile: &Profile) -> Result<(Url, Endpoints), AuthError> {
     let are_set = profile.authorize_url.is_some() && profile.token_url.is_some();
-    let found = match discovery::look(http, profile, false).await {
+    let found = match discovery::ask_server(http, profile, false).await {
         Ok(found) => Some(found),
         Err(_) if are_set => None,
         Err(AuthError::Discovery(DiscoveryError::NothingFound { .. }))
@@ -220,9 +235,16 @@ async fn token_for(
         };
         let identity = id_token::check(text, expected, Timestamp::now())
             .map_err(|reason| BrowserError::IdToken(reason.into()))?;
-        token
-            .context
-            .insert(id_token::IDENTITY.into(), identity.into());
+        // The connection stands for the signature, where it proves the server (OpenID Connect Core §3.1.3.7, 6).
+        if http.network.insecure || is_in_the_clear(at.url()) {
+            http.trace.notice(
+                "Who signed in is not taken from the id_token: it came over a connection that proves no server",
+            );
+        } else {
+            token
+                .context
+                .insert(id_token::IDENTITY.into(), identity.into());
+        }
     }
     if !token.lifetime_is_stated && token.refresh_token.is_none() {
         // It cannot be renewed, so only the server's 401 ends it.

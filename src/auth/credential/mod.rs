@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use super::AuthError;
-use super::secret_command::{self, SecretCommandError};
+use super::program::{self, ProgramError};
 use crate::profile::{AuthType, CommandLine, GivenToken, Key, Profile, ProfileError, secret_file};
 use crate::secret::Secret;
 use printed::Printed;
@@ -42,9 +42,9 @@ pub(super) async fn token(
     Ok(printed.token)
 }
 
-async fn ask(command: &CommandLine) -> Result<Printed, SecretCommandError> {
-    let bytes = secret_command::output(command).await?;
-    Printed::read(bytes, Timestamp::now()).map_err(|what| SecretCommandError::BadOutput {
+async fn ask(command: &CommandLine) -> Result<Printed, ProgramError> {
+    let bytes = program::output(command, None).await?;
+    Printed::read(bytes, Timestamp::now()).map_err(|what| ProgramError::BadOutput {
         program: command.program().to_owned(),
         what,
     })

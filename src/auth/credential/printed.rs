@@ -12,8 +12,6 @@ use crate::secret::Secret;
 const UNKNOWN: SignedDuration = SignedDuration::from_mins(5);
 /// Tokens that end later than this are asked for anew all the same.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
-/// No program of this kind prints more.
-const LARGEST: usize = 64 << 10;
 
 const TOKENS: [&str; 6] = [
     "access_token",
@@ -52,9 +50,6 @@ impl Printed {
     /// # Errors
     /// What is wrong with it, in words that hold nothing of it.
     pub(super) fn read(printed: Vec<u8>, now: Timestamp) -> Result<Self, String> {
-        if printed.len() > LARGEST {
-            return Err(format!("more than {} kB", LARGEST >> 10));
-        }
         let text = String::from_utf8(printed).map_err(|_| "something that is not UTF-8 text")?;
         let text = text.trim();
         if text.is_empty() {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use super::applicant::prove;
+use super::applicant::proof_of_client;
 use super::assertion::Clock;
 use super::client_auth::{self, ClientProof};
 use super::dpop::{BoundKey, Nonces, Prover};
@@ -63,8 +63,10 @@ pub async fn sign_in(
     let mut profile = Box::pin(credential::filled(profile)).await?.into_owned();
     profile.client_id = Some(client_id);
     let (device, endpoints) = endpoints(http, &profile).await?;
+    let set_scope = profile.scope.clone();
+    scope::spell(http, endpoints.found(), &mut profile);
     let way = client_auth::choose(&profile, endpoints.client_auth());
-    let proof = prove(way, &profile, AuthType::DeviceCode, how.passphrase).await?;
+    let proof = proof_of_client(way, &profile, AuthType::DeviceCode, how.passphrase).await?;
     let at = endpoints.token(way);
     let request = device_code::authorization_request(&profile);
     let request = proof.add_to(request, &profile, at.url(), Clock::default())?;
@@ -81,6 +83,7 @@ pub async fn sign_in(
         // It cannot be renewed, so only the server's 401 ends it.
         token.lifetime = None;
     }
+    profile.scope = set_scope;
     let asked = profile.scope.as_deref().unwrap_or(DEFAULT_SCOPE);
     Ok(SignedIn {
         missing_scopes: scope::missing(asked, &token),
@@ -93,7 +96,7 @@ pub async fn sign_in(
 /// Where the device asks for a code, and the other endpoints. With both URLs set, discovery may fail.
 async fn endpoints(http: &Http, profile: &Profile) -> Result<(Endpoint, Endpoints), AuthError> {
     let are_set = profile.device_authorization_url.is_some() && profile.token_url.is_some();
-    let mut found = match discovery::look(http, profile, false).await {
+    let mut found = match discovery::ask_server(http, profile, false).await {
         Ok(found) => Some(found),
         Err(_) if are_set => None,
         Err(error) => return Err(error),

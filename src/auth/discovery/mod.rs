@@ -32,19 +32,15 @@ const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefini
 /// What is known of the endpoints: from the profile file while that is fresh, else from the server.
 ///
 /// # Errors
-/// As [`look`]. When a server is out of order, what was known before serves on.
+/// As [`ask_server`]. When a server is out of order, what was known before serves on.
 pub async fn known(http: &Http, profile: &Profile, cache: &Cache) -> Result<Found, AuthError> {
     let file = cache.store().read(cache.name())?;
     let stored = file.as_ref().and_then(|file| in_file(profile, file));
     if let Some(found) = stored.as_ref().filter(|found| !found.is_old()) {
         return Ok(found.clone());
     }
-    let is_medplum = file.is_some_and(|file| cache.login_is_medplum(&file));
-    match look(http, profile, is_medplum).await {
-        Ok(found) => {
-            keep(http, profile, cache, &found);
-            Ok(found)
-        }
+    match ask_again(http, profile, cache).await {
+        Ok(found) => Ok(found),
         Err(error) => match stored {
             Some(stored) if error.is_passing() => {
                 http.trace
@@ -54,6 +50,18 @@ pub async fn known(http: &Http, profile: &Profile, cache: &Cache) -> Result<Foun
             _ => Err(error),
         },
     }
+}
+
+/// Asks the server, whatever is known of it, and keeps what it says.
+///
+/// # Errors
+/// As [`ask_server`].
+pub async fn ask_again(http: &Http, profile: &Profile, cache: &Cache) -> Result<Found, AuthError> {
+    let file = cache.store().read(cache.name())?;
+    let is_medplum = file.is_some_and(|file| cache.login_is_medplum(&file));
+    let found = ask_server(http, profile, is_medplum).await?;
+    keep(http, profile, cache, &found);
+    Ok(found)
 }
 
 /// What a profile file remembers of the endpoints, of whatever age.
@@ -69,7 +77,11 @@ pub fn remembered(profile: &Profile, cache: &Cache) -> Result<Option<Found>, Pro
 ///
 /// # Errors
 /// The server is out of reach or out of order, or names no token endpoint and is not Medplum's.
-pub async fn look(http: &Http, profile: &Profile, is_medplum: bool) -> Result<Found, AuthError> {
+pub async fn ask_server(
+    http: &Http,
+    profile: &Profile,
+    is_medplum: bool,
+) -> Result<Found, AuthError> {
     let mut gaps = Vec::new();
     let mut is_strange = false;
     let mut note = |gap: Gap| {
@@ -100,16 +112,16 @@ pub async fn look(http: &Http, profile: &Profile, is_medplum: bool) -> Result<Fo
 }
 
 /// Keeps what was found in the profile file.
-pub fn put(file: &mut ProfileFile, profile: &Profile, found: &Found) {
+pub fn record_in(file: &mut ProfileFile, profile: &Profile, found: &Found) {
     file.set_json(DISCOVERY, &found.to_json(profile));
 }
 
 /// Keeps what was found, where there is a profile to keep it in.
-pub fn keep(http: &Http, profile: &Profile, cache: &Cache, found: &Found) {
+fn keep(http: &Http, profile: &Profile, cache: &Cache, found: &Found) {
     let stored = cache.store().update(cache.name(), |file| {
         // A profile that is still to be made does not begin with this.
         if *file != ProfileFile::default() {
-            put(file, profile, found);
+            record_in(file, profile, found);
         }
         Ok::<_, ProfileError>(())
     });

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
+use super::super::program::ProgramError;
+use crate::exit::{FAILED, USAGE, Verdict};
 use crate::foreign::Foreign;
 use crate::profile::Algorithm;
 use crate::secret;
@@ -51,7 +52,7 @@ pub enum KeyError {
     },
     #[error("{} holds several private keys: {}", shown(path), kids.join(", "))]
     Several { path: PathBuf, kids: Vec<String> },
-    #[error("{} holds no key `{kid}`; those there are: {}", shown(path), kids.join(", "))]
+    #[error("{} holds no key `{kid}`; it holds {}", shown(path), kids.join(", "))]
     UnknownKid {
         path: PathBuf,
         kid: String,
@@ -72,8 +73,8 @@ pub enum KeyError {
     NoPath,
     #[error("the assertion cannot be signed: {0}")]
     Signing(String),
-    #[error("the sign command `{program}` {problem}")]
-    SignCommand { program: String, problem: String },
+    #[error(transparent)]
+    SignCommand(#[from] ProgramError),
     #[error("--sign-command needs {0}")]
     SignCommandNeeds(&'static str),
 }
@@ -98,11 +99,12 @@ impl Verdict for KeyError {
                 "write the key into a file that only you can read, and name that file with --private-key-path".into(),
             ),
             Self::Signing(_) | Self::Unwritable { .. } => return (FAILED, None),
-            Self::SignCommand { .. } => {
+            Self::SignCommand(error @ (ProgramError::Failed { .. } | ProgramError::BadOutput { .. })) => {
                 let hint = "run it by itself: the text that it is to sign comes on stdin, and on stdout it must print the \
                             signature and nothing else";
-                return (NOT_ALLOWED, Some(hint.into()));
+                return (error.verdict().0, Some(hint.into()));
             }
+            Self::SignCommand(error) => return error.verdict(),
             Self::SignCommandNeeds(_) => Some(
                 "its public key as --private-key-path FILE says both, and checks the signatures"
                     .into(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::duration;
+use super::given_back::say_dropped;
 use super::profile::StoreArg;
 use crate::auth::cache::{self, Cache};
 use crate::auth::{SignedIn, Token, discovery};
@@ -67,9 +68,10 @@ pub async fn run(context: &Context, args: LoginArgs) -> anyhow::Result<()> {
         None
     };
     let profile = &client.profile;
+    let as_asked = client.tokens.scoped()?;
     store(context, profile, place, |file| {
         if let Some(token) = &token {
-            cache::put_login(file, profile, token);
+            cache::put_login(file, &as_asked, token);
         }
     })?;
     match token {
@@ -103,7 +105,7 @@ async fn keep(
     let place = args.store.map(Place::from);
     let stored = store(context, profile, place, |file| {
         if let Some(found) = found {
-            discovery::put(file, profile, found);
+            discovery::record_in(file, profile, found);
         }
         cache::put_login(file, profile, token);
     });
@@ -138,13 +140,19 @@ fn store(
 ) -> Result<(), ProfileError> {
     let settings = &context.globals.settings;
     context.warn_of_stored_insecurity(&profile.name);
-    context.store.update_in(&profile.name, place, |file| {
+    let dropped = context.store.update_in(&profile.name, place, |file| {
+        let before = file.clone();
         if !settings.is_empty() {
             file.set_settings(&profile.name, settings, true);
         }
+        let dropped = Some(before).filter(|before| !file.has_tokens_of(before));
         tokens(file);
-        Ok::<_, ProfileError>(())
-    })
+        Ok::<_, ProfileError>(dropped)
+    })?;
+    if let Some(before) = &dropped {
+        say_dropped(context, &profile.name, before);
+    }
+    Ok(())
 }
 
 fn say_logged_in(context: &Context, profile: &Profile) {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::super::given_back::say_dropped;
 use crate::context::Context;
 use crate::flags::complete;
 
@@ -22,9 +23,13 @@ pub struct CopyArgs {
 
 pub(super) fn run(context: &Context, args: &CopyArgs) -> anyhow::Result<()> {
     let CopyArgs { from, to, force } = args;
+    let replaced = context.store.read(to).ok().flatten();
     context.store.copy(from, to, *force)?;
     context
         .output
         .note(&format!("Profile {from} copied to {to}"));
+    if let Some(before) = &replaced {
+        say_dropped(context, to, before);
+    }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value};
 
+use super::super::given_back::say_dropped;
 use super::StoreArg;
 use super::set::check;
 use crate::context::Context;
@@ -64,14 +65,18 @@ pub(super) fn run(context: &Context, args: &ImportArgs) -> anyhow::Result<()> {
     };
     check(&settings)?;
     let place = args.store.map(Place::from);
-    context.store.update_in(name, place, |file| {
+    let dropped = context.store.update_in(name, place, |file| {
         if file.has_options() && !args.force {
             return Err(ProfileError::Exists(name.to_owned()));
         }
+        let before = file.clone();
         file.set_settings(name, &settings, false);
-        Ok(())
+        Ok(Some(before).filter(|before| !file.has_tokens_of(before)))
     })?;
     context.output.note(&format!("Profile {name} imported"));
+    if let Some(before) = &dropped {
+        say_dropped(context, name, before);
+    }
     if !unknown.is_empty() {
         context.output.warn(&format!(
             "Not known here and left out: {}.",

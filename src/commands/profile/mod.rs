@@ -31,7 +31,7 @@ pub enum ProfileCommand {
     Remove(remove::RemoveArgs),
 }
 
-pub fn run(context: &Context, command: ProfileCommand) -> anyhow::Result<()> {
+pub async fn run(context: &Context, command: ProfileCommand) -> anyhow::Result<()> {
     match command {
         ProfileCommand::Set(args) => set::run(context, &args),
         ProfileCommand::Describe(args) => describe::run(context, &args),
@@ -41,7 +41,7 @@ pub fn run(context: &Context, command: ProfileCommand) -> anyhow::Result<()> {
         ProfileCommand::Rename(args) => rename::run(context, &args),
         ProfileCommand::Export(args) => export::run(context, &args),
         ProfileCommand::Import(args) => import::run(context, &args),
-        ProfileCommand::Remove(args) => remove::run(context, &args),
+        ProfileCommand::Remove(args) => Box::pin(remove::run(context, &args)).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::super::given_back::say_dropped;
 use crate::context::Context;
 use crate::flags::complete;
 
@@ -22,7 +23,11 @@ pub struct RenameArgs {
 
 pub(super) fn run(context: &Context, args: &RenameArgs) -> anyhow::Result<()> {
     let RenameArgs { from, to, force } = args;
+    let replaced = context.store.read(to).ok().flatten();
     context.store.rename(from, to, *force)?;
     context.output.note(&format!("Profile {from} is now {to}"));
+    if let Some(before) = &replaced {
+        say_dropped(context, to, before);
+    }
     Ok(())
 }

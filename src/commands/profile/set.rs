@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::super::given_back::say_dropped;
 use super::StoreArg;
 use crate::context::Context;
 use crate::exit::Failure;
@@ -47,7 +48,7 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     }
     check(settings)?;
     context.warn_of_stored_insecurity(&args.name);
-    let mut gone = Vec::new();
+    let (mut gone, mut dropped) = (Vec::new(), None);
     let new = context.store.update_in(&args.name, place, |file| {
         let before = file.settings();
         let new = before.is_empty();
@@ -59,7 +60,9 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
             gone = keys.filter(|key| settings.get(*key).is_none()).collect();
         }
         if !only_moves {
+            let before = file.clone();
             file.set_settings(&args.name, settings, args.update);
+            dropped = Some(before).filter(|before| !file.has_tokens_of(before));
         }
         Ok::<_, ProfileError>(new)
     })?;
@@ -67,6 +70,9 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     context
         .output
         .note(&format!("Profile {} {done}", args.name));
+    if let Some(before) = &dropped {
+        say_dropped(context, &args.name, before);
+    }
     if !gone.is_empty() {
         let names: Vec<_> = gone.iter().map(|key| key.json()).collect();
         context.output.warn(&format!(

@@ -70,7 +70,7 @@ pub async fn run(context: &Context, _args: WhoamiArgs) -> anyhow::Result<()> {
 /// The server's own word on the token and on who signed in.
 fn add_said(facts: &mut Vec<(&'static str, String)>, said: &Said) {
     match &said.introspection {
-        Answered::Said(said) => facts.push(("Introspection", introspection::about(said))),
+        Answered::Said(said) => facts.push(("Introspection", introspection::as_line(said))),
         Answered::Failed(why) => facts.push(("Introspection", format!("failed: {why}"))),
         Answered::NotOffered => {}
     }

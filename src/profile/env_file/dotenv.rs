@@ -21,18 +21,19 @@ pub fn parse(text: &str) -> (Vec<(String, String)>, Vec<usize>) {
         let (Some(whole), Some(name)) = (found.get(0), found.get(1)) else {
             continue;
         };
-        line = look(&text[end..whole.start()], line, &mut passed_over);
+        line = note_passed_over(&text[end..whole.start()], line, &mut passed_over);
         line += whole.as_str().matches('\n').count();
         end = whole.end();
         let raw = found.get(2).map_or("", |value| value.as_str());
         variables.push((name.as_str().to_owned(), value(raw)));
     }
-    look(&text[end..], line, &mut passed_over);
+    note_passed_over(&text[end..], line, &mut passed_over);
     (variables, passed_over)
 }
 
-/// Looks for lines of ours in what says nothing; the number of the line after it.
-fn look(gap: &str, first: usize, passed_over: &mut Vec<usize>) -> usize {
+/// Notes the lines that begin like a setting of ours in a stretch of the file that sets nothing. Gives the number of the
+/// line that follows the stretch.
+fn note_passed_over(gap: &str, first: usize, passed_over: &mut Vec<usize>) -> usize {
     for (index, line) in gap.split('\n').enumerate() {
         let line = line.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();

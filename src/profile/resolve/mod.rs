@@ -22,6 +22,7 @@ use server::Server;
 ///
 /// # Errors
 /// [`ProfileError::BadSetting`] for a value that cannot be used.
+// Long because every setting has its line.
 pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
     let server = Server::of(layers)?;
     let text = |key| server.value(key).map(|(_, value)| value.to_owned());

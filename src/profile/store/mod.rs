@@ -140,7 +140,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::update`], or the keyring is out of reach; nothing is changed then. Secrets that are missing in the
-    /// keyring are no error here: this is the way out of that.
+    /// keyring are no error here: storing others in their place is how a person gets out of that.
     pub fn update_in<T, E: From<ProfileError>>(
         &self,
         name: &str,

@@ -242,6 +242,29 @@ fn the_token_url_comes_from_smart_discovery_and_is_remembered() {
     );
 }
 
+/// The token of a login was bound to no scope, so the next command asked for another one.
+#[test]
+fn the_token_of_a_login_with_the_default_scope_serves_the_next_command() {
+    let site = Site::with_token_endpoint("/custom/token");
+    let configuration = json!({
+        "token_endpoint": site.server.url("/custom/token"),
+        "grant_types_supported": ["client_credentials"],
+        "scopes_supported": ["system/*.rs", "system/*.cruds"],
+        "capabilities": ["client-confidential-symmetric", "permission-v2"],
+    });
+    site.server.on(
+        "GET",
+        "/fhir/R4/.well-known/smart-configuration",
+        Answer::new(200, "application/json", configuration.to_string()),
+    );
+    site.set_profile(&[]);
+    let run = site.medplum.run(["login", "-p", "site"]).ok();
+    run.says("No scope is set, so system/*.rs is asked for");
+    let run = site.get().ok();
+    assert!(!run.stderr.contains("No scope"), "{run}");
+    assert_eq!((site.tokens.count(), site.gets()), (1, 1));
+}
+
 /// A24: BCDA and eClinicalWorks publish their endpoints only here.
 #[test]
 fn the_token_url_comes_from_the_capability_statement_when_smart_says_nothing() {

@@ -1,8 +1,7 @@
-//! Tokens bound to a key: proofs of possession (DPoP, RFC 9449), and the nonces that servers want in them.
+//! A key that tokens are bound to, and its proofs.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -11,26 +10,15 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Map, json};
 use url::Url;
 
-use super::keys::KeyError;
-use crate::http::Request;
+use super::super::keys::KeyError;
 use crate::secret::Secret;
 
-/// The header of a proof (RFC 9449 §4.1).
-const PROOF: HeaderName = HeaderName::from_static("dpop");
-/// The header of a nonce (RFC 9449 §8.1).
-const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-/// What a server says that wants a nonce, or another one (RFC 9449 §8 and §9).
-const USE_NONCE: &str = "use_dpop_nonce";
 /// How far back `iat` lies, in seconds: a server whose clock is a little behind must not see it in its future.
 const ISSUED_BEFORE: u64 = 2;
-/// A server may change its nonce while a request is under way, and again; with many requests at a time one of them can be
-/// late often. More often than this it is not followed.
-pub(crate) const MOST_NONCES: u32 = 20;
 
 /// An EC key on P-256 that tokens are bound to. Every token has its own, and takes it along through its renewals.
 #[derive(Clone)]
@@ -97,7 +85,7 @@ impl BoundKey {
     }
 
     /// A proof for one request (RFC 9449 §4.2); with the token that goes along, if one does.
-    fn proof(
+    pub(super) fn proof(
         &self,
         method: &Method,
         url: &Url,
@@ -138,114 +126,6 @@ impl BoundKey {
 /// The public key as it is hashed for its thumbprint: these members, in this order, without a blank (RFC 7638 §3).
 fn public(x: &str, y: &str) -> String {
     format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)
-}
-
-/// Whether a server gives tokens or takes them: its nonces for one are of no use for the other (RFC 9449 §9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Side {
-    Tokens,
-    Resources,
-}
-
-/// The latest nonce of each origin.
-#[derive(Clone, Debug, Default)]
-pub struct Nonces(Arc<Mutex<HashMap<(Side, String), String>>>);
-
-impl Nonces {
-    fn of(&self, side: Side, url: &Url) -> Option<String> {
-        let nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        nonces.get(&(side, origin(url))).cloned()
-    }
-
-    /// Keeps the nonce of an answer; whether there was one.
-    fn keep(&self, side: Side, url: &Url, headers: &HeaderMap) -> bool {
-        let Some(nonce) = headers.get(NONCE).and_then(|value| value.to_str().ok()) else {
-            return false;
-        };
-        let mut nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        nonces.insert((side, origin(url)), nonce.to_owned());
-        true
-    }
-}
-
-fn origin(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
-
-/// A key in use: it proves, and learns nonces from the answers.
-#[derive(Clone, Debug)]
-pub struct Prover {
-    pub key: BoundKey,
-    nonces: Nonces,
-}
-
-impl Prover {
-    /// A key with the nonces known so far.
-    pub fn new(key: BoundKey, nonces: &Nonces) -> Self {
-        Self {
-            key,
-            nonces: nonces.clone(),
-        }
-    }
-
-    /// Puts a proof on a token request.
-    ///
-    /// # Errors
-    /// [`KeyError::Signing`].
-    pub(super) fn prove_for_token(&self, request: &mut Request) -> Result<(), KeyError> {
-        self.prove(Side::Tokens, request, None)
-    }
-
-    /// Puts a proof on a request that has this token.
-    ///
-    /// # Errors
-    /// [`KeyError::Signing`].
-    pub(super) fn prove_with(&self, token: &Secret, request: &mut Request) -> Result<(), KeyError> {
-        self.prove(Side::Resources, request, Some(token))
-    }
-
-    fn prove(
-        &self,
-        side: Side,
-        request: &mut Request,
-        token: Option<&Secret>,
-    ) -> Result<(), KeyError> {
-        let nonce = self.nonces.of(side, &request.url);
-        let proof = self
-            .key
-            .proof(&request.method, &request.url, nonce.as_deref(), token)?;
-        let mut value = HeaderValue::from_str(proof.expose())
-            .map_err(|error| KeyError::Signing(error.to_string()))?;
-        value.set_sensitive(true);
-        request.headers.insert(PROOF, value);
-        Ok(())
-    }
-
-    /// Learns from a token endpoint's answer. Whether it asks for the same request with another nonce
-    /// (RFC 9449 §8: 400 with this error code).
-    pub(super) fn token_endpoint_wants_nonce(
-        &self,
-        url: &Url,
-        headers: &HeaderMap,
-        code: Option<&str>,
-    ) -> bool {
-        self.nonces.keep(Side::Tokens, url, headers) && code == Some(USE_NONCE)
-    }
-
-    /// Learns from a server's answer. Whether it asks for the same request with another nonce (RFC 9449 §9: 401 with
-    /// this challenge).
-    pub(crate) fn server_wants_nonce(
-        &self,
-        url: &Url,
-        status: StatusCode,
-        headers: &HeaderMap,
-    ) -> bool {
-        let has_nonce = self.nonces.keep(Side::Resources, url, headers);
-        let mut challenges = headers.get_all(WWW_AUTHENTICATE).into_iter();
-        has_nonce
-            && status == StatusCode::UNAUTHORIZED
-            && challenges.any(|value| String::from_utf8_lossy(value.as_bytes()).contains(USE_NONCE))
-    }
 }
 
 #[cfg(test)]
@@ -301,23 +181,5 @@ mod tests {
         assert_eq!(key.thumbprint(), again.thumbprint());
         assert!(!format!("{key:?}").contains(key.text().expose()));
         assert!(BoundKey::parse("bm9uc2Vuc2U").is_none() && BoundKey::parse("?").is_none());
-    }
-
-    #[test]
-    fn nonces_are_of_one_origin_and_one_side() {
-        let nonces = Nonces::default();
-        let url = |text: &str| Url::parse(text).unwrap();
-        let headers = HeaderMap::from_iter([(NONCE, HeaderValue::from_static("n1"))]);
-        let at = url("https://a.example/r4/Patient");
-        assert!(nonces.keep(Side::Resources, &at, &headers));
-        let of = |side, text| nonces.of(side, &url(text));
-        assert_eq!(
-            of(Side::Resources, "https://a.example:443/other"),
-            Some("n1".into())
-        );
-        assert_eq!(of(Side::Tokens, "https://a.example/token"), None);
-        assert_eq!(of(Side::Resources, "https://a.example:8443/"), None);
-        assert!(!nonces.keep(Side::Resources, &at, &HeaderMap::new()));
-        assert_eq!(of(Side::Resources, "https://a.example/"), Some("n1".into()));
     }
 }
