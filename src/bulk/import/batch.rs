@@ -178,7 +178,8 @@ fn entry(body: &mut Vec<u8>, item: &mut Item, text: &[u8], kind: BundleKind) {
     let posts = matches!(item.action, Action::Post | Action::ConditionalPost(_));
     let is_said =
         |url: &&String| url.starts_with("urn:uuid:") || posts && kind == BundleKind::Transaction;
-    if let Some(full_url) = item.full_url.as_ref().filter(is_said) {
+    let full_url = item.full_url.as_ref().or(item.made_up_url.as_ref());
+    if let Some(full_url) = full_url.filter(is_said) {
         let _ = write!(head, "\"fullUrl\":{},", quoted(full_url));
     }
     let _ = write!(
@@ -224,6 +225,7 @@ mod tests {
             action: Action::Put,
             url: format!("Patient/{ordinal}"),
             full_url: None,
+            made_up_url: None,
             bundle: 0,
             origin: place.clone(),
             place,

@@ -77,6 +77,17 @@ pub enum Wanted {
     Restart,
 }
 
+impl Options {
+    /// Whether requests are those of the Medplum CLI: POSTs in transactions, without a flag that it does not have. It sends
+    /// one after the other, in the order of the file, and references by id as they are.
+    pub fn is_like_medplum(&self) -> bool {
+        self.method == Method::Post
+            && self.bundle == BundleKind::Transaction
+            && self.order == Order::Usual
+            && self.templates.is_empty()
+    }
+}
+
 /// What is imported and how.
 #[derive(Clone, Debug)]
 pub struct Options {

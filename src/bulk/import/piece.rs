@@ -97,6 +97,8 @@ pub struct Item {
     /// The URL relative to the FHIR base.
     pub url: String,
     pub full_url: Option<String>,
+    /// The one it has in its transaction, when it has none and others there point at it.
+    pub made_up_url: Option<String>,
     /// The line of the Bundle it lies in.
     pub bundle: u64,
     /// Where its text is in the batch's text.

@@ -106,10 +106,7 @@ impl Source {
                 )));
             }
             (Order::Given, _) | (Order::Usual, Some(_)) => false,
-            // The Medplum CLI sends one transaction after the other, in the order of the file.
-            (Order::Usual, None) => {
-                options.method != Method::Post || options.bundle != BundleKind::Transaction
-            }
+            (Order::Usual, None) => !options.is_like_medplum(),
             (Order::Auto, None) => true,
         };
         if let Some(input) = once.filter(|input| input.path.is_some()) {

@@ -11,7 +11,7 @@ use crate::support::store::{Rules, references};
 use crate::support::{Medplum, Store};
 
 /// A server whose ids are numbers, as those of the input are: what is led wrongly leads to somebody else.
-fn counting() -> Rules {
+pub fn counting() -> Rules {
     Rules {
         refuses_ids: true,
         counts: true,
@@ -20,13 +20,13 @@ fn counting() -> Rules {
 }
 
 /// A resource that is found by its identifier, which says what it was in the input.
-fn resource(kind: &str, id: &str, rest: &str) -> String {
+pub fn resource(kind: &str, id: &str, rest: &str) -> String {
     format!(
         r#"{{"resourceType":"{kind}","id":"{id}","identifier":[{{"system":"http://a","value":"{kind}-{id}"}}]{rest}}}"#
     )
 }
 
-fn pointing(kind: &str, id: &str, member: &str, target: &str) -> String {
+pub fn pointing(kind: &str, id: &str, member: &str, target: &str) -> String {
     resource(
         kind,
         id,
@@ -35,7 +35,7 @@ fn pointing(kind: &str, id: &str, member: &str, target: &str) -> String {
 }
 
 /// What each resource on the server points at, both by what they were in the input.
-fn links(store: &Store) -> BTreeMap<String, Vec<String>> {
+pub fn links(store: &Store) -> BTreeMap<String, Vec<String>> {
     let was = |name: &str| -> String {
         if !store.names().contains(&name.to_owned()) {
             return format!("nothing at {name}");
@@ -51,7 +51,7 @@ fn links(store: &Store) -> BTreeMap<String, Vec<String>> {
     all.collect()
 }
 
-fn expected(links: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
+pub fn expected(links: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
     let owned = |targets: &[&str]| targets.iter().map(|target| (*target).to_owned()).collect();
     links
         .iter()

@@ -14,3 +14,4 @@ mod outputs;
 mod references;
 mod resume;
 mod shapes;
+mod transactions;

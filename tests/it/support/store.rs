@@ -167,7 +167,7 @@ fn answer(held: &mut Held, rules: &Rules, request: &Request) -> Option<Answer> {
         };
         let mut responses = Vec::new();
         let before = (held.texts.clone(), held.writes.clone());
-        let mut places = BTreeMap::new();
+        let (mut places, mut written) = (BTreeMap::new(), Vec::new());
         for entry in &bundle.entry {
             let asked = &entry.request;
             let (status, location, said) = write(
@@ -184,6 +184,7 @@ fn answer(held: &mut Held, rules: &Rules, request: &Request) -> Option<Answer> {
             }
             let mut response = format!(r#"{{"response":{{"status":"{status}""#);
             let name = location.as_deref().map(name_of);
+            written.extend(name.clone());
             if let (Some(urn), Some(name)) = (&entry.full_url, &name) {
                 places.insert(urn.clone(), name.clone());
             }
@@ -206,23 +207,17 @@ fn answer(held: &mut Held, rules: &Rules, request: &Request) -> Option<Answer> {
         let kind = &bundle.kind;
         if kind == "transaction" {
             // The server leads references within one (FHIR R4 §3.1.0.11.2).
-            for text in places
-                .values()
-                .filter_map(|name| {
-                    held.texts
-                        .get(name)
-                        .cloned()
-                        .map(|text| (name.clone(), text))
-                })
-                .collect::<Vec<_>>()
-            {
-                let led = places.iter().fold(text.1, |text, (urn, name)| {
+            for name in written {
+                let Some(text) = held.texts.get(&name).cloned() else {
+                    continue;
+                };
+                let led = places.iter().fold(text, |text, (urn, name)| {
                     text.replace(
                         &format!("\"reference\":\"{urn}\""),
                         &format!("\"reference\":\"{name}\""),
                     )
                 });
-                held.texts.insert(text.0, led);
+                held.texts.insert(name, led);
             }
         }
         return Some(Answer::json(

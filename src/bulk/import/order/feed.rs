@@ -16,6 +16,7 @@ use crate::bulk::import::order::extensions;
 use crate::bulk::import::order::links::{Links, Scan};
 use crate::bulk::import::order::matching;
 use crate::bulk::import::order::names::{Naming, Scope, is_urn};
+use crate::bulk::import::order::own::Own;
 use crate::bulk::import::order::rank;
 use crate::bulk::import::order::references::{Index, Target, Way};
 use crate::bulk::import::order::survey;
@@ -92,8 +93,12 @@ impl Feed {
     fn pass(&self, packer: &mut Packer) -> Result<(), ImportError> {
         match &self.ranks {
             Some(ranks) => self.in_order(ranks, packer),
-            None => (0..self.inputs.len()).try_for_each(|file| self.file(file, None, packer)),
+            None => self.in_files(packer),
         }
+    }
+
+    fn in_files(&self, packer: &mut Packer) -> Result<(), ImportError> {
+        (0..self.inputs.len()).try_for_each(|file| self.file(file, None, packer))
     }
 
     /// Reads again what pointed at what came later, as long as less and less is left, and then in spite of it.
@@ -117,7 +122,13 @@ impl Feed {
             }
             before = waited.count();
             packer.again(waited);
-            self.pass(packer)?;
+            let (method, bundle) = (self.options.method, self.options.bundle);
+            if (method, bundle) == (Method::Post, BundleKind::Transaction) {
+                // What points at each other can go in one of them, whatever its rank.
+                self.in_files(packer)?;
+            } else {
+                self.pass(packer)?;
+            }
         }
     }
 
@@ -160,6 +171,7 @@ struct Packer<'a> {
     items: Vec<Item>,
     text: Vec<u8>,
     keys: HashSet<u64>,
+    urls: HashSet<String>,
     last_type: Arc<str>,
     urn: Finder<'static>,
 }
@@ -174,6 +186,7 @@ impl<'a> Packer<'a> {
             items: Vec::new(),
             text: Vec::new(),
             keys: HashSet::new(),
+            urls: HashSet::new(),
             last_type: "".into(),
             urn: Finder::new("urn:uuid:"),
         }
@@ -221,7 +234,10 @@ impl<'a> Packer<'a> {
         };
         let is_full = self.items.len() >= size
             || !self.items.is_empty() && self.text.len() + text.len() > MOST_BYTES
-            || self.keys.contains(&item.key);
+            || self.keys.contains(&item.key)
+            // No two entries of a transaction have one full URL (FHIR R4, bdl-7).
+            || self.feed.options.bundle == BundleKind::Transaction
+                && item.full_url.as_ref().is_some_and(|url| self.urls.contains(url));
         if is_full {
             self.flush().map_err(|Gone| ImportError::Interrupted)?;
         }
@@ -232,6 +248,7 @@ impl<'a> Packer<'a> {
         }
         self.text.extend_from_slice(&text);
         self.keys.insert(item.key);
+        self.urls.extend(item.full_url.clone());
         self.items.push(item);
         Ok(())
     }
@@ -241,6 +258,7 @@ impl<'a> Packer<'a> {
             return Ok(());
         }
         self.keys.clear();
+        self.urls.clear();
         let batch = Batch::new(
             std::mem::take(&mut self.items),
             std::mem::take(&mut self.text),
@@ -272,6 +290,7 @@ impl<'a> Packer<'a> {
             action,
             url: String::new(),
             full_url: None,
+            made_up_url: None,
             bundle: 0,
             place: 0..0,
             origin: 0..0,
@@ -442,7 +461,7 @@ impl<'a> Packer<'a> {
             base: NO_BASE,
             source,
             full_url: None,
-            own: &HashSet::new(),
+            own: &Own::default(),
             relative: false,
             ids_change: false,
             absolute: false,

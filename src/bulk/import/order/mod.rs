@@ -6,6 +6,7 @@ pub mod feed;
 pub mod links;
 pub mod matching;
 pub mod names;
+pub mod own;
 pub mod rank;
 pub mod references;
 pub mod survey;

@@ -1,7 +1,7 @@
 //! By what names references call a resource.
 
+use crate::bulk::import::Options;
 use crate::bulk::import::read::line;
-use crate::bulk::import::{BundleKind, Method, Options};
 
 /// Where a full URL is the name of a resource: FHIR R4 §3.1.0.11.2, within one Bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +49,10 @@ pub struct Naming {
 }
 
 impl Naming {
-    /// How it is with these options. A transaction of POSTs goes out as the Medplum CLI sends it: references by id alone
-    /// stay, and those by UUID without a full URL. `has_source` is whether references by the URL of the export's own server
-    /// are to be led.
+    /// How it is with these options. What goes out as the Medplum CLI sends it keeps references by id alone, and those by
+    /// UUID without a full URL. `has_source` is whether references by the URL of the export's own server are to be led.
     pub fn of(options: &Options, has_source: bool) -> Self {
-        let is_like_medplum =
-            options.method == Method::Post && options.bundle == BundleKind::Transaction;
+        let is_like_medplum = options.is_like_medplum();
         Self {
             keeps_ids: !options.method.gives_ids(),
             by_id: has_source || options.method.gives_ids() && !is_like_medplum,

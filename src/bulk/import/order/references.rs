@@ -1,11 +1,11 @@
 //! Where references lead: a table from full URLs (and ids that the server replaced) to `Type/id`, kept on disk.
 
-use std::collections::HashSet;
 use std::io;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::names::{Names, Scope, is_relative, is_urn, relative_of, without_version};
+use super::own::Own;
 use super::table::{Key, Table};
 use crate::fhir::object::rewrite_links;
 
@@ -130,6 +130,24 @@ impl Index {
         })
     }
 
+    /// A relative reference is looked for under the base of the text's own full URL.
+    fn is_led_by_the_server(&self, reference: &str, way: &Way) -> io::Result<bool> {
+        if !way.own.has_urls() {
+            return Ok(false);
+        }
+        let is_own = |url: &str| way.own.leads(way.scope, url, || is_ambiguous(self, url));
+        let under_the_base = || {
+            let full_url = way.full_url?;
+            let base = full_url.strip_suffix(relative_of(full_url)?)?;
+            Some(format!("{base}{}", without_version(reference)))
+        };
+        if is_own(reference)? {
+            return Ok(true);
+        }
+        let relative = is_relative(reference).then(under_the_base).flatten();
+        relative.map_or(Ok(false), |url| is_own(&url))
+    }
+
     /// A resource's text with its references led to where they go now.
     ///
     /// # Errors
@@ -141,11 +159,23 @@ impl Index {
             let relative = reference
                 .strip_prefix(way.base)
                 .filter(|rest| rest.contains('/'));
-            if relative.is_some() || way.is_led_by_the_server(reference) {
+            if relative.is_some() {
                 return relative.filter(|_| !way.absolute).map(str::to_owned);
+            }
+            match self.is_led_by_the_server(reference, way) {
+                Ok(false) => {}
+                Ok(true) => return None,
+                Err(error) => {
+                    problem = Some(error);
+                    return None;
+                }
             }
             let of_source = way.of_source(reference);
             let name = of_source.unwrap_or(reference);
+            if let Some(url) = way.own.url_of(without_version(name)) {
+                led.within.push(url.to_owned());
+                return Some(url.to_owned());
+            }
             let is_name = is_urn(name)
                 || is_relative(name) && (way.relative || of_source.is_some())
                 || self.has_urls && name.contains("://");
@@ -192,8 +222,8 @@ pub struct Way<'a> {
     pub source: Option<&'a str>,
     /// The text's own full URL.
     pub full_url: Option<&'a str>,
-    /// Full URLs that the server leads itself, since they are in the same transaction (FHIR R4 §3.1.0.11.2).
-    pub own: &'a HashSet<String>,
+    /// What the server leads itself, since it is in the same transaction.
+    pub own: &'a Own,
     /// Whether `Type/id` is led too.
     pub relative: bool,
     /// Whether the server gives the ids, so that `Type/id` that is not led may be somebody else's.
@@ -203,22 +233,6 @@ pub struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// A relative reference is looked for under the base of the text's own full URL.
-    fn is_led_by_the_server(&self, reference: &str) -> bool {
-        if self.own.is_empty() {
-            return false;
-        }
-        let base = || {
-            let full_url = self.full_url?;
-            full_url.strip_suffix(relative_of(full_url)?)
-        };
-        let is_own_id = || {
-            let whole = base().map(|base| format!("{base}{}", without_version(reference)));
-            whole.is_some_and(|whole| self.own.contains(&whole))
-        };
-        self.own.contains(reference) || is_relative(reference) && is_own_id()
-    }
-
     fn of_source<'r>(&self, reference: &'r str) -> Option<&'r str> {
         let relative = reference.strip_prefix(self.source?)?;
         is_relative(relative).then_some(relative)
@@ -237,6 +251,10 @@ pub struct Led {
     pub coming: Option<String>,
     /// A reference to what was not taken.
     pub failed: Option<String>,
+    /// A reference that the server would lead to an entry of another Bundle.
+    pub misled: Option<String>,
+    /// Full URLs made up for this transaction that it points at.
+    pub within: Vec<String>,
 }
 
 impl Led {
@@ -250,6 +268,9 @@ impl Led {
             }
             Target::Failed => {
                 self.failed.get_or_insert_with(|| reference.to_owned());
+            }
+            Target::Ambiguous | Target::Unknown if way.own.misleads(way.scope, reference) => {
+                self.misled.get_or_insert_with(|| reference.to_owned());
             }
             Target::Ambiguous | Target::Unknown if name != reference => self.absolute += 1,
             Target::Ambiguous | Target::Unknown => {

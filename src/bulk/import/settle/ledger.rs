@@ -1,12 +1,12 @@
 //! The books of an import: counts, journal, rejects, and what answers teach about references.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::intervals::ranges;
 use crate::bulk::import::order::names::{Names, Naming};
+use crate::bulk::import::order::own::Own;
 use crate::bulk::import::order::references::{Index, Way};
 use crate::bulk::import::order::survey;
 use crate::bulk::import::piece::{Action, Item};
@@ -202,7 +202,7 @@ impl<'a> Ledger<'a> {
             base: &self.base,
             source: self.inputs[item.file].source.as_deref(),
             full_url: None,
-            own: &HashSet::new(),
+            own: &Own::default(),
             relative: self.naming.by_id,
             ids_change: false,
             absolute: true,

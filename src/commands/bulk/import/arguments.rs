@@ -44,7 +44,8 @@ pub struct ImportArgs {
     /// Read first, and leave resources alone that the server has with the same content
     #[arg(long)]
     skip_unchanged: bool,
-    /// What goes first: what is pointed at, or as it comes [default: auto; given for post transactions and for what is read once: stdin, pipes]
+    /// What goes first: what is pointed at, or as it comes [default: auto; given for what is read once (stdin, pipes), and for
+    /// post transactions, which lead references by id only with this flag or --match]
     #[arg(long, value_enum, value_name = "ORDER")]
     order: Option<OrderArg>,
     /// Requests at a time, at most [default: 4; 1 for post transactions]

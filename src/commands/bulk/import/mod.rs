@@ -23,11 +23,12 @@ pub(super) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<(
     }
     let dry_run = args.dry_run;
     let options = args.into_options()?;
+    let is_like_medplum = options.is_like_medplum();
     let watcher = Watcher::new(context.output.clone());
     if dry_run {
         let report = import::dry_run(options, &watcher).await?;
         context.output.progress.clear();
-        show(context, &report)?;
+        show(context, &report, is_like_medplum)?;
         let refused = report.total().refused;
         if refused > 0 {
             return Err(Failure::new(
@@ -51,7 +52,7 @@ pub(super) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<(
             .note("This import was finished before; nothing was left to do.");
     }
     watcher.count_the_rest();
-    show(context, &ended.report)?;
+    show(context, &ended.report, is_like_medplum)?;
     let is_partial = ended.is_partial();
     if let Some(stopped) = ended.stopped {
         if ended.is_resumable {

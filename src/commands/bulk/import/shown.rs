@@ -6,16 +6,26 @@ use crate::context::Context;
 use crate::output::{Format, table};
 use crate::words::{number_of, size, time};
 
-pub(super) fn show(context: &Context, report: &Report) -> anyhow::Result<()> {
+pub(super) fn show(
+    context: &Context,
+    report: &Report,
+    is_like_medplum: bool,
+) -> anyhow::Result<()> {
     let output = &context.output;
     match output.format_for_lists() {
         Format::Table => output.line(&as_table(report))?,
         Format::Json | Format::Ndjson => output.json(&json::of(report).to_string())?,
     }
     if report.dangling > 0 {
+        // What is sent as the Medplum CLI sends it leads nothing by id.
+        let cure = if is_like_medplum {
+            " With --order auto as well, those by id are led to what is imported."
+        } else {
+            ""
+        };
         output.warn(&format!(
             "{} lead to nothing that is imported (urn:uuid, or an id that the server gives anew); they were sent as they \
-             are, and may point at other resources or at none.",
+             are, and may point at other resources or at none.{cure}",
             number_of(report.dangling, "reference")
         ));
     }

@@ -8,6 +8,7 @@ use crate::bulk::import::batch::Batch;
 use crate::bulk::import::order::deferred::Stage;
 use crate::bulk::import::order::extensions;
 use crate::bulk::import::order::names::is_urn;
+use crate::bulk::import::order::own::Own;
 use crate::bulk::import::order::references::{Index, Target, Way};
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::send::outcome::outcome_of_words;
@@ -23,6 +24,8 @@ enum Fate {
         /// References that lead to nothing that is imported, and those to the server that it came from.
         lost: (u64, u64),
         is_provisional: bool,
+        /// Full URLs made up for this transaction that it points at.
+        within: Vec<String>,
     },
     /// What it points at is still to come.
     Waits,
@@ -85,14 +88,17 @@ impl Engine<'_> {
             return Ok(None);
         }
         let mut texts = Vec::with_capacity(fates.len());
+        let mut within = HashSet::new();
         for (item, fate) in batch.items.iter_mut().zip(fates) {
             if let Fate::Ready {
                 text,
                 url,
                 lost,
                 is_provisional,
+                within: urls,
             } = fate
             {
+                within.extend(urls);
                 texts.push(text);
                 item.url = url.unwrap_or_else(|| std::mem::take(&mut item.url));
                 item.is_provisional = is_provisional;
@@ -103,6 +109,7 @@ impl Engine<'_> {
             }
         }
         batch.is_counted = true;
+        Own::put_on(&mut batch.items, &within);
         batch.put_texts(&texts);
         batch.is_resolved = true;
         Ok(Some(batch))
@@ -112,17 +119,16 @@ impl Engine<'_> {
     fn fates(&self, batch: &Batch) -> Result<Vec<Fate>, ImportError> {
         let index = Arc::clone(&self.index);
         let index = index.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_urls = |fates: Option<&[Fate]>| -> HashSet<String> {
+        let by_id = self.options.method == Method::Post && self.naming.by_id;
+        let own_of = |fates: Option<&[Fate]>| {
             let goes =
                 |at: usize| fates.is_none_or(|fates| matches!(fates[at], Fate::Ready { .. }));
             let items = batch.items.iter().enumerate().filter(|(at, _)| goes(*at));
-            items
-                .filter_map(|(_, item)| item.full_url.clone())
-                .collect()
+            Own::of(items.map(|(_, item)| item), by_id)
         };
         let mut own = match self.options.bundle {
-            BundleKind::Transaction => full_urls(None),
-            _ => HashSet::new(),
+            BundleKind::Transaction => own_of(None),
+            _ => Own::default(),
         };
         loop {
             let fates = batch
@@ -130,11 +136,10 @@ impl Engine<'_> {
                 .iter()
                 .map(|item| self.fate(batch, item, &own, &index));
             let fates = fates.collect::<Result<Vec<_>, _>>()?;
-            let left: HashSet<String> = if own.is_empty() {
-                HashSet::new()
-            } else {
-                full_urls(Some(&fates))
-            };
+            if own == Own::default() {
+                return Ok(fates);
+            }
+            let left = own_of(Some(&fates));
             if left == own {
                 return Ok(fates);
             }
@@ -146,7 +151,7 @@ impl Engine<'_> {
         &self,
         batch: &Batch,
         item: &Item,
-        own: &HashSet<String>,
+        own: &Own,
         index: &Index,
     ) -> Result<Fate, ImportError> {
         if self.deferred_keys.contains(&item.key) {
@@ -169,6 +174,7 @@ impl Engine<'_> {
             url: None,
             lost,
             is_provisional,
+            within: Vec::new(),
         };
         let Ok(text) = std::str::from_utf8(original) else {
             return Ok(ready(original.to_owned(), (0, 0), false));
@@ -189,8 +195,19 @@ impl Engine<'_> {
                 "it points at {target}, which was not taken"
             )));
         }
+        if let Some(target) = led.misled {
+            return Ok(Fate::Lost(format!(
+                "it points at {target}, which is the fullUrl of several resources in other Bundles"
+            )));
+        }
         Ok(match (led.coming, stage) {
-            (None, _) => ready(led.text.into_bytes(), (led.dangling, led.absolute), false),
+            (None, _) => {
+                let mut fate = ready(led.text.into_bytes(), (led.dangling, led.absolute), false);
+                if let Fate::Ready { within, .. } = &mut fate {
+                    *within = led.within;
+                }
+                fate
+            }
             (Some(_), Stage::Wait) => Fate::Waits,
             (Some(_), Stage::Provisional) => ready(led.text.into_bytes(), (0, 0), true),
             (Some(target), Stage::Last) => Fate::Lost(match self.options.method {
@@ -283,6 +300,7 @@ fn fate_of_deletion(item: &Item, stage: Stage, index: &Index) -> Result<Fate, Im
         url,
         lost: (0, 0),
         is_provisional: false,
+        within: Vec::new(),
     };
     if item.url.contains('?') {
         return Ok(ready(None));

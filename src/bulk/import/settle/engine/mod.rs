@@ -132,7 +132,7 @@ impl<'a> Engine<'a> {
         self.has_links = links.has_urns || links.has_relative || links.has_source;
         self.ledger.learns = match self.options.method {
             Method::Conditional => true,
-            Method::Post if self.options.bundle == BundleKind::Transaction => links.has_urns,
+            Method::Post if !self.naming.by_id => links.has_urns,
             Method::Post => self.has_links,
             Method::Put | Method::Validate => false,
         };

@@ -116,7 +116,12 @@ impl Request {
             })?);
         }
         let templates: Vec<&str> = options.templates.iter().map(Template::as_text).collect();
-        let order = if is_ordered { "auto" } else { "given" };
+        let order = match is_ordered {
+            true => "auto",
+            // It sends other requests than with the flag.
+            false if options.is_like_medplum() => "left out",
+            false => "given",
+        };
         let settings = [
             ("--method", options.method.name().to_owned()),
             ("--bundle", options.bundle.name().to_owned()),

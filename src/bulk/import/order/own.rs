@@ -1,0 +1,115 @@
+//! What lies in one transaction: the server leads references to the full URLs of its entries (FHIR R4 §3.1.0.11.2).
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::bulk::import::order::names::Scope;
+use crate::bulk::import::piece::Item;
+
+/// The names in a transaction that its server knows where to lead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// The full URLs that its entries have, and where each is a name.
+    urls: HashMap<String, Scope>,
+    /// A full URL for each `Type/id` that is a name by itself.
+    names: HashMap<String, String>,
+}
+
+impl Own {
+    /// The names of these items; `by_id` is whether `Type/id` is one. Of two items of one id it is the later one's.
+    pub fn of<'a>(items: impl Iterator<Item = &'a Item>, by_id: bool) -> Self {
+        let mut own = Self::default();
+        for item in items {
+            let url = item.full_url.clone();
+            own.urls.extend(url.map(|url| (url, item.scope())));
+            if let (true, Some(name)) = (by_id, name_of(item)) {
+                let url = item.full_url.clone().unwrap_or_else(|| made_up(&name));
+                own.names.insert(name, url);
+            }
+        }
+        own
+    }
+
+    /// Whether the transaction has an entry of this full URL; of another Bundle, only where that is the only one.
+    ///
+    /// # Errors
+    /// What `is_ambiguous` says.
+    pub fn leads(
+        &self,
+        scope: Scope,
+        url: &str,
+        is_ambiguous: impl FnOnce() -> io::Result<bool>,
+    ) -> io::Result<bool> {
+        match self.urls.get(url) {
+            None => Ok(false),
+            Some(own) if *own == scope => Ok(true),
+            Some(_) => is_ambiguous().map(|is_ambiguous| !is_ambiguous),
+        }
+    }
+
+    /// Whether an entry of another Bundle has this full URL, to which the server would lead what is sent as it is.
+    pub fn misleads(&self, scope: Scope, url: &str) -> bool {
+        self.urls.get(url).is_some_and(|own| *own != scope)
+    }
+
+    /// Whether full URLs are names at all.
+    pub fn has_urls(&self) -> bool {
+        !self.urls.is_empty()
+    }
+
+    /// The full URL that stands for `Type/id`, where that lies in the transaction.
+    pub fn url_of(&self, name: &str) -> Option<&str> {
+        self.names.get(name).map(String::as_str)
+    }
+
+    /// Gives the items their full URLs that were made up and are pointed at.
+    pub fn put_on(items: &mut [Item], wanted: &HashSet<String>) {
+        let mut left = wanted.clone();
+        for item in items.iter_mut().rev() {
+            item.made_up_url = name_of(item)
+                .filter(|_| item.full_url.is_none() && !left.is_empty())
+                .map(|name| made_up(&name))
+                .filter(|url| left.remove(url));
+        }
+    }
+}
+
+fn name_of(item: &Item) -> Option<String> {
+    let id = item.id.as_deref()?;
+    Some(format!("{}/{id}", item.resource_type))
+}
+
+/// A UUID that is the same for the same name (RFC 9562 §5.8).
+fn made_up(name: &str) -> String {
+    let hash = digest(&SHA256, name.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.as_ref()[..16]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let number = u128::from_be_bytes(bytes);
+    let hex = format!("{number:032x}");
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    format!("urn:uuid:{}", parts.join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_url_is_a_uuid_of_its_own() {
+        let url = made_up("Patient/1");
+        let uuid = url.strip_prefix("urn:uuid:").unwrap();
+        assert!(crate::bulk::import::read::line::is_uuid(uuid), "{url}");
+        assert_eq!(&uuid[14..15], "8");
+        assert!(url == made_up("Patient/1") && url != made_up("Patient/2"));
+    }
+}
