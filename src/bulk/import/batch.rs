@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 
 use crate::bulk::import::BundleKind;
+use crate::bulk::import::long::Leave;
 use crate::bulk::import::piece::{Action, Item};
 
 /// The two halves of a batch that was refused as a whole.
@@ -55,6 +56,8 @@ pub struct Batch {
     pub is_suspect: bool,
     /// The bundle that it is a half of, when that was refused as a whole.
     pub split: Option<Arc<Split>>,
+    /// The leave to hold a long resource.
+    pub long: Option<Arc<Leave>>,
 }
 
 impl Batch {
@@ -74,6 +77,7 @@ impl Batch {
             is_counted: false,
             is_suspect: false,
             split: None,
+            long: None,
         }
     }
 
@@ -88,14 +92,27 @@ impl Batch {
     }
 
     /// Puts other texts in the place of those there, one for each item.
-    pub fn put_texts(&mut self, texts: &[Vec<u8>]) {
-        let mut text = Vec::with_capacity(texts.iter().map(Vec::len).sum());
-        for (item, new) in self.items.iter_mut().zip(texts) {
-            let start = text.len();
-            text.extend_from_slice(new);
-            item.place = start..text.len();
+    pub fn put_texts(&mut self, mut texts: Vec<Vec<u8>>) {
+        let (mut text, mut is_whole) = (Vec::new(), false);
+        if let [only] = &mut texts[..] {
+            // Of a long one there is no room for many copies.
+            is_whole = self.original[..] == only[..];
+            text = std::mem::take(only);
+            self.items[0].place = 0..text.len();
+        } else {
+            text.reserve_exact(texts.iter().map(Vec::len).sum());
+            for (item, new) in self.items.iter_mut().zip(&texts) {
+                let start = text.len();
+                text.extend_from_slice(new);
+                item.place = start..text.len();
+            }
         }
-        (self.text, self.is_body) = (text.into(), false);
+        self.text = if is_whole {
+            self.original.clone()
+        } else {
+            text.into()
+        };
+        self.is_body = false;
     }
 
     /// Whether all of it may be sent again.
@@ -112,6 +129,7 @@ impl Batch {
             original: self.original.clone(),
             is_body: false,
             split: None,
+            long: self.long.clone(),
             ..*self
         }
     }

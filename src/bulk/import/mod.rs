@@ -8,6 +8,7 @@ mod dry_run;
 mod error;
 mod event;
 pub mod intervals;
+pub mod long;
 mod options;
 pub mod order;
 pub mod piece;

@@ -181,6 +181,7 @@ impl Source {
             naming: known.naming,
             scan: Scan::new(self.base.clone()),
             tally: Tally::default(),
+            long: Arc::default(),
         }
     }
 

@@ -9,6 +9,7 @@ mod identity;
 mod inputs;
 mod kills;
 mod kills_calls;
+mod memory;
 mod methods;
 mod outputs;
 mod references;

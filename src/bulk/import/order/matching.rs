@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::fhir::id::percent_encoded;
+use crate::fhir::object::Object;
 
 /// A template such as `identifier={identifier.system}|{identifier.value}`, for one type or all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,22 @@ impl Template {
         &self.text
     }
 
+    /// The members of a resource that it names; the others may be long.
+    fn needed(&self, text: &[u8]) -> Result<Value, serde_json::Error> {
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        let resource = Object::parse(text)?;
+        let mut needed = serde_json::Map::new();
+        for part in &self.parts {
+            if let Part::Path(path) = part
+                && let Some(name) = path.first()
+                && let Some(value) = resource.get(name)
+            {
+                needed.insert(name.clone(), serde_json::from_str(value)?);
+            }
+        }
+        Ok(Value::Object(needed))
+    }
+
     /// The query for a resource, percent-encoded; `None` when the resource lacks what the template names.
     pub fn query(&self, resource: &Value) -> Option<String> {
         let paths: Vec<&[String]> = self
@@ -92,9 +109,8 @@ pub fn query(templates: &[Template], resource_type: &str, text: &[u8]) -> Result
         .find(for_type)
         .or_else(|| templates.iter().find(for_all));
     let template = template.ok_or_else(|| format!("no --match is for {resource_type}"))?;
-    let value: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     template
-        .query(&value)
+        .query(&template.needed(text).map_err(|error| error.to_string())?)
         .ok_or_else(|| format!("it lacks what `{}` names", template.as_text()))
 }
 

@@ -32,6 +32,16 @@ impl Own {
         own
     }
 
+    /// Entries of one Bundle with these full URLs.
+    #[cfg(test)]
+    pub(super) fn with(scope: Scope, urls: &[&str]) -> Self {
+        let urls = urls.iter().map(|url| ((*url).to_owned(), scope)).collect();
+        Self {
+            urls,
+            ..Self::default()
+        }
+    }
+
     /// Whether the transaction has an entry of this full URL; of another Bundle, only where that is the only one.
     ///
     /// # Errors

@@ -4,10 +4,8 @@ use std::io;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::names::{Names, Scope, is_relative, is_urn, relative_of, without_version};
-use super::own::Own;
+use super::names::{Names, Scope, is_urn, without_version};
 use super::table::{Key, Table};
-use crate::fhir::object::rewrite_links;
 
 // What stands in the place of a target that is not known. No `Type/id` looks like them.
 const COMING: &str = "?";
@@ -26,6 +24,11 @@ pub struct Index {
 }
 
 impl Index {
+    /// Whether resources go by full URLs over HTTP.
+    pub(super) fn has_urls(&self) -> bool {
+        self.has_urls
+    }
+
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
@@ -129,71 +132,6 @@ impl Index {
             },
         })
     }
-
-    /// A relative reference is looked for under the base of the text's own full URL.
-    fn is_led_by_the_server(&self, reference: &str, way: &Way) -> io::Result<bool> {
-        if !way.own.has_urls() {
-            return Ok(false);
-        }
-        let is_own = |url: &str| way.own.leads(way.scope, url, || is_ambiguous(self, url));
-        let under_the_base = || {
-            let full_url = way.full_url?;
-            let base = full_url.strip_suffix(relative_of(full_url)?)?;
-            Some(format!("{base}{}", without_version(reference)))
-        };
-        if is_own(reference)? {
-            return Ok(true);
-        }
-        let relative = is_relative(reference).then(under_the_base).flatten();
-        relative.map_or(Ok(false), |url| is_own(&url))
-    }
-
-    /// A resource's text with its references led to where they go now.
-    ///
-    /// # Errors
-    /// The temporary file cannot be read.
-    pub fn lead(&self, text: &str, way: &Way) -> io::Result<Led> {
-        let (mut led, mut problem) = (Led::default(), None);
-        let new = rewrite_links(text, |reference| {
-            // The server's own base says nothing that a relative reference does not say.
-            let relative = reference
-                .strip_prefix(way.base)
-                .filter(|rest| rest.contains('/'));
-            if relative.is_some() {
-                return relative.filter(|_| !way.absolute).map(str::to_owned);
-            }
-            match self.is_led_by_the_server(reference, way) {
-                Ok(false) => {}
-                Ok(true) => return None,
-                Err(error) => {
-                    problem = Some(error);
-                    return None;
-                }
-            }
-            let of_source = way.of_source(reference);
-            let name = of_source.unwrap_or(reference);
-            if let Some(url) = way.own.url_of(without_version(name)) {
-                led.within.push(url.to_owned());
-                return Some(url.to_owned());
-            }
-            let is_name = is_urn(name)
-                || is_relative(name) && (way.relative || of_source.is_some())
-                || self.has_urls && name.contains("://");
-            if !is_name {
-                led.dangling += u64::from(way.ids_change && is_relative(name));
-                return None;
-            }
-            match self.find(way.scope, name) {
-                Ok(target) => led.take(reference, name, target, way),
-                Err(error) => {
-                    problem = Some(error);
-                    None
-                }
-            }
-        });
-        led.text = new;
-        problem.map_or(Ok(led), Err)
-    }
 }
 
 /// Where a reference leads.
@@ -209,77 +147,6 @@ pub enum Target {
     Ambiguous,
     /// To nothing that is imported.
     Unknown,
-}
-
-/// How references are led.
-#[derive(Debug)]
-pub struct Way<'a> {
-    /// Where the text is from.
-    pub scope: Scope,
-    /// The FHIR base, with a slash at its end.
-    pub base: &'a str,
-    /// The FHIR base that it came from, with a slash at its end.
-    pub source: Option<&'a str>,
-    /// The text's own full URL.
-    pub full_url: Option<&'a str>,
-    /// What the server leads itself, since it is in the same transaction.
-    pub own: &'a Own,
-    /// Whether `Type/id` is led too.
-    pub relative: bool,
-    /// Whether the server gives the ids, so that `Type/id` that is not led may be somebody else's.
-    pub ids_change: bool,
-    /// Whether to write where a reference leads as a whole URL, for a text that is read once more.
-    pub absolute: bool,
-}
-
-impl Way<'_> {
-    fn of_source<'r>(&self, reference: &'r str) -> Option<&'r str> {
-        let relative = reference.strip_prefix(self.source?)?;
-        is_relative(relative).then_some(relative)
-    }
-}
-
-/// A text whose references were led.
-#[derive(Debug, Default)]
-pub struct Led {
-    pub text: String,
-    /// How many lead to nothing that is imported.
-    pub dangling: u64,
-    /// How many of those lead to the server that it came from.
-    pub absolute: u64,
-    /// A reference to what is still to come.
-    pub coming: Option<String>,
-    /// A reference to what was not taken.
-    pub failed: Option<String>,
-    /// A reference that the server would lead to an entry of another Bundle.
-    pub misled: Option<String>,
-    /// Full URLs made up for this transaction that it points at.
-    pub within: Vec<String>,
-}
-
-impl Led {
-    /// What stands in the place of a reference; `None` leaves it.
-    fn take(&mut self, reference: &str, name: &str, target: Target, way: &Way) -> Option<String> {
-        match target {
-            Target::At(target) if way.absolute => return Some(format!("{}{target}", way.base)),
-            Target::At(target) => return Some(target),
-            Target::Coming => {
-                self.coming.get_or_insert_with(|| reference.to_owned());
-            }
-            Target::Failed => {
-                self.failed.get_or_insert_with(|| reference.to_owned());
-            }
-            Target::Ambiguous | Target::Unknown if way.own.misleads(way.scope, reference) => {
-                self.misled.get_or_insert_with(|| reference.to_owned());
-            }
-            Target::Ambiguous | Target::Unknown if name != reference => self.absolute += 1,
-            Target::Ambiguous | Target::Unknown => {
-                let is_told = is_urn(name) || way.ids_change && is_relative(name);
-                self.dangling += u64::from(is_told);
-            }
-        }
-        None
-    }
 }
 
 impl Names {
@@ -298,7 +165,7 @@ impl Names {
     }
 }
 
-fn is_ambiguous(index: &Index, urn: &str) -> io::Result<bool> {
+pub(super) fn is_ambiguous(index: &Index, urn: &str) -> io::Result<bool> {
     Ok(index.get(urn)?.is_some_and(|target| target == AMBIGUOUS))
 }
 
@@ -355,33 +222,6 @@ mod tests {
         Scope { file, bundle: 0 }
     }
 
-    fn led(index: &Index, text: &str, own: &[&str]) -> Led {
-        let own = own.iter().map(|urn| (*urn).to_owned()).collect();
-        let way = Way {
-            scope: in_file(0),
-            base: "https://h/fhir/",
-            source: None,
-            full_url: None,
-            own: &own,
-            relative: true,
-            ids_change: true,
-            absolute: false,
-        };
-        index.lead(text, &way).unwrap()
-    }
-
-    #[test]
-    fn references_are_led_to_their_targets_and_nothing_else_changes() {
-        let mut index = Index::default();
-        index.insert("urn:uuid:AB", "Patient/ab").unwrap();
-        let text = r#"{"value":1.00,"subject":{"reference":"urn:uuid:ab"},"x":[{"reference":"urn:uuid:cd"},{"reference":"urn:uuid:ef"}],"system":"urn:uuid:ab","url":"urn:uuid:ab"}"#;
-        let led = led(&index, text, &["urn:uuid:ef"]);
-        let wanted = text
-            .replacen("urn:uuid:ab", "Patient/ab", 1)
-            .replace(r#""url":"urn:uuid:ab""#, r#""url":"Patient/ab""#);
-        assert_eq!((led.text, led.dangling), (wanted, 1));
-    }
-
     #[test]
     fn a_full_url_is_that_of_its_own_file() {
         let mut index = Index::default();
@@ -397,19 +237,5 @@ mod tests {
         ] {
             assert_eq!(index.find(in_file(file), urn).unwrap(), wanted, "{file}");
         }
-    }
-
-    #[test]
-    fn what_is_to_come_is_waited_for_and_what_failed_is_told() {
-        let mut index = Index::default();
-        let names = Names::new(in_file(0), "Patient", Some("1"), None, NEW);
-        index.note_coming(&names).unwrap();
-        let text = r#"{"reference":"Patient/1/_history/2"}"#;
-        assert!(led(&index, text, &[]).coming.is_some());
-        index.note(&names, "Patient/9", false).unwrap();
-        index.note_failed(&names).unwrap();
-        assert_eq!(led(&index, text, &[]).text, r#"{"reference":"Patient/9"}"#);
-        let text = r#"{"reference":"https://h/fhir/Patient/1"}"#;
-        assert_eq!(led(&index, text, &[]).text, r#"{"reference":"Patient/1"}"#);
     }
 }

@@ -9,7 +9,8 @@ use crate::bulk::import::order::deferred::Stage;
 use crate::bulk::import::order::extensions;
 use crate::bulk::import::order::names::is_urn;
 use crate::bulk::import::order::own::Own;
-use crate::bulk::import::order::references::{Index, Target, Way};
+use crate::bulk::import::order::references::{Index, Target};
+use crate::bulk::import::order::way::Way;
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::send::outcome::outcome_of_words;
 use crate::bulk::import::send::verdict::{Answered, Verdict};
@@ -110,7 +111,7 @@ impl Engine<'_> {
         }
         batch.is_counted = true;
         Own::put_on(&mut batch.items, &within);
-        batch.put_texts(&texts);
+        batch.put_texts(texts);
         batch.is_resolved = true;
         Ok(Some(batch))
     }

@@ -15,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use crate::bulk::import::batch::Batch;
+use crate::bulk::import::long::LONG;
 use crate::bulk::import::order::deferred::Deferred;
 use crate::bulk::import::order::feed::Event;
 use crate::bulk::import::order::links::Links;
@@ -36,9 +37,6 @@ use crate::fhir::Client;
 const PARTING: Duration = Duration::from_secs(2);
 /// The longest that a server's Retry-After is followed.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// A longer resource goes as a request of its own.
-const LONG: usize = 16 << 20;
 
 type InFlight<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Sent> + Send + 'a>>>;
 

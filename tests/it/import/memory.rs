@@ -1,0 +1,66 @@
+//! The memory of an import: a long resource costs few copies, and there is one at a time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use crate::support::{Answer, Medplum, Server};
+
+/// More than goes into a bundle.
+const LENGTH: usize = 40 << 20;
+
+#[test]
+fn long_resources_cost_two_copies_however_many_there_are() {
+    for method in ["put", "post"] {
+        let (server, medplum) = (Server::start(), Medplum::new());
+        let seen = AtomicUsize::new(0);
+        server.handler(move |request| {
+            assert!(request.body.len() > LENGTH, "{} bytes", request.body.len());
+            let id = request
+                .target
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            let number = seen.fetch_add(1, Ordering::SeqCst);
+            let id = if id.starts_with('b') {
+                id
+            } else {
+                format!("n{number}")
+            };
+            let place = format!("Binary/{id}/_history/1");
+            let is_bundle = request.path() == "/fhir/R4";
+            let entry = json!({"response": {"status": "201", "location": place}});
+            Some(if is_bundle {
+                let bundle =
+                    json!({"resourceType": "Bundle", "type": "batch-response", "entry": [entry]});
+                Answer::json(200, bundle.to_string())
+            } else {
+                Answer::empty(201).header("Location", &place)
+            })
+        });
+        let line = |number: usize| {
+            format!(
+                r#"{{"resourceType":"Binary","id":"b{number}","contentType":"text/plain","data":"{}"}}"#,
+                "eHh4".repeat(LENGTH / 4)
+            )
+        };
+        medplum.file("a.ndjson", (0..4).map(line).collect::<Vec<_>>().join("\n"));
+        let base = server.url("/");
+        let args = [
+            "bulk",
+            "import",
+            "a.ndjson",
+            "-o",
+            "json",
+            "--method",
+            method,
+            "--base-url",
+            &base,
+        ];
+        let (run, peak) = medplum.measured(&args);
+        assert_eq!(run.ok().json()["created"], 4);
+        let most = 2 * LENGTH as u64 + (48 << 20);
+        assert!(peak < most, "{method}: {} MB", peak >> 20);
+    }
+}
