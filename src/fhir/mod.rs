@@ -193,6 +193,19 @@ impl Client {
     /// # Errors
     /// As [`Client::send`].
     pub async fn read(&self, request: Request, rule: TokenRule) -> Result<Answer, FhirError> {
+        self.read_within(request, rule, LARGEST_ANSWER).await
+    }
+
+    /// As [`Client::read`], for a success of at most so many bytes.
+    ///
+    /// # Errors
+    /// As [`Client::send`]; the answer is longer.
+    pub async fn read_within(
+        &self,
+        request: Request,
+        rule: TokenRule,
+        limit: usize,
+    ) -> Result<Answer, FhirError> {
         let mut retry = Retry::new(self.http.network.retries, LONGEST_WAIT);
         loop {
             let method = request.method.clone();
@@ -206,7 +219,7 @@ impl Client {
                 if status.is_client_error() || status.is_server_error() {
                     beginning::of(body, LARGEST_REFUSAL).await
                 } else {
-                    body.bytes(LARGEST_ANSWER).await
+                    body.bytes(limit).await
                 }
             };
             match reading.await {

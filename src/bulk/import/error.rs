@@ -46,6 +46,8 @@ pub enum ImportError {
     Unfinished { folder: PathBuf },
     #[error("{} holds an unfinished import, but of another request: {difference}", folder.display())]
     Other { folder: PathBuf, difference: String },
+    #[error("{} holds an unfinished import that another version of medplum began; this one cannot go on with it", folder.display())]
+    OfAnotherVersion { folder: PathBuf },
     #[error("{} holds what another import left", path.display())]
     RejectsThere { path: PathBuf },
     #[error("another process writes its rejects to {}", path.display())]
@@ -138,6 +140,14 @@ impl Verdict for ImportError {
             Self::Other { .. } => (
                 USAGE,
                 Some("repeat that request with --resume, forget it with --restart, or work in another folder".into()),
+            ),
+            Self::OfAnotherVersion { .. } => (
+                USAGE,
+                Some(
+                    "end it with --resume and the version that began it; or begin anew with --restart, which sends all of it again: with \
+                     PUT that changes nothing, with --method post what is there already comes twice"
+                        .into(),
+                ),
             ),
             Self::RejectsThere { path } => (
                 USAGE,

@@ -1,6 +1,7 @@
 //! What is imported and how.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::bulk::import::order::matching::Template;
 
@@ -102,6 +103,8 @@ pub struct Options {
     pub skip_unchanged: bool,
     pub order: Order,
     pub parallel: usize,
+    /// How long a server may say "not now" before the run ends.
+    pub max_wait: Duration,
     pub rejects: PathBuf,
     /// What is to become of an import that was ended early.
     pub wanted: Wanted,

@@ -257,12 +257,20 @@ pub async fn run(
     );
     engine.deferred = deferred;
     let all_links = known.links();
+    let mut read_once = None;
     let totals = known.survey.map(|survey| survey.totals);
     let total = totals.as_ref().map(|totals| totals.values().sum());
     engine.settled_before(all_links, before.types, total);
     let stopped = engine.run(read(feed), interrupted).await.err();
+    if matches!(stopped, Some(ImportError::Interrupted)) && source.is_read_once {
+        let read = tally.read.lock().map(|read| read.clone());
+        read_once = Some(read.unwrap_or_default());
+    }
     finish(engine, stopped, totals, &source, |report| {
         source.report(report, links, &tally);
+        if let Some(read) = &read_once {
+            add_unsent(&mut report.types, read);
+        }
         report.elapsed = started.elapsed();
     })
 }

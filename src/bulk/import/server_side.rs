@@ -40,7 +40,7 @@ pub async fn run(
     );
     let request = with_body(request, parameters.to_string().into(), FHIR_JSON);
     let answer = client
-        .read_once(request, TokenRule::OwnOrigins)
+        .read_words(request, TokenRule::OwnOrigins)
         .await
         .map_err(ImportError::Stopped)?;
     if !answer.status.is_success() {

@@ -148,7 +148,7 @@ fn a_server_that_never_has_time_stops_the_run_with_the_state_kept() {
     let run = import(
         &medplum,
         &store,
-        &["a.ndjson", "-o", "json", "--retries", "0"],
+        &["a.ndjson", "-o", "json", "--max-wait", "1s"],
     )
     .fails(1)
     .says("--resume");
@@ -156,6 +156,21 @@ fn a_server_that_never_has_time_stops_the_run_with_the_state_kept() {
         (&run.json()["notSent"], &run.json()["rejects"]),
         (&json!(60), &Value::Null)
     );
+}
+
+/// How often it says so is no measure: a server that is restarted says so for minutes.
+#[test]
+fn a_server_that_says_not_now_many_times_is_waited_for_all_the_same() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let seen = AtomicUsize::new(0);
+    store.server.guard(move |_| {
+        let is_early = seen.fetch_add(1, Ordering::SeqCst) < 7;
+        is_early.then(|| Answer::empty(429).header("Retry-After", "0"))
+    });
+    medplum.file("a.ndjson", patients(60));
+    let args = ["a.ndjson", "-o", "json", "--retries", "0"];
+    let report = import(&medplum, &store, &args).ok().json();
+    assert_eq!(report["created"], 60);
 }
 
 #[test]

@@ -406,3 +406,36 @@ fn restart_forgets_its_own_rejects_and_loses_nothing_when_it_cannot_begin() {
     assert_eq!(report["resources"], 100);
     assert_eq!(medplum.read("rejects.ndjson").lines().count(), 1);
 }
+
+#[test]
+fn what_another_version_began_says_how_it_ends() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("a.ndjson", patients(1));
+    medplum.file(".medplum-import/request.json", r#"{"version":1}"#);
+    for flags in [&["a.ndjson"][..], &["a.ndjson", "--resume"]] {
+        import(&medplum, &store, flags)
+            .fails(2)
+            .says("the version that began it")
+            .says("--restart");
+    }
+    assert!(store.bundles().is_empty());
+    import(&medplum, &store, &["a.ndjson", "--restart"]).ok();
+    assert_eq!(store.names(), ["Patient/p1"]);
+}
+
+/// A last batch that is not full yet waits for more of stdin.
+#[test]
+fn ctrl_c_counts_what_was_read_of_stdin_and_is_in_no_request_yet() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let flags = store.flags();
+    let words = ["bulk", "import", "-", "-o", "json"].map(str::to_owned);
+    let running = medplum
+        .command(words.into_iter().chain(flags))
+        .keyboard()
+        .spawn();
+    running.types(patients(70).trim_end());
+    wait_for_bundles(&store, 1);
+    running.interrupt();
+    let report = running.finish().fails(130).json();
+    assert_eq!(report["resources"], 70, "{report}");
+}

@@ -1,5 +1,6 @@
 //! What the reading side works with and says.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
@@ -53,6 +54,8 @@ pub struct Tally {
     pub dangling: Arc<AtomicU64>,
     pub absolute: Arc<AtomicU64>,
     pub bytes: Arc<AtomicU64>,
+    /// What was read, by type, where there was no first pass.
+    pub read: Arc<Mutex<BTreeMap<String, u64>>>,
     /// The references of what was read without a first pass.
     pub links: Arc<Mutex<Links>>,
 }

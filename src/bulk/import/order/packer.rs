@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc::Sender;
 
@@ -95,6 +95,9 @@ impl<'a> Packer<'a> {
             // Nothing says that it is about the same resource as another.
             item.key = hash(&(ordinal, "alone"));
         }
+        if self.feed.index_grows {
+            self.count(&item);
+        }
         if self.feed.lost.contains(ordinal) {
             item.unsent = Some(Unsent::Lost);
         }
@@ -115,6 +118,22 @@ impl<'a> Packer<'a> {
         self.urls.extend(item.full_url.clone());
         self.items.push(item);
         Ok(())
+    }
+
+    /// Counts what was read once: when the run is interrupted, not all of it has come to a request.
+    fn count(&self, item: &Item) {
+        let mut read = self
+            .feed
+            .tally
+            .read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match read.get_mut(&*item.resource_type) {
+            Some(number) => *number += 1,
+            None => {
+                read.insert(item.resource_type.to_string(), 1);
+            }
+        }
     }
 
     /// Whether an item has to wait for the next batch.

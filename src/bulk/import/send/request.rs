@@ -14,7 +14,7 @@ use crate::fhir::{Client, FhirError, TokenRule};
 use crate::http::Request;
 
 /// No answer is too long that has fewer bytes than this.
-const SHORTEST_LIMIT: usize = 4 << 20;
+pub(super) const SHORTEST_LIMIT: usize = 4 << 20;
 
 /// A request that has ended.
 #[derive(Debug)]
@@ -91,7 +91,8 @@ async fn is_unknown_type(client: &Client, batch: &Batch) -> bool {
     let Ok(url) = client.url(&format!("{}?_count=1", first.resource_type)) else {
         return false;
     };
-    let answer = client.read(Request::new(HttpMethod::GET, url), TokenRule::OwnOrigins);
+    // The status says it: nothing of the body is read.
+    let answer = client.send(Request::new(HttpMethod::GET, url), TokenRule::OwnOrigins);
     answer
         .await
         .is_ok_and(|answer| answer.status.as_u16() == 404)

@@ -10,9 +10,10 @@ use crate::bulk::import::BundleKind;
 use crate::bulk::import::batch::{Batch, quoted};
 use crate::bulk::import::piece::Action;
 use crate::bulk::import::send::answer::{self, Outcome};
+use crate::bulk::import::send::request::SHORTEST_LIMIT;
 use crate::fhir::object::Object;
-use crate::fhir::{Client, FHIR_JSON, TokenRule, with_body};
-use crate::http::Request;
+use crate::fhir::{Answer, Client, FHIR_JSON, FhirError, TokenRule, with_body};
+use crate::http::{HttpError, Request};
 
 /// Members of `meta` that a server sets (FHIR R4 §2.27.4; the last three are Medplum's).
 const OF_THE_SERVER: [&str; 5] = [
@@ -22,6 +23,9 @@ const OF_THE_SERVER: [&str; 5] = [
     "project",
     "compartment",
 ];
+
+/// No resource is nested as deep (serde_json stops at 128 where it builds).
+const DEEPEST: usize = 128;
 
 #[derive(Deserialize)]
 struct Found<'a> {
@@ -54,11 +58,17 @@ pub(super) async fn on_server(
         return Ok(same);
     }
     let ours = |at: usize| std::str::from_utf8(batch.text_of(items[at])).unwrap_or_default();
+    // What is much longer than ours is not the same.
+    let limit = SHORTEST_LIMIT + 4 * (0..items.len()).map(|at| ours(at).len()).sum::<usize>();
     if kind == BundleKind::None {
         let url = client.url(&items[0].url).map_err(answer::of_error)?;
         let request = Request::new(HttpMethod::GET, url);
-        let answer = client.read(request, TokenRule::OwnOrigins).await;
-        let answer = answer.map_err(answer::of_error)?;
+        let answer = client
+            .read_within(request, TokenRule::OwnOrigins, limit)
+            .await;
+        let Some(answer) = unless_too_large(answer)? else {
+            return Ok(same);
+        };
         let theirs = String::from_utf8_lossy(&answer.body);
         if answer.status.is_success() && is_same_resource(ours(0), &theirs) {
             same.insert(items[0].ordinal);
@@ -79,13 +89,11 @@ pub(super) async fn on_server(
         entries.join(",")
     );
     let request = Request::new(HttpMethod::POST, client.profile.fhir_root.clone());
-    let answer = client
-        .read_once(
-            with_body(request, body.into(), FHIR_JSON),
-            TokenRule::OwnOrigins,
-        )
-        .await
-        .map_err(answer::of_error)?;
+    let request = with_body(request, body.into(), FHIR_JSON);
+    let answer = client.read_once_within(request, TokenRule::OwnOrigins, limit);
+    let Some(answer) = unless_too_large(answer.await)? else {
+        return Ok(same);
+    };
     // A server that cannot be asked this way, or answers otherwise, has said nothing: all is written then.
     if matches!(answer.status.as_u16(), 400 | 404 | 405 | 422 | 501) {
         return Ok(same);
@@ -106,12 +114,20 @@ pub(super) async fn on_server(
     Ok(same)
 }
 
+/// The answer, or nothing where it is too long to be the same.
+fn unless_too_large(answer: Result<Answer, FhirError>) -> Result<Option<Answer>, Outcome> {
+    match answer {
+        Err(FhirError::Http(HttpError::TooLarge { .. })) => Ok(None),
+        answer => answer.map(Some).map_err(answer::of_error),
+    }
+}
+
 /// Whether two resources say the same, but for what a server adds to `meta`. Numbers are compared digit by digit.
 fn is_same_resource(ours: &str, theirs: &str) -> bool {
     let (Some(ours), Some(theirs)) = (without_servers(ours), without_servers(theirs)) else {
         return false;
     };
-    is_same(&ours, &theirs)
+    is_same(&ours, &theirs, DEEPEST)
 }
 
 fn without_servers(text: &str) -> Option<String> {
@@ -130,11 +146,15 @@ fn without_servers(text: &str) -> Option<String> {
     Some(resource.to_string())
 }
 
-fn is_same(one: &str, other: &str) -> bool {
+/// What lies deeper counts as another, so that no nesting is too much for the stack.
+fn is_same(one: &str, other: &str, depth: usize) -> bool {
     let (one, other) = (one.trim(), other.trim());
     if one == other {
         return true;
     }
+    let Some(depth) = depth.checked_sub(1) else {
+        return false;
+    };
     match (one.as_bytes().first(), other.as_bytes().first()) {
         (Some(b'{'), Some(b'{')) => {
             let (Ok(one), Ok(other)) = (members(one), members(other)) else {
@@ -144,7 +164,7 @@ fn is_same(one: &str, other: &str) -> bool {
                 && one.iter().all(|(name, value)| {
                     other
                         .get(name)
-                        .is_some_and(|theirs| is_same(value.get(), theirs.get()))
+                        .is_some_and(|theirs| is_same(value.get(), theirs.get(), depth))
                 })
         }
         (Some(b'['), Some(b'[')) => {
@@ -156,7 +176,7 @@ fn is_same(one: &str, other: &str) -> bool {
                     && one
                         .iter()
                         .zip(other)
-                        .all(|(one, other)| is_same(one.get(), other.get()))
+                        .all(|(one, other)| is_same(one.get(), other.get(), depth))
             })
         }
         (Some(b'"'), Some(b'"')) => {
@@ -174,6 +194,16 @@ fn members(text: &str) -> Result<std::collections::HashMap<String, &RawValue>, s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_nested_too_deep_is_another_and_no_crash() {
+        let nested = |inner: &str| {
+            let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+            format!(r#"{{"a":{open}{inner}{close}}}"#)
+        };
+        assert!(!is_same_resource(&nested("1"), &nested("2")));
+        assert!(is_same_resource(&nested("1"), &nested("1")));
+    }
 
     #[test]
     fn resources_are_the_same_whatever_the_order_and_what_the_server_adds() {

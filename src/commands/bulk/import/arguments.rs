@@ -15,6 +15,9 @@ use crate::fhir::asynchronous::Patience;
 /// What a conditional write looks for when nothing else is said.
 const USUAL_MATCH: &str = "identifier={identifier.system}|{identifier.value}";
 
+/// How long a server may say "not now" when nothing else is said.
+const USUAL_WAIT: Duration = Duration::from_secs(600);
+
 /// Import NDJSON files and Bundles in bulk, with the ids they have
 ///
 /// Exit code 0 means that every resource is on the server. Those that it refused are in rejects.ndjson with the reason
@@ -75,8 +78,9 @@ pub struct ImportArgs {
     /// Mode of a server-side import, for Azure: InitialLoad, IncrementalLoad
     #[arg(long, value_name = "MODE", requires = "server_side")]
     import_mode: Option<String>,
-    /// Longest time to wait for a server-side import, such as 2h
-    #[arg(long, value_name = "TIME", value_parser = crate::commands::duration, requires = "server_side")]
+    /// Longest time that the server may say "not now" (429, 503) and nothing else, or that a server-side import may take, such as
+    /// 2h [default: 10m; none with --server-side]
+    #[arg(long, value_name = "TIME", value_parser = crate::commands::duration)]
     max_wait: Option<Duration>,
     /// Add data-absent-reason to ExplanationOfBenefit where provider or productOrService are missing
     #[arg(long)]
@@ -194,6 +198,7 @@ impl ImportArgs {
                 Some(OrderArg::Auto) => Order::Auto,
                 Some(OrderArg::Given) => Order::Given,
             },
+            max_wait: self.max_wait.unwrap_or(USUAL_WAIT),
             parallel: self.parallel.unwrap_or(if like_medplum { 1 } else { 4 }),
             rejects: self.rejects.unwrap_or_else(|| usual.into()),
             wanted: match (self.resume, self.restart) {

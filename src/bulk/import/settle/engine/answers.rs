@@ -96,7 +96,7 @@ impl Engine<'_> {
             Verdict::Later { status } => Some(*status),
             _ => None,
         }) {
-            let is_over = self.slow_in_row >= self.patience();
+            let is_over = self.is_out_of_patience();
             let flags: Vec<bool> = answered.iter().map(|(verdict, _)| later(verdict)).collect();
             if is_over {
                 for (verdict, _) in answered.iter_mut().filter(|(verdict, _)| later(verdict)) {

@@ -77,6 +77,8 @@ pub struct Engine<'a> {
     good_in_row: usize,
     failures_in_row: u32,
     slow_in_row: u32,
+    /// Since when the server says nothing but "not now".
+    slow_since: Option<Instant>,
     stop: Option<ImportError>,
     parting: Option<Instant>,
 }
@@ -120,6 +122,7 @@ impl<'a> Engine<'a> {
             good_in_row: 0,
             failures_in_row: 0,
             slow_in_row: 0,
+            slow_since: None,
             stop: None,
             parting: None,
         }

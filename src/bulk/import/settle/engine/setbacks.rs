@@ -13,6 +13,8 @@ use crate::words::number_of;
 
 /// Requests in a row without an answer, after which the server counts as gone.
 const MOST_FAILURES: u32 = 3;
+/// How often in a row a server may say "not now, but at once".
+const MOST_AT_ONCE: u32 = 4;
 
 impl Engine<'_> {
     /// A bundle that is too large goes in two halves, and later ones are no larger.
@@ -77,7 +79,7 @@ impl Engine<'_> {
         refusal: Box<Refusal>,
     ) -> Result<(), ImportError> {
         self.ledger.not_sent(&batch)?;
-        if self.slow_in_row >= self.patience() {
+        if self.is_out_of_patience() {
             self.stop_with(ImportError::Stopped(FhirError::Refused(refusal)));
         } else {
             self.slow_down(wait, &refusal.status.to_string());
@@ -86,9 +88,10 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// How often in a row a server may say "not now".
-    pub(super) fn patience(&self) -> u32 {
-        4 + 4 * self.client.http.network.retries
+    /// Whether the server has said "not now", and nothing else, for as long as that is borne.
+    pub(super) fn is_out_of_patience(&self) -> bool {
+        let since = self.slow_since.map(|since| since.elapsed());
+        since.is_some_and(|time| time >= self.options.max_wait)
     }
 
     pub(super) fn slow_down(&mut self, wait: Option<Duration>, reason: &str) {
@@ -96,9 +99,19 @@ impl Engine<'_> {
         let is_first = Instant::now() >= self.gate;
         self.slow_in_row += u32::from(is_first);
         self.good_in_row = 0;
-        let wait = wait.unwrap_or_else(|| {
-            Duration::from_millis(250) * 2_u32.saturating_pow(self.slow_in_row.min(7))
-        });
+        self.slow_since.get_or_insert_with(Instant::now);
+        let backoff = Duration::from_millis(250) * 2_u32.saturating_pow(self.slow_in_row.min(7));
+        // "At once" is believed a few times.
+        let least = if self.slow_in_row > MOST_AT_ONCE {
+            backoff / 4
+        } else {
+            Duration::ZERO
+        };
+        let left = self.options.max_wait.saturating_sub(
+            self.slow_since
+                .map_or(Duration::ZERO, |since| since.elapsed()),
+        );
+        let wait = wait.unwrap_or(backoff).max(least).min(left);
         let until = Instant::now() + wait.min(LONGEST_WAIT);
         if until > self.gate {
             if is_first {
@@ -115,6 +128,7 @@ impl Engine<'_> {
 
     pub(super) fn went_well(&mut self) {
         self.slow_in_row = 0;
+        self.slow_since = None;
         self.good_in_row += 1;
         if self.limit < self.options.parallel && self.good_in_row >= self.limit * 8 {
             self.limit += 1;

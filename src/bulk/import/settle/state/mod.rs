@@ -76,10 +76,7 @@ impl State {
         let resumed = match found {
             Found::Nothing if wanted == Wanted::Resume => return Err(nothing(parent, None)),
             Found::Nothing => None,
-            Found::Foreign => {
-                let difference = "another version of medplum began it".into();
-                return Err(ImportError::Other { folder, difference });
-            }
+            Found::Foreign => return Err(ImportError::OfAnotherVersion { folder }),
             Found::Request(found) => {
                 let difference = request.difference(&found, client);
                 match (&found.finished, difference) {
