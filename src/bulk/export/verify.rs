@@ -1,9 +1,9 @@
 //! A folder read again and compared with its `manifest.json`: count, length and digest of every file. It needs no server
 //! and no state, so that a copy can be verified too; folders of version 0.1 have the same manifest.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Component, Path, PathBuf};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Component, Path};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,28 +15,13 @@ use super::layout;
 use super::series::Series;
 use super::sink::promise::Hash;
 use super::state::document;
+use crate::bulk::listed::Listed;
 use crate::fhir::ndjson::Checker;
 use crate::words;
 
 const BUFFER: usize = 256 << 10;
 /// The longest line of the index of attachments that is read.
 const LONGEST_LINE: u64 = 1 << 20;
-
-/// A file that a manifest says is here.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Listed {
-    /// Its path below the folder; none for a file that never came.
-    pub path: Option<String>,
-    /// Bytes on disk.
-    pub bytes: Option<u64>,
-    /// Resources that were counted in it.
-    pub resources: Option<u64>,
-    /// Of its lines, before they were compressed.
-    pub sha256: Option<String>,
-    /// Where it came from, without a query.
-    #[serde(default)]
-    pub url: String,
-}
 
 /// What `manifest.json` says.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -88,82 +73,25 @@ impl Kept {
     }
 }
 
-impl Listed {
-    /// Where the file is, when that is below the folder: a manifest may come from anywhere.
-    ///
-    /// # Errors
-    /// What is wrong with the path, in words.
-    pub fn place(&self, folder: &Path) -> Result<PathBuf, String> {
-        let path = self.path.as_deref().ok_or("it never came")?;
-        let path = Path::new(path);
-        let is_plain = path
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        if !is_plain || path.as_os_str().is_empty() {
-            return Err("its path leads out of the folder".to_owned());
-        }
-        let place = folder.join(path);
-        let real = fs::canonicalize(&place).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => "it is not there".to_owned(),
-            _ => error.to_string(),
-        })?;
-        let root = fs::canonicalize(folder).map_err(|error| error.to_string())?;
-        if !real.starts_with(root) {
-            return Err("it is a link that leads out of the folder".to_owned());
-        }
-        Ok(place)
+/// Reads the file and compares all that the manifest says of it; the resources in it, when they are counted.
+///
+/// # Errors
+/// What differs, in words.
+pub fn check(listed: &Listed, place: &Path) -> Result<Option<u64>, String> {
+    listed.check_length(place)?;
+    if listed.resources.is_none() && listed.sha256.is_none() {
+        return Ok(None);
     }
-
-    /// Compares the length alone, which costs nothing.
-    ///
-    /// # Errors
-    /// What differs, in words.
-    pub fn check_length(&self, place: &Path) -> Result<u64, String> {
-        let there = fs::metadata(place).map_err(|error| error.to_string())?;
-        if !there.is_file() {
-            return Err("it is no file".to_owned());
-        }
-        match self.bytes {
-            Some(bytes) if bytes != there.len() => Err(format!(
-                "it has {} bytes, and the manifest says {bytes}",
-                there.len()
-            )),
-            _ => Ok(there.len()),
-        }
-    }
-
-    /// Reads the file and compares all that the manifest says of it; the resources in it, when they are counted.
-    ///
-    /// # Errors
-    /// What differs, in words.
-    pub fn check(&self, place: &Path) -> Result<Option<u64>, String> {
-        self.check_length(place)?;
-        if self.resources.is_none() && self.sha256.is_none() {
-            return Ok(None);
-        }
-        let is_gzip = place.extension().is_some_and(|extension| extension == "gz");
-        let file = File::open(place).map_err(|error| error.to_string())?;
-        let file = BufReader::with_capacity(BUFFER, file);
-        let (resources, sha256) = if is_gzip {
-            read(MultiGzDecoder::new(file))?
-        } else {
-            read(file)?
-        };
-        if let Some(promised) = self.resources
-            && promised != resources
-        {
-            return Err(format!(
-                "it holds {resources} resources, and the manifest says {promised}"
-            ));
-        }
-        match &self.sha256 {
-            Some(promised) if *promised != sha256 => Err(format!(
-                "its SHA-256 is {sha256}, and the manifest says {}",
-                words::shortened(promised)
-            )),
-            _ => Ok(Some(resources)),
-        }
-    }
+    let is_gzip = place.extension().is_some_and(|extension| extension == "gz");
+    let file = File::open(place).map_err(|error| error.to_string())?;
+    let file = BufReader::with_capacity(BUFFER, file);
+    let (resources, sha256) = if is_gzip {
+        read(MultiGzDecoder::new(file))?
+    } else {
+        read(file)?
+    };
+    listed.check_lines(Some(resources), &sha256)?;
+    Ok(Some(resources))
 }
 
 /// The resources in some lines, and their digest.
@@ -236,7 +164,7 @@ fn one(folder: &Path, parallel: usize, before: &str) -> Result<Verified, BulkErr
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let checked = file
                         .place(folder)
-                        .and_then(|place| Ok((file.check(&place)?, file.check_length(&place)?)));
+                        .and_then(|place| Ok((check(file, &place)?, file.check_length(&place)?)));
                     let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
                     match checked {
                         Ok((resources, bytes)) => {

@@ -356,6 +356,48 @@ fn a_log_that_cannot_be_written_is_said_once_and_the_export_is_whole() {
     assert_eq!(bulk.names().len(), 3);
 }
 
+/// What may be shown of a body is a list of what is allowed: each of these has a canary where nothing is.
+#[test]
+fn what_a_server_sends_beside_its_words_is_not_in_the_log() {
+    let canary = format!("canary{:016x}", fastrand::u64(..));
+    let outcome = json!({
+        "resourceType": "OperationOutcome", "id": canary, "text": {"div": canary}, (canary.clone()): 1,
+        "extension": [{"url": "http://x", "valueString": canary}],
+        "issue": [{"severity": "error", "code": "exception", "diagnostics": "it broke", "location": [canary],
+                   "details": {"text": "in words", "coding": [{"code": canary, "display": canary}]}}],
+    });
+    let oauth = json!({"error": "invalid_request", "error_description": "words", "access_token": canary, "hint": canary});
+    for (body, words) in [
+        (outcome.to_string(), "it broke"),
+        (oauth.to_string(), "invalid_request"),
+        (
+            json!({"message": canary, "error": {"code": canary}}).to_string(),
+            "_length",
+        ),
+        (format!("[\"{canary}\"]"), "_length"),
+        (format!("\"{canary}\""), "_length"),
+        (format!("<Error><Token>{canary}</Token></Error>"), "_length"),
+    ] {
+        let answer = || Answer::new(400, "application/json", &body);
+        let bulk = Bulk::with_three_files();
+        bulk.server
+            .on_sequence("GET", "/fhir/R4/$export", [answer()]);
+        bulk.export(&[]).fails(1);
+        bulk.status([answer()]);
+        bulk.export(&[]).fails(1);
+        let text = bulk.medplum.read("out/log.ndjson");
+        assert!(text.contains(words), "{text}");
+        let bodies = log_of(&bulk, "out");
+        let bodies = bodies.iter().flat_map(|event| {
+            let detail = &event["eventDetail"];
+            [detail["body"].to_string(), detail["errorBody"].to_string()]
+        });
+        for body in bodies {
+            assert!(!body.contains(&canary), "{body}");
+        }
+    }
+}
+
 #[test]
 fn nothing_secret_is_in_the_log() {
     let bulk = Bulk::with_three_files();

@@ -109,7 +109,7 @@ fn the_folder_of_an_export_whose_file_is_not_what_it_wrote_is_not_imported() {
     let entry = |bytes: usize, hash: &str| json!({"type": "Patient", "url": "http://x/1", "path": "Patient.00001.ndjson", "bytes": bytes, "sha256": hash});
     // Cut, and with one byte changed.
     for (there, words) in [
-        (patients(10), "bytes, not"),
+        (patients(10), "bytes, and the manifest says"),
         (text.replace("p13", "q13"), "SHA-256"),
     ] {
         export(&medplum, &there, &entry(text.len(), &hash));
@@ -122,6 +122,27 @@ fn the_folder_of_an_export_whose_file_is_not_what_it_wrote_is_not_imported() {
     export(&medplum, &text, &entry(text.len(), &hash));
     import(&medplum, &store, &["out"]).ok();
     assert_eq!(store.names().len(), 20);
+}
+
+/// The manifest gives the bytes on disk and the digest of the lines: each compressed file was called damaged.
+#[test]
+fn the_folder_of_a_compressed_export_is_imported() {
+    use std::io::Write;
+    let text = patients(20);
+    let hash = sha256(&text);
+    for (hash, code) in [(hash.clone(), 0), (hash.replace(&hash[..4], "0000"), 2)] {
+        let (store, medplum) = (Store::open(), Medplum::new());
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        let packed = packed.finish().unwrap();
+        let name = "Patient.00001.ndjson.gz";
+        let entry = json!({"type": "Patient", "url": "http://x/1", "path": name, "bytes": packed.len(), "sha256": hash});
+        let manifest = json!({"transactionTime": "2026-01-01T00:00:00Z", "output": [entry]});
+        medplum.file(&format!("out/{name}"), packed);
+        medplum.file("out/manifest.json", manifest.to_string());
+        import(&medplum, &store, &["out"]).fails(code);
+        assert_eq!(store.names().len(), if code == 0 { 20 } else { 0 });
+    }
 }
 
 fn sha256(text: &str) -> String {

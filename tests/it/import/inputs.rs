@@ -124,7 +124,7 @@ fn the_folder_of_an_export_is_imported_with_its_deletions_last() {
     std::fs::remove_file(medplum.path("out/1.Patient.ndjson")).unwrap();
     import(&medplum, &store, &["out"])
         .fails(2)
-        .says("1.Patient.ndjson, which is not there");
+        .says("1.Patient.ndjson, but it is not there");
 }
 
 #[test]

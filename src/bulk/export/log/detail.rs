@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::bulk::export::kickoff::Kickoff;
 use crate::fhir::{Answer, Client};
+use crate::foreign::Foreign;
 use crate::secret;
 
 /// The headers worth keeping; others may hold cookies or signatures.
@@ -21,8 +22,8 @@ const HEADERS: [&str; 9] = [
     "x-correlation-id",
     "x-request-id",
 ];
-/// The most of an error body that is kept.
-const LONGEST_BODY: usize = 8 << 10;
+/// The most issues of an OperationOutcome that are kept.
+const MOST_ISSUES: usize = 20;
 
 /// The kick-off and how it was answered; without an answer when a kill came before it could be written. Whom an
 /// export is about (`patient`) is left out, as the format wants it.
@@ -67,16 +68,36 @@ pub(super) fn error(code: Option<u16>, body: &Value, message: &str) -> Value {
     })
 }
 
-/// A body as JSON when it is some, else its text; what is too long is cut.
+/// What is kept of a body: an OperationOutcome's issues, the fields of an OAuth error, else only its length. It is a list
+/// of what is known to be words for people; whatever else a server sends may be a secret or somebody's data.
 pub(super) fn body(bytes: &[u8]) -> Value {
-    if bytes.len() <= LONGEST_BODY
-        && let Ok(mut json) = serde_json::from_slice::<Value>(bytes)
-    {
-        clean(&mut json);
-        return json;
+    let json = serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    if json["resourceType"] == "OperationOutcome" {
+        let issues = json["issue"].as_array().into_iter().flatten();
+        let issues: Vec<Value> = issues.take(MOST_ISSUES).map(issue).collect();
+        return json!({"resourceType": "OperationOutcome", "issue": issues});
     }
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_BODY)]);
-    without_queries(&text).into()
+    let mut kept = some_of(&json, &["error", "error_description"]);
+    kept.insert("_length".to_owned(), bytes.len().into());
+    kept.into()
+}
+
+fn issue(issue: &Value) -> Value {
+    let mut kept = some_of(issue, &["severity", "code", "diagnostics"]);
+    let text = some_of(&issue["details"], &["text"]);
+    if !text.is_empty() {
+        kept.insert("details".to_owned(), text.into());
+    }
+    kept.into()
+}
+
+/// The members of these names that are text, made fit to be shown.
+fn some_of(json: &Value, names: &[&str]) -> Map<String, Value> {
+    let texts = names.iter().filter_map(|name| {
+        let text = Foreign::new(&without_queries(json[*name].as_str()?));
+        Some(((*name).to_owned(), Value::from(text.as_str())))
+    });
+    texts.collect()
 }
 
 fn headers(headers: &HeaderMap) -> Value {
@@ -85,15 +106,6 @@ fn headers(headers: &HeaderMap) -> Value {
         Some(((*name).to_owned(), Value::from(without_queries(value))))
     });
     Value::Object(kept.collect())
-}
-
-fn clean(json: &mut Value) {
-    match json {
-        Value::String(text) => *text = without_queries(text),
-        Value::Array(items) => items.iter_mut().for_each(clean),
-        Value::Object(members) => members.values_mut().for_each(clean),
-        _ => {}
-    }
 }
 
 /// The URL of a file, bare: its query may be a signature.

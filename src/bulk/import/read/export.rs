@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::promise::Promise;
 use crate::bulk::export::{layout, state};
 use crate::bulk::import::ImportError;
 use crate::bulk::import::read::input::Input;
+use crate::bulk::listed::Listed;
 use crate::files::Lock;
+use crate::words;
 
 #[derive(Deserialize)]
 struct Manifest {
@@ -21,15 +22,6 @@ struct Manifest {
     output: Vec<Listed>,
     #[serde(default)]
     deleted: Vec<Listed>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    path: Option<PathBuf>,
-    #[serde(default)]
-    bytes: Option<u64>,
-    #[serde(default)]
-    sha256: Option<String>,
 }
 
 /// Whether a folder is that of an export, which has to be complete.
@@ -97,14 +89,7 @@ pub fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
     is_at_rest(folder)?;
     let held = hold(folder)?;
     let source = manifest.request.as_deref().and_then(base_of);
-    let inputs = listed.into_iter().filter_map(|listed| {
-        let name = listed.path?;
-        let promise = Promise {
-            bytes: listed.bytes,
-            sha256: listed.sha256,
-        };
-        Some(listed_file(folder, &name, promise))
-    });
+    let inputs = listed.into_iter().map(|listed| listed_file(folder, listed));
     let mut inputs = inputs.collect::<Result<Vec<Input>, _>>()?;
     for input in &mut inputs {
         input.source.clone_from(&source);
@@ -113,44 +98,22 @@ pub fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
     Ok(Some(inputs))
 }
 
-/// A file that a manifest lists.
-fn listed_file(folder: &Path, name: &Path, promise: Promise) -> Result<Input, ImportError> {
-    let path = folder.join(name);
-    let manifest = folder.join(layout::MANIFEST);
-    let bad = |words: &str| {
-        ImportError::BadRequest(format!(
-            "{} lists {}, which {words}",
-            manifest.display(),
-            name.display()
-        ))
-    };
-    let is_plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
-    if !name.components().all(is_plain) {
-        return Err(bad("is no path below its folder"));
-    }
-    if !path.is_file() {
-        return Err(bad("is not there"));
-    }
-    let is_inside = match (fs::canonicalize(folder), fs::canonicalize(&path)) {
-        (Ok(folder), Ok(path)) => path.starts_with(folder),
-        _ => false,
-    };
-    if !is_inside {
-        return Err(bad("leads out of its folder"));
-    }
-    let mut input = Input::of(path.clone())?;
-    let bytes = fs::metadata(&path)
-        .map_err(|error| input.error(error))?
-        .len();
-    if let Some(promised) = promise.bytes.filter(|promised| *promised != bytes)
-        && !input.is_gzip
-    {
-        return Err(ImportError::Damaged {
+/// A file that a manifest lists: what it says of its lines is compared while they are read.
+fn listed_file(folder: &Path, listed: Listed) -> Result<Input, ImportError> {
+    let name = listed.path.clone().unwrap_or_default();
+    let place = listed.place(folder).map_err(|words| {
+        let manifest = folder.join(layout::MANIFEST);
+        let name = words::shortened(&name);
+        ImportError::BadRequest(format!("{} lists {name}, but {words}", manifest.display()))
+    })?;
+    let mut input = Input::of(place.clone())?;
+    listed
+        .check_length(&place)
+        .map_err(|what| ImportError::Damaged {
             name: input.name(),
-            what: format!("it has {bytes} bytes, not {promised}"),
-        });
-    }
-    input.promise = Some(promise);
+            what,
+        })?;
+    input.promise = Some(listed);
     Ok(input)
 }
 

@@ -8,11 +8,12 @@ use std::time::SystemTime;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::promise::{Counted, Promise};
+use super::promise::Counted;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::piece::{Item, Piece};
 use crate::bulk::import::read::bundle::{self, Shape};
 use crate::bulk::import::read::line;
+use crate::bulk::listed::Listed;
 use crate::files::Lock;
 
 /// Bytes that are read at a time.
@@ -44,7 +45,7 @@ pub struct Input {
     /// The FHIR base that an export got it from, with a slash at its end.
     pub source: Option<Arc<str>>,
     /// What an export says of it.
-    pub promise: Option<Promise>,
+    pub promise: Option<Listed>,
     /// What keeps the export from changing it meanwhile.
     pub held: Option<Arc<Lock>>,
     /// The file as it was when it was found.

@@ -1,34 +1,25 @@
-//! What an export says of a file: how many bytes of lines it has, and their digest. Both are compared while it is read.
+//! What an export says of a file's lines is compared while they are read, so that nothing is read twice for it.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Read};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// What an export says of a file's lines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Promise {
-    /// Before compression.
-    pub bytes: Option<u64>,
-    /// In hex.
-    pub sha256: Option<String>,
-}
+use crate::bulk::listed::Listed;
 
-/// A reader that counts and digests what is taken from it.
+/// A reader that digests what is taken from it.
 pub struct Counted<'a> {
     inner: Box<dyn BufRead>,
-    promise: &'a Promise,
-    bytes: u64,
+    promise: &'a Listed,
     digest: Context,
 }
 
 impl<'a> Counted<'a> {
     /// A reader of which nothing was read yet.
-    pub fn new(inner: Box<dyn BufRead>, promise: &'a Promise) -> Self {
+    pub fn new(inner: Box<dyn BufRead>, promise: &'a Listed) -> Self {
         Self {
             inner,
             promise,
-            bytes: 0,
             digest: Context::new(&SHA256),
         }
     }
@@ -45,20 +36,12 @@ impl<'a> Counted<'a> {
             }
             self.consume(length);
         }
-        let bytes = self.bytes;
-        if let Some(promised) = self.promise.bytes.filter(|promised| *promised != bytes) {
-            return Ok(Err(format!("it has {bytes} bytes, not {promised}")));
-        }
         let digest = self.digest.finish();
         let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-        let is_other = |promised: &String| !promised.eq_ignore_ascii_case(&hex);
-        if self.promise.sha256.as_ref().is_some_and(is_other) {
-            return Ok(Err("its SHA-256 is another".into()));
-        }
-        Ok(Ok(()))
+        Ok(self.promise.check_lines(None, &hex))
     }
 }
 
@@ -80,7 +63,6 @@ impl BufRead for Counted<'_> {
         // What was filled in is still there, so that nothing is read for this.
         if let Ok(bytes) = self.inner.fill_buf() {
             let taken = &bytes[..length.min(bytes.len())];
-            self.bytes += taken.len() as u64;
             if self.promise.sha256.is_some() {
                 self.digest.update(taken);
             }

@@ -1,11 +1,11 @@
 //! One page of a manifest read as a stream: a list of any length costs what is kept of its entries and no more.
 
+mod list;
+
 use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use url::Url;
 
@@ -13,6 +13,7 @@ use super::listing::Listing;
 use super::manifest::{self, Group, Manifest, ManifestError, ManifestFile, Page};
 use super::meter::{LARGEST_ENTRY, Meter, Metered};
 use crate::{secret, words};
+use list::List;
 
 /// The most of a member that nobody asks for.
 const LARGEST_UNKNOWN: usize = 8 << 20;
@@ -248,98 +249,6 @@ fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
         value => text(value),
-    }
-}
-
-/// One of the lists of files, or null.
-struct List<'a, 'b> {
-    reading: &'a Reading<'a>,
-    draft: &'a mut Draft<'b>,
-    name: &'a str,
-    at: usize,
-    group: Group,
-}
-
-impl List<'_, '_> {
-    fn refuse<E: serde::de::Error>(self, found: &impl std::fmt::Display) -> E {
-        let found = words::shortened(&format!("its `{}` is {found}", self.name));
-        self.draft.problem = Some(Problem::List(found));
-        E::custom("no list")
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for List<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self { reading, draft, .. } = self;
-        let mut number = draft.lists.iter().map(Vec::len).sum::<usize>();
-        loop {
-            reading
-                .meter
-                .allow(LARGEST_ENTRY, "an entry of more than 64 KiB");
-            let Some(item) = items.next_element::<Value>()? else {
-                return Ok(());
-            };
-            number += 1;
-            if number > MOST_FILES {
-                reading
-                    .meter
-                    .exceeded
-                    .set(Some("more than a million files"));
-                return Err(A::Error::custom("too many"));
-            }
-            if let Err(found) = manifest::count(item.get("count")) {
-                let odd = draft.manifest.odd_counts.get_or_insert((0, found));
-                odd.0 += 1;
-            }
-            match reading.page.file(self.group, &item) {
-                Ok(file) => match draft.listing.push(&file) {
-                    Ok(line) => draft.lists[self.at].push(line),
-                    Err(error) => {
-                        draft.problem = Some(Problem::Disk(error));
-                        return Err(A::Error::custom("the disk"));
-                    }
-                },
-                Err(found) => {
-                    draft.problem = Some(Problem::File(found));
-                    return Err(A::Error::custom("no file"));
-                }
-            }
-        }
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
-        let value = Value::from(value);
-        Err(self.refuse(&value))
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        Err(self.refuse(&value))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        Err(self.refuse(&value))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        Err(self.refuse(&"an object"))
     }
 }
 
