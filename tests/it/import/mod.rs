@@ -12,6 +12,7 @@ mod kills_calls;
 mod memory;
 mod methods;
 mod outputs;
+mod principles;
 mod references;
 mod resume;
 mod shapes;

@@ -28,7 +28,7 @@ impl Feed {
 
     fn pass(&self, packer: &mut Packer) -> Result<(), ImportError> {
         match &self.ranks {
-            Some(ranks) => self.in_order(ranks, packer),
+            Some(ranks) => self.in_order(ranks, packer, true),
             None => self.in_files(packer),
         }
     }
@@ -58,23 +58,31 @@ impl Feed {
             }
             before = waited.count();
             packer.again(waited);
-            let (method, bundle) = (self.options.method, self.options.bundle);
-            if (method, bundle) == (Method::Post, BundleKind::Transaction) {
-                // What points at each other can go in one of them, whatever its rank.
-                self.in_files(packer)?;
-            } else {
-                self.pass(packer)?;
+            // What points at each other can go in one transaction, whatever its rank.
+            let is_led_within = (self.options.method, self.options.bundle)
+                == (Method::Post, BundleKind::Transaction);
+            match &self.ranks {
+                // The order is the same, for items are known by their number.
+                Some(ranks) if is_led_within => self.in_order(ranks, packer, false)?,
+                _ => self.pass(packer)?,
             }
         }
     }
 
-    fn in_order(&self, ranks: &[u64], packer: &mut Packer) -> Result<(), ImportError> {
+    fn in_order(
+        &self,
+        ranks: &[u64],
+        packer: &mut Packer,
+        one_by_one: bool,
+    ) -> Result<(), ImportError> {
         let all = ranks.iter().fold(0, |all, ranks| all | ranks);
         for rank in (0..=rank::LAST).filter(|rank| all >> rank & 1 == 1) {
             for file in (0..self.inputs.len()).filter(|file| ranks[*file] >> rank & 1 == 1) {
                 self.file(file, Some(rank), packer)?;
             }
-            packer.barrier().map_err(|Gone| ImportError::Interrupted)?;
+            if one_by_one {
+                packer.barrier().map_err(|Gone| ImportError::Interrupted)?;
+            }
         }
         Ok(())
     }
