@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use super::layout;
 use super::manifest::ManifestError;
 use crate::exit::{FAILED, INTERRUPTED, NOT_ALLOWED, USAGE, Verdict};
 use crate::fhir::asynchronous::AsyncError;
@@ -146,6 +147,11 @@ impl Verdict for BulkError {
             Self::Cancelled { .. } => (
                 USAGE,
                 Some("start a new one with the same `medplum bulk export`".into()),
+            ),
+            // --restart forgets an export; since when the next of a series asks stands nowhere else.
+            Self::BadState { path, .. } if path.ends_with(layout::SERIES) => (
+                FAILED,
+                Some(format!("move {} away to begin a new series, whose first export asks for everything; the exports that are here stay", path.display())),
             ),
             Self::BadState { .. } => (
                 FAILED,

@@ -72,11 +72,10 @@ impl Series {
     pub fn open(folder: &Path, request: Value) -> Result<Self, BulkError> {
         let owned = || folder.to_owned();
         let (place, lock) = locked(folder)?;
-        let disk = |source| BulkError::disk(&place, source);
         if place.join(layout::JOB).exists() {
             return Err(BulkError::SingleExport { folder: owned() });
         }
-        let found = document::read_json::<State>(&place.join(layout::SERIES)).map_err(disk)?;
+        let found = read(folder)?;
         let state = match found {
             Some(found) if requester::is_of_another(&request, &found.request) => {
                 return Err(BulkError::OtherRequester { folder: owned() });
@@ -109,10 +108,7 @@ impl Series {
     /// # Errors
     /// The disk.
     pub fn kept_request(folder: &Path) -> Result<Option<Value>, BulkError> {
-        let place = folder.join(layout::STATE);
-        let found = document::read_json::<State>(&place.join(layout::SERIES))
-            .map_err(|source| BulkError::disk(&place, source))?;
-        Ok(found.map(|state| state.request))
+        Ok(read(folder)?.map(|state| state.request))
     }
 
     /// The series that a folder holds; `None` when it holds none.
@@ -120,10 +116,7 @@ impl Series {
     /// # Errors
     /// The disk.
     pub fn look(folder: &Path) -> Result<Option<Overview>, BulkError> {
-        let place = folder.join(layout::STATE);
-        let found = document::read_json::<State>(&place.join(layout::SERIES))
-            .map_err(|source| BulkError::disk(&place, source))?;
-        Ok(found.map(|state| Overview {
+        Ok(read(folder)?.map(|state| Overview {
             current: state.current.map(|name| folder.join(name)),
             runs: state.runs,
         }))
@@ -306,6 +299,12 @@ pub(super) fn next_since(
         )
     });
     (Some(asked.to_string()), warning)
+}
+
+/// What is kept of the series of a folder; `None` when it holds none.
+fn read(folder: &Path) -> Result<Option<State>, BulkError> {
+    let path = folder.join(layout::STATE).join(layout::SERIES);
+    document::read_json(&path).map_err(|source| BulkError::disk(&path, source))
 }
 
 /// When a job was asked for, by the server's clock where it told it.

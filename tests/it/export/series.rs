@@ -141,6 +141,27 @@ fn a_series_is_of_one_request_and_of_no_other_export() {
     assert_eq!(bulk.kick_offs(), 2);
 }
 
+/// F3: the error said that `--restart` gets past a broken state, and it did not.
+#[test]
+fn a_series_whose_state_is_broken_says_what_gets_past_it() {
+    let bulk = site();
+    bulk.export(&[&SERIES[..], &["--keep"]].concat()).ok();
+    let path = bulk.medplum.path("out/.medplum-export/series.json");
+    for text in ["{", ""] {
+        fs::write(&path, text).unwrap();
+        for args in [&SERIES[..], &[&SERIES[..], &["--restart"]].concat()] {
+            let run = bulk.export(args).fails(1).says("series.json");
+            run.says("series.json away to begin a new series");
+        }
+        bulk.medplum.run(["bulk", "status", "out"]).fails(1);
+    }
+    assert_eq!(bulk.kick_offs(), 1);
+    fs::remove_file(&path).unwrap();
+    bulk.export(&[&SERIES[..], &["--keep"]].concat()).ok();
+    assert_eq!(kick_offs(&bulk), ["", ""]);
+    assert_eq!(folders(&bulk).len(), 2);
+}
+
 #[test]
 fn a_kill_while_the_server_works_leaves_a_series_that_goes_on() {
     let bulk = site();
