@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Medplum, Server};
+use crate::support::{Answer, Medplum, Server, Store};
 
 /// More than goes into a bundle.
 const LENGTH: usize = 40 << 20;
@@ -50,5 +50,35 @@ fn long_resources_cost_two_copies_however_many_there_are() {
         assert_eq!(run.ok().json()["created"], 4);
         let most = 2 * LENGTH as u64 + (48 << 20);
         assert!(peak < most, "{method}: {} MB", peak >> 20);
+    }
+}
+
+/// What is read first, to leave alone what is the same, is read no further than the same could be long.
+#[test]
+fn an_endless_answer_to_what_is_read_first_is_not_kept() {
+    for bundle in ["none", "batch"] {
+        let (store, medplum) = (Store::open(), Medplum::new());
+        let long = format!(
+            r#"{{"resourceType":"Patient","x":"{}"}}"#,
+            "x".repeat(100 << 20)
+        );
+        store.server.guard(move |request| {
+            let reads = request.method == "GET" || request.text().contains(r#""method":"GET""#);
+            reads.then(|| Answer::json(200, long.clone()))
+        });
+        medplum.file("a.ndjson", r#"{"resourceType":"Patient","id":"p1"}"#);
+        let base = store.server.url("/");
+        let words = [
+            "bulk",
+            "import",
+            "a.ndjson",
+            "-o",
+            "json",
+            "--skip-unchanged",
+        ];
+        let args = [&words[..], &["--bundle", bundle, "--base-url", &base]].concat();
+        let (run, peak) = medplum.measured(&args);
+        assert_eq!(run.ok().json()["created"], 1);
+        assert!(peak < 48 << 20, "{bundle}: {} MB", peak >> 20);
     }
 }
