@@ -362,4 +362,27 @@ mod tests {
         );
         assert_eq!(shown("", ""), "");
     }
+
+    #[test]
+    fn an_outcome_is_shown_within_limits_of_length_depth_and_number() {
+        let outcome = |issues: usize, words: &str| {
+            let issue =
+                format!(r#"{{"severity":"error","code":"invalid","diagnostics":"{words}"}}"#);
+            let issues = vec![issue; issues].join(",");
+            format!(r#"{{"resourceType":"OperationOutcome","issue":[{issues}]}}"#)
+        };
+        let many = shown("", &outcome(25, "bad"));
+        assert_eq!(many.lines().count(), 1 + MOST_ISSUES + 1);
+        assert!(many.ends_with("and 5 more"), "{many}");
+        let long = shown("application/json", &outcome(1, &"x".repeat(LARGEST_PARSED)));
+        assert!(long.contains("an answer of") && long.len() < 200, "{long}");
+        let wordy = shown("", &outcome(1, &"x".repeat(100_000)));
+        assert!(wordy.len() < 2_000, "{} bytes", wordy.len());
+        let deep = "[".repeat(100_000);
+        let deep = shown(
+            "application/json",
+            &format!(r#"{{"resourceType":"OperationOutcome","issue":{deep}"#),
+        );
+        assert!(deep.len() < 2_000, "{} bytes", deep.len());
+    }
 }
