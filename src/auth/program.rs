@@ -11,6 +11,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use crate::exit::{NETWORK, NOT_ALLOWED, USAGE, Verdict};
 use crate::foreign::Foreign;
 use crate::profile::{CommandLine, Key};
+use crate::secret::Secret;
 use crate::signals;
 
 /// A password or key store may ask a person first.
@@ -91,6 +92,7 @@ pub(super) async fn output(
         });
     }
     if !status.success() {
+        learn(&printed);
         let words = Foreign::some(&String::from_utf8_lossy(&complaint));
         return Err(ProgramError::Failed {
             program: program(),
@@ -99,6 +101,17 @@ pub(super) async fn output(
         });
     }
     Ok(printed)
+}
+
+/// Has what was printed masked from here on: a program that fails may have printed the secret, and tell of it in its
+/// complaint.
+fn learn(printed: &[u8]) {
+    let printed = String::from_utf8_lossy(printed);
+    let words = printed.split(|c: char| c.is_whitespace() || "\"'{}[],:".contains(c));
+    // Shorter words are those of people rather than secrets.
+    for word in words.filter(|word| word.len() >= 8) {
+        drop(Secret::new(word));
+    }
 }
 
 /// A program that runs; stopped when it is dropped.

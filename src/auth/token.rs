@@ -79,12 +79,12 @@ impl Token {
             lifetime: now.checked_add(lifetime).ok().map(|until| (now, until)),
             lifetime_is_stated: stated.is_some(),
             id_token: text("id_token").map(Secret::new),
-            scope: text("scope").map(str::to_owned),
+            scope: text("scope").map(secret::mask),
             bound_to: None,
             context: answer
                 .iter()
                 .filter(|(key, _)| !KNOWN.contains(&key.as_str()))
-                .map(|(key, value)| (key.clone(), value.clone()))
+                .map(|(key, value)| (key.clone(), masked(value)))
                 .collect(),
         })
     }
@@ -144,6 +144,20 @@ impl Token {
                 .entry(key.clone())
                 .or_insert_with(|| value.clone());
         }
+    }
+}
+
+/// A value as it is kept: a later command shows it and no longer knows the secret that a server may have put into it.
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::String(text) => secret::mask(text).into(),
+        Value::Array(values) => values.iter().map(masked).collect(),
+        Value::Object(members) => {
+            let members = members.iter();
+            let members = members.map(|(name, value)| (name.clone(), masked(value)));
+            Value::Object(members.collect())
+        }
+        other => other.clone(),
     }
 }
 

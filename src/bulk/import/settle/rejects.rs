@@ -13,6 +13,7 @@ use crate::bulk::import::batch::quoted;
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::read::input::Input;
 use crate::output::json;
+use crate::secret;
 
 /// The two files, made when the first line comes.
 #[derive(Debug)]
@@ -83,6 +84,8 @@ impl Rejects {
         line.push(b'\n');
         let id = item.id.as_deref().map_or("null".to_owned(), quoted);
         let status = status.map_or("null".to_owned(), |status| status.to_string());
+        // A server may say back what it was sent, the token among it.
+        let outcome = secret::mask(outcome);
         writeln!(
             said,
             r#"{{"file":{},"line":{},"type":{},"id":{id},"status":{status},"result":"{result}","outcome":{outcome}}}"#,
