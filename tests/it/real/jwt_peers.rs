@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -108,38 +109,49 @@ fn every_key_form_algorithm_and_key_id_passes_or_is_refused_for_its_reason() {
             clients.push(client(&format!("{name}-{kid}"), &keys));
         }
     }
-    let peer = provider(&clients);
-    let mut cells = (0, 0, 0);
-    for (form, name) in FORMS {
-        for kid in KIDS {
-            let folder = Medplum::new();
-            let file = with_kid(&folder, form, kid);
-            for algorithm in ALGORITHMS.map(Some).into_iter().chain([None]) {
-                let mut flags = Vec::new();
-                flags.extend(algorithm.iter().flat_map(|name| ["--algorithm", name]));
-                if kid == "flag" {
-                    flags.extend(["--key-id", "kid-of-flag"]);
-                }
-                // A new user each time: no token of another cell is at hand.
-                let client = format!("{name}-{kid}");
-                let run = token(&Medplum::new(), &peer, &client, &file, &flags);
-                let fits = algorithm.is_none_or(|asked| algorithms(&jwk(name)).contains(&asked));
-                if !fits {
-                    run.fails(2).says("cannot sign with").says(&file);
-                    cells.1 += 1;
-                } else if kid == "jwk" && is_pem(form) {
-                    // A PEM has no kid to give, so the thumbprint goes out, which is not registered here.
-                    run.fails(3).says("invalid_client");
-                    cells.2 += 1;
-                } else {
-                    assert_ne!(run.ok().stdout.trim(), "", "{form} {kid} {algorithm:?}");
-                    cells.0 += 1;
-                }
-            }
-        }
-    }
+    let peer = &provider(&clients);
+    let columns = FORMS.iter().flat_map(|form| KIDS.map(|kid| (form, kid)));
+    let cells: Vec<[usize; 3]> = thread::scope(|scope| {
+        let tries: Vec<_> = columns
+            .map(|((form, name), kid)| scope.spawn(move || every_algorithm(peer, form, name, kid)))
+            .collect();
+        let ends = tries.into_iter().map(thread::ScopedJoinHandle::join);
+        ends.map(Result::unwrap).collect()
+    });
+    let sum = |at: usize| cells.iter().map(|cell| cell[at]).sum::<usize>();
+    let cells = (sum(0), sum(1), sum(2));
     assert_eq!(cells.0 + cells.1 + cells.2, 12 * 6 * 3);
     assert_eq!(cells, (80, 114, 22));
+}
+
+/// How many passed, were refused for the key, and for the key id.
+fn every_algorithm(peer: &Peer, form: &str, name: &str, kid: &str) -> [usize; 3] {
+    let folder = Medplum::new();
+    let file = with_kid(&folder, form, kid);
+    let mut cells = [0; 3];
+    for algorithm in ALGORITHMS.map(Some).into_iter().chain([None]) {
+        let mut flags = Vec::new();
+        flags.extend(algorithm.iter().flat_map(|name| ["--algorithm", name]));
+        if kid == "flag" {
+            flags.extend(["--key-id", "kid-of-flag"]);
+        }
+        // A new user each time: no token of another cell is at hand.
+        let client = format!("{name}-{kid}");
+        let run = token(&Medplum::new(), peer, &client, &file, &flags);
+        let fits = algorithm.is_none_or(|asked| algorithms(&jwk(name)).contains(&asked));
+        if !fits {
+            run.fails(2).says("cannot sign with").says(&file);
+            cells[1] += 1;
+        } else if kid == "jwk" && is_pem(form) {
+            // A PEM has no kid to give, so the thumbprint goes out, which is not registered here.
+            run.fails(3).says("invalid_client");
+            cells[2] += 1;
+        } else {
+            assert_ne!(run.ok().stdout.trim(), "", "{form} {kid} {algorithm:?}");
+            cells[0] += 1;
+        }
+    }
+    cells
 }
 
 /// A key file whose JWKs have the kid that this column of the table asks for.

@@ -77,22 +77,21 @@ fn everything_goes_through(tls: bool, variable: &str) {
         let run = hospital.run(variable, &value, args).ok();
         assert!(!run.everything().contains(PASSWORD), "{run}");
         assert!(!run.everything().contains(DECODED), "{run}");
-        run
     };
-    let _ = run(&["login", "-p", "site", "-vv"]);
-    let _ = run(&["get", "-p", "site", "Patient/1", "-vv"]);
-    let _ = run(&["bulk", "export", "-p", "site", "-d", "out", "-vv"]);
+    run(&["login", "-p", "site", "-vv"]);
+    run(&["get", "-p", "site", "Patient/1", "-vv"]);
+    run(&["bulk", "export", "-p", "site", "-d", "out", "-vv"]);
     assert_eq!(hospital.bulk.names(), ["Patient_files_p.ndjson"]);
     let bundle = r#"{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"201"}}]}"#;
     let server = &hospital.bulk.server;
     server.on("POST", "/fhir/R4", Answer::json(200, bundle));
     server.on("POST", "/fhir/R4/", Answer::json(200, bundle));
-    let _ = hospital
+    hospital
         .bulk
         .medplum
         .file("in.ndjson", r#"{"resourceType":"Patient","id":"9"}"#);
-    let _ = run(&["bulk", "import", "-p", "site", "in.ndjson"]);
-    let _ = run(&["doctor", "-p", "site"]);
+    run(&["bulk", "import", "-p", "site", "in.ndjson"]);
+    run(&["doctor", "-p", "site"]);
 
     let seen = hospital.gateway.saw_only_the_proxy().join("\n");
     for part in [
@@ -329,7 +328,7 @@ fn an_import_into_a_store_goes_through_the_proxy() {
     let lines: Vec<String> = (0..50)
         .map(|n| json!({"resourceType": "Patient", "id": n.to_string()}).to_string())
         .collect();
-    let _ = medplum.file("in.ndjson", lines.join("\n"));
+    medplum.file("in.ndjson", lines.join("\n"));
     let base = gateway.url("/");
     let ca = ca.to_string_lossy();
     let import = [

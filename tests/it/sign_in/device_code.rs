@@ -1,6 +1,7 @@
 //! `device-code` beside a server with the moods of RFC 8628 §3.5. These tests wait real seconds: the interval is the
 //! server's, and one second is the shortest that is no special case.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -54,6 +55,15 @@ fn error(code: &str) -> Answer {
 fn token() -> Answer {
     let text = json!({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 300, "refresh_token": "refresh-1"});
     Answer::json(200, text.to_string())
+}
+
+/// Tries cases side by side, since each of them waits.
+fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, try_one: impl Fn(T) + Copy + Send) {
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(move || try_one(case));
+        }
+    });
 }
 
 impl Site {
@@ -120,17 +130,18 @@ fn slow_down_makes_it_slower() {
 
 #[test]
 fn what_ends_the_waiting_is_named_and_nothing_is_stored() {
-    for (answer, exit, words) in [
+    let refusals = [
         (error("access_denied"), 3, "refused: words of access_denied"),
         (error("expired_token"), 6, "the code has expired"),
         (error("invalid_client"), 3, "invalid_client"),
         (error("invalid_grant"), 3, "invalid_grant"),
-    ] {
+    ];
+    at_once(refusals, |(answer, exit, words)| {
         let site = site(&code(), vec![answer]);
         let run = site.login().finish().fails(exit).says(words);
         assert_eq!(site.server.requests_to("/token").len(), 1, "{run}");
         assert!(!site.medplum.profile_keys("tv").contains_key("activeLogin"));
-    }
+    });
     let mut short = code();
     short["expires_in"] = 1.into();
     let site = site(&short, vec![error("authorization_pending"); 9]);
@@ -142,18 +153,19 @@ fn what_ends_the_waiting_is_named_and_nothing_is_stored() {
 
 #[test]
 fn an_answer_without_a_usable_code_is_refused() {
-    for (key, value) in [
+    let odd = [
         ("user_code", Value::Null),
         ("device_code", json!("")),
         ("verification_uri", json!("javascript:alert(1)")),
         ("verification_uri", Value::Null),
-    ] {
+    ];
+    at_once(odd, |(key, value)| {
         let mut code = code();
         code[key] = value;
         let site = site(&code, vec![token()]);
         site.login().finish().fails(1).says(key);
         assert_eq!(site.server.requests_to("/token").len(), 0);
-    }
+    });
 }
 
 #[test]
@@ -184,13 +196,13 @@ fn odd_lifetimes_of_a_code_do_no_harm() {
         "true",
         "{}",
     ];
-    for text in texts {
+    at_once(texts, |text| {
         let mut code = code();
         code["expires_in"] = serde_json::from_str(text).unwrap();
         let site = site(&code, vec![token()]);
         site.login().finish().ok().says("enter this code");
         assert_eq!(site.server.requests_to("/token").len(), 1, "{text}");
-    }
+    });
 }
 
 /// A server that is out of order for a moment is asked again, slower (RFC 8628 §3.5).
