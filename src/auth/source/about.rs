@@ -22,10 +22,14 @@ impl TokenSource {
 
     /// Whether every request goes out with the same credential, also after the server refused it.
     pub fn is_fixed(&self) -> bool {
-        matches!(
-            self.method,
-            Method::Given(GivenToken::Value(_)) | Method::Basic
-        )
+        match &self.method {
+            Method::Given(GivenToken::Value(_)) | Method::Basic => true,
+            Method::Given(GivenToken::File(_) | GivenToken::Command(_))
+            | Method::Anonymous
+            | Method::Login
+            | Method::LoggedOut(_)
+            | Method::Grant(_) => false,
+        }
     }
 
     /// Whether tokens come from the token endpoint by the client's own credentials.

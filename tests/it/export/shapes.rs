@@ -278,6 +278,27 @@ fn since_goes_out_as_an_instant_and_elements_without_blanks() {
     assert_eq!(bulk.kick_offs(), 0);
 }
 
+#[test]
+fn associated_data_is_asked_for_in_query_and_parameters_and_shown_in_the_report() {
+    let bulk = Bulk::open();
+    let codes = "LatestProvenanceResources, RelevantProvenanceResources";
+    bulk.export(&["--include-associated-data", codes]).ok();
+    let lines = bulk.server.lines();
+    let asked = lines.iter().find(|line| line.contains("$export")).unwrap();
+    let sent = "includeAssociatedData=LatestProvenanceResources,RelevantProvenanceResources";
+    assert!(asked.ends_with(sent), "{asked}");
+    let report = bulk.medplum.run(["bulk", "report", "out", "-o", "json"]);
+    let shown = &report.ok().json()["parameters"][0];
+    assert_eq!(shown["name"], "includeAssociatedData");
+    assert_eq!(shown["value"], codes.replace(' ', ""));
+    let bulk = Bulk::open();
+    bulk.export(&["--include-associated-data", "X", "--method", "post"])
+        .ok();
+    let body = bulk.server.request_to("/fhir/R4/$export").text();
+    let parameter = r#"{"name":"includeAssociatedData","valueCode":"X"}"#;
+    assert!(body.contains(parameter), "{body}");
+}
+
 /// E22, I6: the password of a status URL stays here.
 #[test]
 fn the_password_of_a_status_url_is_not_printed() {

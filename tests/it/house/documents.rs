@@ -34,6 +34,29 @@ const BEFORE: [(&str, &str); 6] = [
     ("docs/troubleshooting.md", ""),
 ];
 
+/// The names are those that a wrong one is answered with.
+#[test]
+fn every_auth_type_stands_in_help_in_the_recipes_and_in_the_page_on_signing_in() {
+    let medplum = Medplum::new();
+    let args = ["get", "x", "--base-url", "http://127.0.0.1:1"];
+    let run = medplum.run(args.iter().chain(&["--auth-type", "nonsense"]));
+    let run = run.fails(2);
+    let names = run.stderr.split("known are ").nth(1).unwrap().trim();
+    let names: Vec<_> = names.split(", ").collect();
+    assert!(names.len() >= 7, "{run}");
+    let options = medplum.run(["help", "options"]).ok().stdout;
+    let recipes = medplum.run(["help", "auth"]).ok().stdout;
+    let page = fs::read_to_string(root().join("docs/sign-in.md")).unwrap();
+    for name in names {
+        assert!(options.contains(name), "{name} in help options");
+        assert!(recipes.contains(name), "{name} in help auth");
+        assert!(
+            page.contains(&format!("| `{name}` |")),
+            "{name} in sign-in.md"
+        );
+    }
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
