@@ -1,6 +1,7 @@
 //! Requests with a token, answers with meaning. One function decides where a token goes.
 
 pub mod accepted;
+mod answer;
 pub mod asynchronous;
 pub mod beginning;
 pub mod error;
@@ -17,10 +18,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use reqwest::Method;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue,
 };
-use reqwest::{Method, StatusCode};
 use url::Url;
 
 use crate::auth::dpop::MOST_NONCES;
@@ -28,6 +29,7 @@ use crate::auth::{AuthError, TokenSource};
 use crate::http::retry::{self, Retry};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::profile::{Profile, urls};
+pub use answer::Answer;
 pub use error::{FhirError, Refusal};
 use sending::{Sending, redirect_target};
 
@@ -344,54 +346,6 @@ impl Client {
             &format!("* {reason}: next try in {} ms", wait.as_millis()),
         );
         tokio::time::sleep(wait).await;
-    }
-}
-
-/// An answer with its whole body.
-#[derive(Debug)]
-pub struct Answer {
-    pub method: Method,
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub url: Url,
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// An answer with no more of its body than words need.
-    ///
-    /// # Errors
-    /// The body broke off.
-    pub async fn beginning(method: Method, answer: Response) -> Result<Self, HttpError> {
-        let Response {
-            status,
-            headers,
-            url,
-            body,
-        } = answer;
-        Ok(Self {
-            method,
-            status,
-            headers,
-            url,
-            body: beginning::of(body, beginning::FOR_WORDS).await?,
-        })
-    }
-
-    /// A header's value as text, when it has one.
-    pub fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The answer, unless its status is no success.
-    ///
-    /// # Errors
-    /// [`FhirError::Refused`] with the server's words.
-    pub fn checked(self) -> Result<Self, FhirError> {
-        if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
-            return Ok(self);
-        }
-        Err(FhirError::Refused(Box::new(Refusal::of_answer(self))))
     }
 }
 

@@ -16,6 +16,9 @@ use crate::http::{HttpError, retry};
 use crate::output::json;
 use crate::words;
 
+/// No answer is too long that has fewer bytes than this.
+pub(super) const SHORTEST_LIMIT: usize = 4 << 20;
+
 /// What came of a request.
 #[derive(Debug)]
 pub enum Outcome {

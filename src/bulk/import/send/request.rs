@@ -13,9 +13,6 @@ use crate::bulk::import::{BundleKind, ImportError};
 use crate::fhir::{Client, FhirError, TokenRule};
 use crate::http::Request;
 
-/// No answer is too long that has fewer bytes than this.
-pub(super) const SHORTEST_LIMIT: usize = 4 << 20;
-
 /// A request that has ended.
 #[derive(Debug)]
 pub struct Sent {
@@ -123,7 +120,7 @@ async fn exchange(
     let started = Instant::now();
     // It says a little of each resource, or brings them all back; what is longer is no answer to this.
     let sent = request.body.as_ref().map_or(0, bytes::Bytes::len);
-    let limit = SHORTEST_LIMIT + 4 * sent;
+    let limit = answer::SHORTEST_LIMIT + 4 * sent;
     let answer = client
         .read_once_within(request, TokenRule::OwnOrigins, limit)
         .await;
