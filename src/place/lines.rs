@@ -10,6 +10,21 @@ use serde::de::DeserializeOwned;
 /// Lines wait in memory until there are this many bytes of them, and as many are read ahead.
 const BUFFER: usize = 64 << 10;
 
+/// No line of a list of ours is longer.
+const LONGEST_LINE: u64 = 16 << 20;
+
+/// Reads a line, its end included, behind what `line` holds; a list may come from anywhere, so one without an end is refused.
+///
+/// # Errors
+/// The disk; the line is longer than any of ours.
+pub fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    let read = reader.take(LONGEST_LINE).read_until(b'\n', line)?;
+    if read as u64 == LONGEST_LINE && line.last() != Some(&b'\n') {
+        return Err(invalid("a line of it is longer than any of ours"));
+    }
+    Ok(read)
+}
+
 /// A list whose entries are read when they are asked for.
 #[derive(Debug)]
 pub struct Lines<T> {
@@ -55,7 +70,7 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
         let (mut ends, mut written, mut line) = (Vec::new(), 0, Vec::new());
         loop {
             line.clear();
-            let read = reader.read_until(b'\n', &mut line)?;
+            let read = read_line(&mut reader, &mut line)?;
             if read == 0 {
                 break;
             }
@@ -165,7 +180,7 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
 
     /// The same with less of each.
     pub fn each_as<U: DeserializeOwned>(&self) -> impl Iterator<Item = io::Result<U>> {
-        let mut reader = BufReader::with_capacity(BUFFER, From { lines: self, at: 0 });
+        let mut reader = BufReader::with_capacity(BUFFER, Cursor { lines: self, at: 0 });
         let mut line = Vec::new();
         (0..self.len()).map(move |_| {
             line.clear();
@@ -200,12 +215,12 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
 }
 
 /// The bytes of a list from a place on.
-struct From<'a, T> {
+struct Cursor<'a, T> {
     lines: &'a Lines<T>,
     at: u64,
 }
 
-impl<T: Serialize + DeserializeOwned> Read for From<'_, T> {
+impl<T: Serialize + DeserializeOwned> Read for Cursor<'_, T> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.lines.read_at(into, self.at)?;
         self.at += read as u64;

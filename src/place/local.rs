@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use super::{There, Version};
 use crate::files;
 
+/// No document of ours that is read as a whole is longer.
+const LARGEST_DOCUMENT: u64 = 64 << 20;
+
 /// Files synced at a time: a journal commits them together.
 const AT_A_TIME: usize = 8;
 
@@ -177,7 +180,7 @@ pub fn append(file: &mut File, lines: &str) -> io::Result<()> {
 /// # Errors
 /// It cannot be looked at.
 pub fn is_locked(path: &Path) -> io::Result<bool> {
-    let file = match File::open(path) {
+    let file = match open_plain(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
@@ -185,6 +188,43 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
     // A system that has no locks on what can only be read does not say (NFS, flock(2)).
     let locked = file.try_lock_shared();
     Ok(matches!(locked, Err(fs::TryLockError::WouldBlock)))
+}
+
+/// Opens a file to read it. What is no plain file is refused and not waited for: a folder may come from anywhere, and a
+/// FIFO in it gives neither bytes nor an end.
+///
+/// # Errors
+/// It cannot be opened, or is no plain file.
+pub fn open_plain(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(not_plain())
+    }
+}
+
+/// Reads a document by the same rule.
+///
+/// # Errors
+/// As [`open_plain`]; it is longer than any of ours.
+pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_plain(path)?
+        .take(LARGEST_DOCUMENT + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_DOCUMENT {
+        let words = "it is longer than any document of ours";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+    }
+    Ok(bytes)
 }
 
 /// What is said of a name that ought to be a plain file.

@@ -1,7 +1,6 @@
 //! A folder read again and compared with its `manifest.json`: count, length and digest of every file. It needs no server
 //! and no state, so that a copy can be verified too; folders of version 0.1 have the same manifest.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +16,7 @@ use super::sink::promise::Hash;
 use super::state::document;
 use crate::bulk::listed::Listed;
 use crate::fhir::ndjson::Checker;
+use crate::place::local;
 use crate::words;
 
 const BUFFER: usize = 256 << 10;
@@ -83,7 +83,7 @@ pub fn check(listed: &Listed, place: &Path) -> Result<Option<u64>, String> {
         return Ok(None);
     }
     let is_gzip = place.extension().is_some_and(|extension| extension == "gz");
-    let file = File::open(place).map_err(|error| error.to_string())?;
+    let file = local::open_plain(place).map_err(|error| error.to_string())?;
     let file = BufReader::with_capacity(BUFFER, file);
     let (resources, sha256) = if is_gzip {
         read(MultiGzDecoder::new(file))?
@@ -200,7 +200,7 @@ fn one(folder: &Path, parallel: usize, before: &str) -> Result<Verified, BulkErr
 
 /// Attachments that lie beside the files: the index says how long each is.
 fn attachments(folder: &Path, before: &str, verified: &mut Verified) {
-    let Ok(index) = File::open(folder.join(layout::ATTACHMENT_INDEX)) else {
+    let Ok(index) = local::open_plain(&folder.join(layout::ATTACHMENT_INDEX)) else {
         return;
     };
     let mut reader = BufReader::new(index);

@@ -10,6 +10,7 @@ mod faults_disk;
 mod faults_links;
 mod files;
 mod given_up;
+mod hostile_folder;
 mod identity;
 mod identity_model;
 mod jobs;

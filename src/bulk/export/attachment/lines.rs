@@ -1,10 +1,11 @@
 //! The lines of files that are on disk, plain or gzip, one in memory at a time.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
+
+use crate::place::local;
 
 /// A longer line is not searched: it would have to be in memory as a whole.
 pub(super) const LONGEST: usize = 16 << 20;
@@ -37,7 +38,7 @@ impl Lines {
     /// # Errors
     /// The disk.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let file = BufReader::with_capacity(256 << 10, File::open(path)?);
+        let file = BufReader::with_capacity(256 << 10, local::open_plain(path)?);
         let is_gzip = path.extension().is_some_and(|extension| extension == "gz");
         Ok(Self {
             reader: if is_gzip {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::http::range::Validator;
+use crate::place::local;
 
 /// A place for the bytes of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,8 @@ impl Part {
 
     /// What an earlier run left of what this link names: the file, cut to its durable bytes, and the mark that says so.
     pub fn left(&self, link: &str) -> Option<(File, Mark)> {
-        let mark: Mark = serde_json::from_slice(&fs::read(self.mark_path()).ok()?).ok()?;
+        let mark: Mark =
+            serde_json::from_slice(&local::read_plain(&self.mark_path()).ok()?).ok()?;
         if mark.link != link {
             return None;
         }

@@ -1,6 +1,5 @@
 //! Reading a log, whatever is in it: lines that are no events are counted and passed over.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bulk::export::layout;
-use crate::place::There;
+use crate::place::{There, local};
 
 /// A longer line is no event of a log.
 const LONGEST_LINE: usize = 1 << 20;
@@ -89,7 +88,7 @@ pub fn is_ours(folder: &Path) -> bool {
         Ok(There::Plain(_)) => {}
         _ => return false,
     }
-    let Ok(file) = File::open(&path) else {
+    let Ok(file) = local::open_plain(&path) else {
         return false;
     };
     let mut first = None;

@@ -1,12 +1,13 @@
 //! What a file of the manifest's `deleted` list deletes, by type (Bulk Data 3.0: transaction Bundles of DELETE requests).
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
+
+use crate::place::local;
 
 #[derive(Deserialize)]
 struct Bundle {
@@ -32,7 +33,7 @@ struct Request {
 /// # Errors
 /// The disk, or lines that are no Bundles.
 pub(super) fn count(path: &Path) -> io::Result<BTreeMap<String, u64>> {
-    let file = BufReader::new(File::open(path)?);
+    let file = BufReader::new(local::open_plain(path)?);
     let is_packed = path.extension().is_some_and(|extension| extension == "gz");
     let reader: Box<dyn Read> = if is_packed {
         Box::new(BufReader::new(MultiGzDecoder::new(file)))

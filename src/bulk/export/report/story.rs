@@ -1,7 +1,6 @@
 //! What the log tells of an export: when each file was asked for and came, what failed, and how fast it went.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::BufReader;
 use std::path::Path;
@@ -12,6 +11,7 @@ use serde_json::Value;
 
 use crate::bulk::export::layout;
 use crate::bulk::export::log::read;
+use crate::place::local;
 use crate::words;
 
 /// The parts that the time of the downloads is cut into.
@@ -112,7 +112,7 @@ impl Story {
             planned,
             ..Self::default()
         };
-        let (Some(id), Ok(file)) = (export_id, File::open(folder.join(layout::LOG))) else {
+        let (Some(id), Ok(file)) = (export_id, local::open_plain(&folder.join(layout::LOG))) else {
             return story;
         };
         let others = read::events(BufReader::new(file), |event, _| {

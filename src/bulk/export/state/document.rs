@@ -2,19 +2,20 @@
 //! and where each file goes), `done.ndjson` (a line for each file that has its final name) and `ours.ndjson` (the same for
 //! what else we made). Each is private; the first is replaced whole, the others only grow.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::error::Category;
 use url::Url;
 
 use crate::bulk::export::layout;
 use crate::bulk::export::manifest::{Listed, ManifestFile};
 use crate::bulk::export::options::Style;
 use crate::bulk::export::sink::outcomes::Outcomes;
-use crate::place::{self, Version};
+use crate::place::lines::read_line;
+use crate::place::{self, Version, local};
 
 /// The version of the files here.
 pub const VERSION: u32 = 3;
@@ -218,15 +219,21 @@ pub fn new_export_id() -> String {
     parts.join("-")
 }
 
-/// Reads a JSON file; `None` when it is not there.
+/// No document is longer: the manifest of a million files has a third of it.
+const LARGEST_DOCUMENT: u64 = 1 << 30;
+
+/// Reads a JSON file as a stream, so that it costs what is kept of it; `None` when it is not there.
 ///
 /// # Errors
 /// The disk, or a file that is not what it should be.
 pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
+    match local::open_plain(path) {
+        Ok(file) => serde_json::from_reader(BufReader::new(file.take(LARGEST_DOCUMENT)))
             .map(Some)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+            .map_err(|error| match error.classify() {
+                Category::Io => error.into(),
+                _ => io::Error::new(io::ErrorKind::InvalidData, error),
+            }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -250,14 +257,15 @@ pub struct Made {
 /// # Errors
 /// The disk.
 pub fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Vec<T>> {
-    let file = match File::open(path) {
+    let file = match local::open_plain(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut read = Vec::new();
-    for line in BufReader::new(file).split(b'\n') {
-        read.extend(serde_json::from_slice(&line?));
+    let (mut reader, mut read, mut line) = (BufReader::new(file), Vec::new(), Vec::new());
+    while read_line(&mut reader, &mut line)? > 0 {
+        read.extend(serde_json::from_slice(&line));
+        line.clear();
     }
     Ok(read)
 }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use super::document::{Done, check_name};
 use crate::bulk::export::layout;
-use crate::place::lines::read_at;
+use crate::place::lines::{read_at, read_line};
+use crate::place::local;
 
 /// A file that is recorded, durably.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl DoneFiles {
         let (mut at, mut text) = (0, Vec::new());
         loop {
             text.clear();
-            let read = reader.read_until(b'\n', &mut text)?;
+            let read = read_line(&mut reader, &mut text)?;
             if read == 0 {
                 return Ok(all);
             }
@@ -120,7 +121,7 @@ impl DoneFiles {
 }
 
 fn open(place: &Path) -> io::Result<Option<File>> {
-    match File::open(place.join(layout::DONE)) {
+    match local::open_plain(&place.join(layout::DONE)) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

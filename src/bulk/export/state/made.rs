@@ -1,7 +1,6 @@
 //! What the export made in its folder, as it was recorded before it got its name: only that may be replaced or removed.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 use super::document::{self, Done, Made, Phase, State};
 use crate::bulk::export::layout;
 use crate::bulk::export::sink::promise::Hash;
-use crate::place::{self, There};
+use crate::place::{self, There, local};
 
 impl Made {
     /// Whether a file is this one: its version says so, or else its contents do. Without either, as with a file of
@@ -39,7 +38,7 @@ pub(super) fn has_lines(path: &Path, has_length: bool, sha256: &str) -> bool {
 
 /// The SHA-256 of a file, or of what is packed in it.
 pub(super) fn sha256_of(path: &Path, is_packed: bool) -> io::Result<String> {
-    let file = File::open(path)?;
+    let file = local::open_plain(path)?;
     let mut reader: Box<dyn Read> = if is_packed {
         Box::new(MultiGzDecoder::new(file))
     } else {
@@ -150,8 +149,8 @@ fn of_version_0_1(folder: &Path, state: &State) -> Vec<Made> {
         _ => None,
     };
     if let Some(bytes) = length(layout::MANIFEST) {
-        let read = fs::read(folder.join(layout::MANIFEST)).unwrap_or_default();
-        let manifest = serde_json::from_slice::<Value>(&read).unwrap_or_default();
+        let read = document::read_json::<Value>(&folder.join(layout::MANIFEST));
+        let manifest = read.ok().flatten().unwrap_or_default();
         let time = manifest["transactionTime"].as_str();
         if manifest["output"].is_array() && time == state.transaction_time.as_deref() {
             all.push(made(layout::MANIFEST, bytes));
@@ -163,7 +162,7 @@ fn of_version_0_1(folder: &Path, state: &State) -> Vec<Made> {
     let Some(bytes) = length(layout::ATTACHMENT_INDEX) else {
         return all;
     };
-    let Ok(index) = File::open(folder.join(layout::ATTACHMENT_INDEX)) else {
+    let Ok(index) = local::open_plain(&folder.join(layout::ATTACHMENT_INDEX)) else {
         return all;
     };
     all.push(made(layout::ATTACHMENT_INDEX, bytes));

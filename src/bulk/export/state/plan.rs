@@ -2,7 +2,7 @@
 //! which is durable before `job.json` names it; the one before goes then. `files.json` is that of versions before 3.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use super::document::{Phase, PlanOf, Planned, State, check_name};
 use crate::bulk::export::layout;
 use crate::files;
 use crate::place::lines::Lines;
+use crate::place::local;
 
 /// What the manifest lists, and where each file goes.
 pub type Plan = Lines<Planned>;
@@ -88,7 +89,7 @@ pub fn read(place: &Path, state: &State) -> io::Result<Plan> {
     let Some(plan) = state.plan else {
         return read_files(place, state.phase);
     };
-    let file = match File::open(path_of(place, plan.generation)) {
+    let file = match local::open_plain(&path_of(place, plan.generation)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
         file => file?,
     };
@@ -113,7 +114,7 @@ fn gone() -> io::Error {
 
 /// The list of an older version, in memory.
 fn read_files(place: &Path, phase: Phase) -> io::Result<Plan> {
-    let file = match File::open(place.join(layout::FILES)) {
+    let file = match local::open_plain(&place.join(layout::FILES)) {
         // It may have been given up before there was one.
         Err(error) if error.kind() == io::ErrorKind::NotFound && phase == Phase::Cancelled => {
             return Ok(Plan::default());

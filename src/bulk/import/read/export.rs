@@ -1,6 +1,5 @@
 //! The folder of an export: what its manifest lists is there, below the folder, and has the bytes that the export wrote.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,11 +71,12 @@ fn is_at_rest(folder: &Path) -> Result<(), ImportError> {
 /// One of them is not there, not below the folder, or has other bytes; the export replaces them just now.
 pub fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
     let path = folder.join(layout::MANIFEST);
-    let Ok(text) = fs::read(&path) else {
-        return Ok(None);
-    };
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
-        return Ok(None);
+    let manifest = match state::document::read_json::<Manifest>(&path) {
+        Ok(Some(manifest)) => manifest,
+        Ok(None) => return Ok(None),
+        // It may be anybody's.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
+        Err(source) => return Err(ImportError::disk(&path, source)),
     };
     let listed: Vec<Listed> = manifest
         .output

@@ -10,6 +10,8 @@ use crate::bulk::import::ImportError;
 use crate::bulk::import::intervals::Intervals;
 use crate::bulk::import::settle::report::ByType;
 use crate::files;
+use crate::place::lines::read_line;
+use crate::place::local;
 
 /// A line of the journal.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -155,14 +157,14 @@ fn each_line(
     mut visit: impl FnMut(u64, u64, Entry) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
     let disk = |source| ImportError::disk(path, source);
-    let file = match File::open(path) {
+    let file = match local::open_plain(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file.map_err(disk)?,
     };
     let (mut reader, mut line, mut at) = (BufReader::new(file), Vec::new(), 0);
     loop {
         line.clear();
-        let length = reader.read_until(b'\n', &mut line).map_err(disk)? as u64;
+        let length = read_line(&mut reader, &mut line).map_err(disk)? as u64;
         if !line.ends_with(b"\n") {
             return Ok(());
         }

@@ -16,6 +16,7 @@ use super::{deliver, rejects};
 use crate::bulk::import::{ImportError, Wanted};
 use crate::fhir::Client;
 use crate::files::{self, Lock};
+use crate::place::local;
 use journal::{Before, Entry, Journal};
 use request::Request;
 
@@ -228,7 +229,7 @@ fn locked(folder: &Path) -> Result<Lock, ImportError> {
 
 fn look(folder: &Path) -> Result<Found, ImportError> {
     let path = folder.join(REQUEST);
-    let text = match fs::read(&path) {
+    let text = match local::read_plain(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(source) => return Err(ImportError::disk(&path, source)),
