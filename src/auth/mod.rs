@@ -18,6 +18,7 @@ pub mod id_token;
 pub mod introspection;
 pub mod keys;
 mod program;
+mod random;
 mod refusal;
 mod request;
 pub mod revocation;

@@ -5,13 +5,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Weak};
 
-use oauth2::CsrfToken;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use url::{Host, Url};
 
+use super::super::random::unguessable;
 use super::answer::{Answer, Awaited, pasted_query};
 use super::connection::{self, Incoming, Paths, Reply};
 use super::{BrowserError, Person};
@@ -106,7 +106,7 @@ impl Listener {
     /// command line comes second, or is noticed. `None` without a listener.
     pub(super) fn start_at(&mut self, target: &Url) -> Option<Url> {
         let address = self.sockets.first()?.local_addr().ok()?;
-        let path = format!("/start/{}", CsrfToken::new_random().secret());
+        let path = format!("/start/{}", unguessable::<16>());
         let url = Url::parse(&format!("http://{address}{path}")).ok()?;
         self.start = Some((path, target.clone()));
         Some(url)

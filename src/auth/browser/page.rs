@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use oauth2::CsrfToken;
+use super::super::random::unguessable;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -113,16 +113,15 @@ impl Page {
 
     /// The whole HTTP answer.
     pub(super) fn response(&self) -> String {
-        let nonce = CsrfToken::new_random();
-        let body = self.html(nonce.secret());
+        let nonce = unguessable::<16>();
+        let body = self.html(&nonce);
         let location = self.location.iter().map(|url| format!("Location: {url}"));
         let mut headers = vec![
             "Content-Type: text/html; charset=utf-8".to_owned(),
             format!("Content-Length: {}", body.len()),
             format!(
-                "Content-Security-Policy: default-src 'none'; style-src 'nonce-{}'; base-uri 'none'; \
-                 form-action 'none'; frame-ancestors 'none'",
-                nonce.secret()
+                "Content-Security-Policy: default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; \
+                 form-action 'none'; frame-ancestors 'none'"
             ),
             // The address holds the code.
             "Referrer-Policy: no-referrer".to_owned(),

@@ -1,10 +1,9 @@
 //! `authorization-code`: RFC 6749 §4.1 with PKCE (RFC 7636) and what SMART App Launch 2.2 adds to it.
 
-use oauth2::basic::BasicClient;
-use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
 use url::Url;
 
 use super::super::dpop::BoundKey;
+use super::super::random::{challenge, unguessable};
 use super::super::request::TokenRequest;
 use crate::profile::{Key, Param, Profile, ProfileError};
 use crate::secret::Secret;
@@ -12,7 +11,9 @@ use crate::secret::Secret;
 /// What is asked for when the profile says nothing.
 pub const DEFAULT_SCOPE: &str = "openid";
 /// 192 bits; SMART asks for 122.
-const RANDOM_BYTES: u32 = 24;
+const RANDOM_BYTES: usize = 24;
+/// 43 characters, what RFC 7636 §4.1 recommends.
+const VERIFIER_BYTES: usize = 32;
 
 /// One authorization request: where the browser goes, and what must come back.
 #[derive(Debug)]
@@ -57,47 +58,47 @@ pub fn authorize(
     redirect_uri: &str,
     launch: Option<&str>,
 ) -> Result<AuthorizationRequest, ProfileError> {
-    let redirect =
-        RedirectUrl::new(redirect_uri.to_owned()).map_err(|error| ProfileError::BadSetting {
-            key: Key::CallbackUrl,
-            value: redirect_uri.to_owned(),
-            reason: error.to_string(),
-        })?;
+    Url::parse(redirect_uri).map_err(|error| ProfileError::BadSetting {
+        key: Key::CallbackUrl,
+        value: redirect_uri.to_owned(),
+        reason: error.to_string(),
+    })?;
     let scope = scope(profile, launch);
-    let client = BasicClient::new(ClientId::new(client_id.to_owned()))
-        .set_auth_uri(AuthUrl::from_url(authorize_url.clone()))
-        .set_redirect_uri(redirect);
-    let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+    let state = unguessable::<RANDOM_BYTES>();
+    let verifier = unguessable::<VERIFIER_BYTES>();
     let nonce = scope
         .split_whitespace()
         .any(|scope| scope == "openid")
-        .then(|| CsrfToken::new_random_len(RANDOM_BYTES).into_secret());
-    let mut request = client
-        .authorize_url(|| CsrfToken::new_random_len(RANDOM_BYTES))
-        .set_pkce_challenge(challenge)
-        .add_scopes(
-            scope
-                .split_whitespace()
-                .map(|scope| Scope::new(scope.to_owned())),
-        )
-        .add_extra_param("aud", profile.fhir_base.as_str());
-    if let Some(nonce) = &nonce {
-        request = request.add_extra_param("nonce", nonce);
+        .then(unguessable::<RANDOM_BYTES>);
+    let mut url = authorize_url.clone();
+    {
+        let mut query = url.query_pairs_mut();
+        query
+            .append_pair("response_type", "code")
+            .append_pair("client_id", client_id)
+            .append_pair("state", &state)
+            .append_pair("code_challenge", &challenge(&verifier))
+            .append_pair("code_challenge_method", "S256")
+            .append_pair("redirect_uri", redirect_uri);
+        if !scope.is_empty() {
+            query.append_pair("scope", &scope);
+        }
+        query.append_pair("aud", profile.fhir_base.as_str());
+        if let Some(nonce) = &nonce {
+            query.append_pair("nonce", nonce);
+        }
+        if let Some(launch) = launch {
+            query.append_pair("launch", launch);
+        }
+        query.extend_pairs(&profile.asks.authorize_params);
     }
-    if let Some(launch) = launch {
-        request = request.add_extra_param("launch", launch);
-    }
-    for (name, value) in &profile.asks.authorize_params {
-        request = request.add_extra_param(name, value);
-    }
-    let (url, state) = request.url();
     Ok(AuthorizationRequest {
         url,
-        state: Secret::new(state.into_secret()),
+        state: Secret::new(state),
         nonce: nonce.map(Secret::new),
         bound_to: None,
         redirect_uri: redirect_uri.to_owned(),
-        verifier: Secret::new(verifier.into_secret()),
+        verifier: Secret::new(verifier),
     })
 }
 
@@ -105,11 +106,9 @@ pub fn authorize(
 pub fn scope(profile: &Profile, launch: Option<&str>) -> String {
     let scope = profile.scope.as_deref().unwrap_or(DEFAULT_SCOPE);
     let has_one = scope.split_whitespace().any(|scope| scope == "launch");
-    if launch.is_some() && !has_one {
-        format!("launch {scope}")
-    } else {
-        scope.to_owned()
-    }
+    let own = (launch.is_some() && !has_one).then_some("launch");
+    let scopes: Vec<&str> = own.into_iter().chain(scope.split_whitespace()).collect();
+    scopes.join(" ")
 }
 
 /// The token request for a code, without the client's proof.
