@@ -5,6 +5,8 @@ mod device_code;
 mod doctor;
 mod dotenv;
 mod dpop;
+mod hapi;
+mod hapi_rest;
 mod import_medplum_cli;
 mod import_router;
 mod import_sekmet;

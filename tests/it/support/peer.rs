@@ -71,6 +71,29 @@ impl Peer {
         Self::start(&words.map(PathBuf::into_os_string), args)
     }
 
+    /// Whether the peers in Java are to run here: `tests/run` says when they cannot.
+    pub fn has_java() -> bool {
+        let without = std::env::var_os("MEDPLUM_TEST_WITHOUT_JAVA").is_some();
+        if without {
+            eprintln!("left out: there is no Java 17 with javac and Maven here");
+        }
+        !without
+    }
+
+    /// HAPI's JPA server; its base is `/fhir`, and `/NAME` for each `--also NAME`.
+    pub fn hapi(args: &[&str]) -> Self {
+        let _ = installed("hapi/target/.installed");
+        let classes = folder().join("hapi/target/classes.jsa");
+        let arguments = format!("@{}", folder().join("hapi/target/arguments.txt").display());
+        let words = [
+            "java".into(),
+            format!("-XX:SharedArchiveFile={}", classes.display()),
+            arguments,
+            "peer.Hapi".into(),
+        ];
+        Self::start(&words.map(OsString::from), args)
+    }
+
     fn start(words: &[OsString], args: &[&str]) -> Self {
         let mut child = Command::new(&words[0])
             .args(&words[1..])

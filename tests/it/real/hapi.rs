@@ -1,0 +1,34 @@
+//! HAPI's JPA server, the open FHIR server that most people run: started once, shared by all tests named `hapi_…`.
+
+use std::sync::OnceLock;
+
+use crate::support::{Medplum, Peer};
+
+/// The bases that the one process serves, each with a database of its own.
+pub const SHARED: &str = "fhir";
+pub const STRICT: &str = "strict";
+pub const COPY: &str = "copy";
+pub const SECOND: &str = "second";
+
+/// The server, with which every test keeps to resources of its own; `None`, said on stderr, on a machine without Java.
+pub fn hapi() -> Option<&'static Peer> {
+    static HAPI: OnceLock<Peer> = OnceLock::new();
+    Peer::has_java().then(|| {
+        HAPI.get_or_init(|| {
+            let mut words = vec!["--retry-after", "1", "--file-capacity", "5"];
+            words.extend(["--also", STRICT, "--integrity", "--retry-after", "1"]);
+            for copy in [COPY, SECOND] {
+                words.extend(["--also", copy, "--retry-after", "1"]);
+                words.extend(["--file-capacity", "5000"]);
+            }
+            Peer::hapi(&words)
+        })
+    })
+}
+
+/// A user of one of its bases.
+pub fn user_of(hapi: &Peer, base: &str) -> Medplum {
+    Medplum::new()
+        .env("MEDPLUM_BASE_URL", hapi.url("/"))
+        .env("MEDPLUM_FHIR_URL_PATH", base)
+}
