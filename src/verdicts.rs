@@ -32,12 +32,23 @@ pub fn report(output: &Output, error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<Closed>().is_some() {
         return ExitCode::SUCCESS;
     }
-    output.error(&format!("{error:#}"));
+    output.error(&words_of(error));
     let (code, hint) = exit::walk(error.chain(), JUDGES);
     if let Some(hint) = hint {
         output.hint(&hint);
     }
     ExitCode::from(code)
+}
+
+/// What failed and its causes, each said once: many an error has the words of its cause in its own.
+fn words_of(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .fold(String::new(), |words, cause| match cause.to_string() {
+            cause if words.is_empty() => cause,
+            cause if words.contains(&cause) => words,
+            cause => format!("{words}: {cause}"),
+        })
 }
 
 /// The exit code of an error by itself, and what to try next.

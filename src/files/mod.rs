@@ -7,9 +7,31 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub use lock::{Lock, wait_at_most};
+use tempfile::NamedTempFile;
 
 /// What the names of files begin with that are being written.
 pub const TEMPORARY: &str = ".medplum-new-";
+
+/// A new file of this program in a folder, which goes away unless it gets another name.
+///
+/// # Errors
+/// None can be made there. That its name stands in the error is of no use to anybody.
+pub fn temporary(prefix: &str, folder: &Path) -> io::Result<NamedTempFile> {
+    let made = tempfile::Builder::new()
+        .prefix(prefix)
+        .suffix(".tmp")
+        .tempfile_in(folder);
+    made.map_err(|error| {
+        let text = error.to_string();
+        let number = text
+            .rsplit_once("(os error ")
+            .and_then(|(_, rest)| rest.split_once(')'));
+        match number.map(|(number, _)| number.parse()) {
+            Some(Ok(number)) => io::Error::from_raw_os_error(number),
+            _ => error,
+        }
+    })
+}
 
 /// Creates a folder and its missing parents, each for its owner alone (0700 on Unix).
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
@@ -29,10 +51,7 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
 /// The folder cannot be written, or the disk is full; the old file is then as it was.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .suffix(".tmp")
-        .tempfile_in(&folder)?;
+    let mut file = temporary(TEMPORARY, &folder)?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -46,10 +65,7 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
 /// The file exists ([`io::ErrorKind::AlreadyExists`]), or the folder cannot be written.
 pub fn create(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .suffix(".tmp")
-        .tempfile_in(&folder)?;
+    let mut file = temporary(TEMPORARY, &folder)?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;

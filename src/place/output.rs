@@ -115,10 +115,7 @@ impl Output {
     pub fn open(path: &Path) -> io::Result<Self> {
         let writer = match Named::of(path)? {
             Named::Plain(path) => Writer::Beside {
-                new: tempfile::Builder::new()
-                    .prefix(TEMPORARY)
-                    .suffix(".tmp")
-                    .tempfile_in(files::folder_of(&path))?,
+                new: files::temporary(TEMPORARY, &files::folder_of(&path))?,
                 path,
             },
             Named::Through(path) => Writer::Through(open_through(&path)?),

@@ -20,7 +20,7 @@ use super::options::Options;
 use super::state::GivenUp;
 use crate::fhir::accepted;
 use crate::fhir::asynchronous::AsyncError;
-use crate::fhir::error::{is_outcome, outcome_words};
+use crate::fhir::error::{Severity, is_outcome, outcome_words};
 use crate::fhir::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::http::retry;
 use crate::secret::url_for_people;
@@ -101,7 +101,7 @@ async fn has_ended(client: &Client, observer: &Arc<dyn Observer>, given_up: &Giv
         Ok(()) => true,
         Err(error) => {
             let urls: Vec<_> = given_up.status_urls().iter().map(url_for_people).collect();
-            observer.notice(&format!(
+            observer.warning(&format!(
                 "The job that was given up runs on at the server ({}): {error}",
                 urls.join(", ")
             ));
@@ -147,7 +147,11 @@ async fn kick_off(
         && is_outcome(&body)
     {
         for words in outcome_words(&body) {
-            observer.notice(&format!("The server accepts the export and says: {words}"));
+            let text = format!("The server accepts the export and says: {words}");
+            match Severity::of_line(&words) {
+                Severity::Information => observer.notice(&text),
+                Severity::Error | Severity::Warning => observer.warning(&text),
+            }
         }
         log.remarked(&answer);
     }

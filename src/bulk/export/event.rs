@@ -37,8 +37,10 @@ pub trait Observer: Send + Sync {
     fn file_done(&self, file: &ExportedFile);
     /// A file is missing for good.
     fn file_failed(&self, failure: &FailedFile);
-    /// Something a person should know although all goes on.
+    /// Something a person wants to know.
     fn notice(&self, text: &str);
+    /// Something that may be wrong, although all goes on.
+    fn warning(&self, text: &str);
 }
 
 /// A file that is on disk, complete and checked.

@@ -37,7 +37,7 @@ pub(super) async fn complete(
     if !options.style.keep
         && let Err(error) = end::of_whole(client, &whole).await
     {
-        observer.notice(&format!(
+        observer.warning(&format!(
             "All files are here, but the job could not be deleted at the server: {error}"
         ));
     }
@@ -47,7 +47,7 @@ pub(super) async fn complete(
         let time = job.state.transaction_time.clone().unwrap_or_default();
         let (next, warning) = series::next_since(&job.state, jiff::Timestamp::now());
         if let Some(warning) = warning {
-            observer.notice(&warning);
+            observer.warning(&warning);
         }
         series.finished(&time, next, (options.accepts)(&summary.here.outcomes))?;
     }

@@ -183,7 +183,7 @@ pub async fn start(
     let mut work = open::open(client, kickoff, options, observer)?;
     let (status_url, _) = ask::start_job(client, options, observer, &mut work).await?;
     if let Some(error) = work.log.trouble() {
-        observer.notice(&log::cannot_be_written(&error));
+        observer.warning(&log::cannot_be_written(&error));
     }
     Ok(status_url)
 }

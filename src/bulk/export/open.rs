@@ -107,7 +107,7 @@ pub(super) fn give_up(
         Some(folder) => format!(" What came of it lies in {}.", folder.display()),
         None => String::new(),
     };
-    observer.notice(&format!(
+    observer.warning(&format!(
         "The unfinished export of the series is given up: {why}.{aside}"
     ));
     Ok(())

@@ -238,7 +238,7 @@ fn replan(
         draft.push(&gone).map_err(|error| lost(job, error))?;
     }
     if !is_first {
-        observer.notice(&format!(
+        observer.warning(&format!(
             "The server lists other files than before: {} proved to be the same, all others are fetched.",
             match kept {
                 1 => "1 file is".to_owned(),

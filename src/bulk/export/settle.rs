@@ -98,18 +98,13 @@ pub fn probe(folder: &Path) -> io::Result<()> {
     local::make_folder(folder)?;
     let state = folder.join(layout::STATE);
     let from = if state.is_dir() { &state } else { folder };
-    let mut file = tempfile::Builder::new()
-        .prefix(layout::PROBE)
-        .tempfile_in(from)?;
+    let mut file = files::temporary(layout::PROBE, from)?;
     io::Write::write_all(&mut file, b"probe")?;
     if from == folder {
         return Ok(());
     }
     // Another disk is found out now, not when all files have come.
-    let moved = tempfile::Builder::new()
-        .prefix(layout::PROBE)
-        .tempfile_in(folder)?
-        .into_temp_path();
+    let moved = files::temporary(layout::PROBE, folder)?.into_temp_path();
     let path = moved.to_owned();
     fs::rename(file.path(), &path)
 }

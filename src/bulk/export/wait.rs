@@ -134,7 +134,7 @@ pub(super) async fn read_manifest(
         ));
     }
     if let Some((number, odd)) = &whole.odd_counts {
-        observer.notice(&format!(
+        observer.warning(&format!(
             "The manifest gives {} that are no number of resources, such as {odd}: nothing is checked by them.",
             number_of(*number, "count")
         ));

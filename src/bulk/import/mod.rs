@@ -3,6 +3,7 @@
 //! It reads as its phases: `read` (inputs and their pieces), `order` (what goes first, where references lead), `send` (requests
 //! and what their answers say) and `settle` (every line once, in the journal, the rejects and the report).
 
+pub mod any_name;
 pub mod batch;
 mod dry_run;
 mod error;

@@ -92,7 +92,7 @@ impl Options {
 /// What is imported and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    pub sources: Vec<String>,
+    pub sources: Vec<PathBuf>,
     /// The folder that sources are relative to.
     pub folder: Option<PathBuf>,
     pub method: Method,

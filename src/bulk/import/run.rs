@@ -394,11 +394,7 @@ fn add_unsent(types: &mut ByType, totals: &BTreeMap<String, u64>) {
 /// What the names stand for.
 fn inputs(options: &Options, observer: &dyn Observer) -> Result<Vec<Input>, ImportError> {
     let own = [options.rejects.clone(), outcomes_path(&options.rejects)];
-    let own: &[_] = if options
-        .sources
-        .iter()
-        .any(|name| Path::new(name) == options.rejects)
-    {
+    let own: &[_] = if options.sources.contains(&options.rejects) {
         &own[1..]
     } else {
         &own

@@ -152,6 +152,10 @@ impl Observer for Bars {
     }
 
     fn notice(&self, text: &str) {
+        self.output.note(text);
+    }
+
+    fn warning(&self, text: &str) {
         self.output.warn(text);
     }
 }

@@ -7,6 +7,7 @@ use crate::bulk::export::manifest::Group;
 use crate::bulk::export::state::Standing;
 use crate::bulk::export::{Summary, report};
 use crate::context::Context;
+use crate::fhir::error::Severity;
 use crate::output::Format;
 use crate::secret;
 use crate::words::{number_of, size, time};
@@ -14,7 +15,11 @@ use crate::words::{number_of, size, time};
 pub(super) fn show(context: &Context, summary: &Summary) -> anyhow::Result<()> {
     let output = &context.output;
     for words in &summary.here.outcomes.samples {
-        output.warn(&format!("The server reports: {words}"));
+        let text = format!("The server reports: {words}");
+        match Severity::of_line(words) {
+            Severity::Information => output.note(&text),
+            Severity::Error | Severity::Warning => output.warn(&text),
+        }
     }
     if output.format == Some(Format::Json) {
         output.json(&as_json(summary)?.to_string())?;

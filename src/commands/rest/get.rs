@@ -8,6 +8,7 @@ use super::output_file::OutputFile;
 use super::{AnswerArgs, shown};
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::fhir::error::{Severity, outcome_words};
 use crate::fhir::page::Pages;
 use crate::fhir::raw::Bundle;
 use crate::fhir::{Client, TokenRule, transaction};
@@ -72,10 +73,12 @@ async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Resu
         let bundle = Bundle::parse(&page.text)?;
         for outcome in bundle.outcomes() {
             let outcome = serde_json::from_str(outcome.get())?;
-            for words in crate::fhir::error::outcome_words(&outcome) {
-                context
-                    .output
-                    .warn(&format!("The server says: {}", words::shortened(&words)));
+            for words in outcome_words(&outcome) {
+                let text = format!("The server says: {}", words::shortened(&words));
+                match Severity::of_line(&words) {
+                    Severity::Information => context.output.note(&text),
+                    Severity::Error | Severity::Warning => context.output.warn(&text),
+                }
             }
         }
         if stream {

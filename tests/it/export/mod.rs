@@ -20,6 +20,7 @@ mod kills_large;
 mod log;
 mod lost_writes;
 mod manifest;
+mod odd_folders;
 mod ownership;
 mod promises;
 mod ranges;

@@ -227,6 +227,31 @@ fn what_the_server_says_of_an_accepted_kick_off_is_a_warning_and_in_the_log() {
     assert!(has_it, "{log}");
 }
 
+/// What only informs is no warning, and what is a warning is not pushed out by it.
+#[test]
+fn the_word_before_what_a_server_says_is_that_of_its_severity() {
+    let bulk = Bulk::open();
+    bulk.file("output", "Patient", "/files/p", ndjson(PATIENTS));
+    let reported = outcome("information").repeat(9) + &outcome("warning");
+    bulk.file("error", "OperationOutcome", "/files/e", ndjson(reported));
+    let words = json!({"resourceType": "OperationOutcome", "issue": [
+        {"severity": "information", "code": "informational", "diagnostics": "it begins"},
+        {"severity": "warning", "code": "not-supported", "diagnostics": "_typeFilter is ignored"}]});
+    let answer =
+        Answer::json(202, words.to_string()).header("Content-Location", &bulk.server.url(STATUS));
+    accepted(&bulk, answer);
+    let run = bulk.export(&[]).ok();
+    let of = |text: &str| {
+        let line = run.stderr.lines().find(|line| line.contains(text));
+        line.unwrap_or_else(|| panic!("no {text}\n{run}"))
+            .starts_with("Warning:")
+    };
+    assert!(!of("it begins"), "{run}");
+    assert!(of("_typeFilter is ignored"), "{run}");
+    assert!(!of("some information"), "{run}");
+    assert!(of("some warning"), "{run}");
+}
+
 /// Report 19: one odd answer of a gateway, while a job runs.
 #[test]
 fn one_odd_answer_while_a_job_runs_is_looked_at_again() {

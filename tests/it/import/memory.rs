@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use super::basics::import;
+use super::identity::{counting, expected, links, pointing, resource};
 use crate::support::{Answer, Medplum, Server, Store};
 
 /// More than goes into a bundle.
@@ -80,5 +82,41 @@ fn an_endless_answer_to_what_is_read_first_is_not_kept() {
         let (run, peak) = medplum.measured(&args);
         assert_eq!(run.ok().json()["created"], 1);
         assert!(peak < 48 << 20, "{bundle}: {} MB", peak >> 20);
+    }
+}
+
+/// Each of two long resources waits for a target that comes after both, and one alone may be held.
+#[test]
+fn long_resources_that_wait_for_what_comes_later_do_not_hold_each_other_up() {
+    let matched = "identifier={identifier.system}|{identifier.value}";
+    let line = |id: &str| {
+        let note = format!(r#","note":"{}""#, "x".repeat(17 << 20));
+        let observation = pointing("Observation", id, "subject", "Patient/p");
+        format!("{}{note}}}", &observation[..observation.len() - 1])
+    };
+    let lines = [line("1"), line("2"), resource("Patient", "p", "")].join("\n");
+    for flags in [
+        &["--method", "post"][..],
+        &["--method", "conditional", "--match", matched],
+        &[
+            "--method",
+            "post",
+            "--bundle",
+            "transaction",
+            "--match",
+            matched,
+        ],
+    ] {
+        let (store, medplum) = (Store::with(counting()), Medplum::new());
+        medplum.file("a.ndjson", &lines);
+        let args = [&["a.ndjson", "-o", "json", "--order", "given"], flags].concat();
+        let report = import(&medplum, &store, &args).ok().json();
+        assert_eq!(report["created"], 3, "{flags:?}");
+        let wanted = expected(&[
+            ("Observation-1", &["Patient-p"]),
+            ("Observation-2", &["Patient-p"]),
+            ("Patient-p", &[]),
+        ]);
+        assert_eq!(links(&store), wanted, "{flags:?}");
     }
 }

@@ -11,6 +11,7 @@ mod kills;
 mod kills_calls;
 mod memory;
 mod methods;
+mod odd_names;
 mod outputs;
 mod principles;
 mod references;

@@ -109,6 +109,10 @@ fn references_to_another_server_are_counted_and_warned_of() {
             .ok()
             .says("Warning: 1 reference");
         assert_eq!(run.json()["absoluteReferences"], 1);
+        // Of a dry run nothing was sent.
+        let is_dry = args.contains(&"--dry-run");
+        assert_eq!(run.stderr.contains("would be sent as they are"), is_dry);
+        assert_eq!(run.stderr.contains("were sent as they are"), !is_dry);
     }
     assert_eq!(store.text("Observation/1"), absolute);
 }

@@ -9,6 +9,10 @@ use crate::place::local;
 
 /// A longer line is not searched: it would have to be in memory as a whole.
 pub(super) const LONGEST: usize = 16 << 20;
+/// The room for a line does not double from here on.
+const LONG: usize = 1 << 20;
+/// Bytes that are read at a time.
+const AT_A_TIME: usize = 256 << 10;
 /// What is said of a longer one.
 pub(super) const TOO_LONG: &str = "the line is longer than 16 MB and was not searched";
 
@@ -38,7 +42,7 @@ impl Lines {
     /// # Errors
     /// The disk.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let file = BufReader::with_capacity(256 << 10, local::open_plain(path)?);
+        let file = BufReader::with_capacity(AT_A_TIME, local::open_plain(path)?);
         let is_gzip = path.extension().is_some_and(|extension| extension == "gz");
         Ok(Self {
             reader: if is_gzip {
@@ -64,6 +68,10 @@ impl Lines {
             }
             let end = memchr::memchr(b'\n', chunk);
             let used = end.map_or(chunk.len(), |end| end + 1);
+            if line.len() + used > line.capacity() && line.len() > LONG {
+                // At once, or it is copied at each doubling, and both copies are in memory.
+                line.reserve_exact(LONGEST + AT_A_TIME - line.len());
+            }
             line.extend_from_slice(&chunk[..used]);
             self.reader.consume(used);
             if end.is_some() {

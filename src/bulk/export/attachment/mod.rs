@@ -177,7 +177,7 @@ impl Attachments {
             Absent::Missing(reason) => {
                 self.missing += 1;
                 if self.missing <= MOST_NAMED {
-                    observer.notice(&format!("{what} of {resource} is missing: {reason}"));
+                    observer.warning(&format!("{what} of {resource} is missing: {reason}"));
                 }
             }
         }

@@ -232,7 +232,7 @@ impl Download {
         };
         if answer.status == StatusCode::OK && !answer.body.has_end() && !self.can_be_told_whole() {
             self.gate.say_once(|| {
-                observer.notice(
+                observer.warning(
                     "The server says of some files neither how long they are nor how many resources they hold: \
                      whether those came whole cannot be told.",
                 );

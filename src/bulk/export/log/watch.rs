@@ -170,7 +170,7 @@ impl Observer for Logged {
     fn batch_landed(&self) {
         self.log.flush();
         if let Some(error) = self.log.trouble() {
-            self.inner.notice(&super::cannot_be_written(&error));
+            self.inner.warning(&super::cannot_be_written(&error));
         }
     }
 
@@ -188,5 +188,9 @@ impl Observer for Logged {
 
     fn notice(&self, text: &str) {
         self.inner.notice(text);
+    }
+
+    fn warning(&self, text: &str) {
+        self.inner.warning(text);
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fhir::error::outcome_words;
+use crate::fhir::error::{Severity, outcome_words};
 
 /// A line longer than this is not read; it still counts as an error, since nobody can say it is not.
 const LONGEST_LINE: usize = 1 << 20;
@@ -15,7 +15,7 @@ pub struct Outcomes {
     pub errors: u64,
     pub warnings: u64,
     pub others: u64,
-    /// The first few, in words.
+    /// A few of them in words, the worst first.
     pub samples: Vec<String>,
 }
 
@@ -64,16 +64,13 @@ impl Counter {
     fn count(&mut self, outcome: &Value) {
         let issues = outcome.get("issue").and_then(Value::as_array);
         for issue in issues.into_iter().flatten() {
-            match issue.get("severity").and_then(Value::as_str) {
-                Some("warning") => self.outcomes.warnings += 1,
-                Some("information" | "success") => self.outcomes.others += 1,
-                _ => self.outcomes.errors += 1,
+            match Severity::of(issue.get("severity").and_then(Value::as_str)) {
+                Severity::Warning => self.outcomes.warnings += 1,
+                Severity::Information => self.outcomes.others += 1,
+                Severity::Error => self.outcomes.errors += 1,
             }
         }
-        let room = MOST_SAMPLES.saturating_sub(self.outcomes.samples.len());
-        self.outcomes
-            .samples
-            .extend(outcome_words(outcome).into_iter().take(room));
+        self.outcomes.show(outcome_words(outcome));
     }
 }
 
@@ -83,9 +80,14 @@ impl Outcomes {
         self.errors += other.errors;
         self.warnings += other.warnings;
         self.others += other.others;
-        let room = MOST_SAMPLES.saturating_sub(self.samples.len());
-        self.samples
-            .extend(other.samples.iter().take(room).cloned());
+        self.show(other.samples.clone());
+    }
+
+    /// Keeps a few lines: the worst, and of those the first.
+    fn show(&mut self, lines: Vec<String>) {
+        self.samples.extend(lines);
+        self.samples.sort_by_key(|line| Severity::of_line(line));
+        self.samples.truncate(MOST_SAMPLES);
     }
 }
 
@@ -104,7 +106,8 @@ mod tests {
                 (outcomes.errors, outcomes.warnings, outcomes.others),
                 (1, 1, 1)
             );
-            assert_eq!(outcomes.samples[0], "error (a)");
+            let shown = ["error (a)", "warning (unknown)", "information (unknown)"];
+            assert_eq!(outcomes.samples, shown);
         }
     }
 }

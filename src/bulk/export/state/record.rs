@@ -241,9 +241,7 @@ impl Job {
     /// # Errors
     /// The disk.
     pub fn draft(&self) -> Result<NamedTempFile, BulkError> {
-        let made = tempfile::Builder::new()
-            .prefix(files::TEMPORARY)
-            .tempfile_in(self.place());
+        let made = files::temporary(files::TEMPORARY, &self.place());
         made.map_err(|error| BulkError::disk(&self.place(), error))
     }
 
@@ -320,9 +318,7 @@ impl Job {
 /// Replaces a document, as a stream: the text of a list is longer than what is kept of it.
 fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let folder = files::folder_of(path);
-    let made = tempfile::Builder::new()
-        .prefix(files::TEMPORARY)
-        .tempfile_in(&folder)?;
+    let made = files::temporary(files::TEMPORARY, &folder)?;
     let mut writer = io::BufWriter::with_capacity(64 << 10, made);
     serde_json::to_writer_pretty(&mut writer, value)?;
     let made = writer

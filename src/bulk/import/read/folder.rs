@@ -8,6 +8,7 @@ use crate::bulk::export::layout;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::read::input::Input;
 use crate::bulk::import::read::{bundle, export};
+use crate::files;
 
 const NDJSON: [&str; 4] = [".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz"];
 const JSON: [&str; 2] = [".json", ".json.gz"];
@@ -19,7 +20,7 @@ const MOST_NAMED: usize = 5;
 /// # Errors
 /// A name that stands for nothing, a folder without data, a pattern that cannot be read.
 pub fn list(
-    names: &[String],
+    names: &[PathBuf],
     folder: Option<&Path>,
     own: &[PathBuf],
     creates_anew: bool,
@@ -27,11 +28,11 @@ pub fn list(
 ) -> Result<Vec<Input>, ImportError> {
     let mut inputs: Vec<Input> = Vec::new();
     for name in names {
-        if name == "-" {
+        if name.as_os_str() == "-" {
             inputs.push(Input::stdin());
             continue;
         }
-        let path = folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+        let path = folder.map_or_else(|| name.clone(), |folder| folder.join(name));
         if path.is_dir() {
             inputs.extend(of_folder(&path, own, notice)?);
         } else if path.exists() {
@@ -74,16 +75,33 @@ fn none_twice(inputs: &[Input]) -> Result<(), ImportError> {
 
 fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
     let missing = || ImportError::BadRequest(format!("there is no {}", path.display()));
-    let pattern = path.to_str().ok_or_else(missing)?;
-    let found = glob::glob(pattern).map_err(|_| missing())?;
-    let paths = found.filter_map(Result::ok);
-    let paths = paths.filter(|path| path.is_file() && !is_own(path, own));
+    let found = named_by(path).ok_or_else(missing)?;
+    let paths = found
+        .into_iter()
+        .filter(|path| path.is_file() && !is_own(path, own));
     let inputs = paths.map(Input::of).collect::<Result<Vec<Input>, _>>()?;
     if inputs.is_empty() {
         Err(missing())
     } else {
         Ok(inputs)
     }
+}
+
+/// What a pattern names, in order. Of names that are no UTF-8 the crate sees none, so those of one folder are matched here.
+fn named_by(path: &Path) -> Option<Vec<PathBuf>> {
+    let folder = files::folder_of(path);
+    let has_signs = |text: &str| text.contains(['*', '?', '[']);
+    if has_signs(&folder.to_string_lossy()) {
+        let found = glob::glob(path.to_str()?).ok()?;
+        return Some(found.filter_map(Result::ok).collect());
+    }
+    let pattern = glob::Pattern::new(path.file_name()?.to_str()?).ok()?;
+    let entries = fs::read_dir(&folder).ok()?.flatten();
+    let names = entries.map(|entry| entry.file_name());
+    let names = names.filter(|name| pattern.matches(&name.to_string_lossy()));
+    let mut paths: Vec<_> = names.map(|name| path.with_file_name(name)).collect();
+    paths.sort();
+    Some(paths)
 }
 
 /// A folder's data: what its manifest lists, else its files by name and then those of `deleted`.

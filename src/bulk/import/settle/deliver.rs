@@ -17,9 +17,13 @@ pub const OUTCOMES: &str = "rejects.outcomes.ndjson";
 
 /// Where the outcomes of a rejects file stand: `rejects.ndjson` has `rejects.outcomes.ndjson` beside it.
 pub fn outcomes_path(rejects: &Path) -> PathBuf {
-    let name = rejects.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".ndjson").unwrap_or(&name);
-    rejects.with_file_name(format!("{name}.outcomes.ndjson"))
+    let stem = match rejects.extension() {
+        Some(extension) if extension == "ndjson" => rejects.file_stem(),
+        _ => rejects.file_name(),
+    };
+    let mut name = stem.unwrap_or_default().to_owned();
+    name.push(".outcomes.ndjson");
+    rejects.with_file_name(name)
 }
 
 /// A name that is kept for the rejects of this import.
@@ -113,10 +117,7 @@ pub fn check(path: &Path, inputs: &[Input]) -> Result<(), ImportError> {
     }
     // Whether the folder can be written is known only when something was.
     let folder = files::folder_of(&target);
-    tempfile::Builder::new()
-        .prefix(files::TEMPORARY)
-        .suffix(".tmp")
-        .tempfile_in(folder)
+    files::temporary(files::TEMPORARY, &folder)
         .and_then(tempfile::NamedTempFile::close)
         .map_err(problem)?;
     match File::open(&target) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bulk::import::any_name;
 use crate::bulk::import::order::rank;
 
 /// What became of resources, in numbers.
@@ -61,8 +62,10 @@ pub struct Report {
     #[serde(skip)]
     pub latency: Latency,
     /// The file of what was refused or is unknown, when there is any.
+    #[serde(with = "any_name::optional")]
     pub rejects: Option<PathBuf>,
     /// Beside it, what the server said to each.
+    #[serde(with = "any_name::optional")]
     pub outcomes: Option<PathBuf>,
     /// References that lead to nothing that is imported: `urn:uuid`, and where the server gives the ids also `Type/id`.
     pub dangling: u64,

@@ -30,7 +30,7 @@ const USUAL_WAIT: Duration = Duration::from_secs(600);
 pub struct ImportArgs {
     /// Files (.ndjson, .jsonl, .json, also .gz), folders, patterns, the folder of an export, or - for stdin (NDJSON, also .gz)
     #[arg(value_name = "SOURCES", required_unless_present = "target_directory")]
-    sources: Vec<String>,
+    sources: Vec<PathBuf>,
     /// How resources are written
     #[arg(long, value_enum, value_name = "METHOD", default_value = "put")]
     method: MethodArg,
@@ -124,15 +124,19 @@ fn bundle_size(text: &str) -> Result<usize, String> {
 }
 
 impl ImportArgs {
-    pub(super) fn into_server_side(self) -> ServerSide {
-        ServerSide {
-            inputs: self.sources,
+    pub(super) fn into_server_side(self) -> Result<ServerSide, Failure> {
+        let urls = self.sources.into_iter().map(|source| {
+            let text = source.into_os_string().into_string();
+            text.map_err(|name| Failure::usage(format!("{} is no URL", name.display())))
+        });
+        Ok(ServerSide {
+            inputs: urls.collect::<Result<_, _>>()?,
             mode: self.import_mode,
             patience: Patience {
                 max_wait: self.max_wait,
                 ..Patience::default()
             },
-        }
+        })
     }
 
     /// What tells which resource is the same, where the method looks for one.
@@ -166,7 +170,7 @@ impl ImportArgs {
         };
         let templates = self.templates_for(method)?;
         let (sources, folder) = match (self.sources.is_empty(), self.target_directory) {
-            (true, Some(folder)) => (vec![folder.display().to_string()], None),
+            (true, Some(folder)) => (vec![folder], None),
             (_, folder) => (self.sources, folder),
         };
         // What is only not valid is no reason to hold up an import.

@@ -14,12 +14,12 @@ use crate::exit::{self, Failure};
 use crate::words::number_of;
 pub(super) use arguments::ImportArgs;
 use refused::partial;
-use shown::show;
+use shown::{Run, show};
 use watcher::Watcher;
 
 pub(super) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<()> {
     if args.server_side {
-        return server_side::run(context, args.into_server_side()).await;
+        return server_side::run(context, args.into_server_side()?).await;
     }
     let dry_run = args.dry_run;
     let options = args.into_options()?;
@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<(
     if dry_run {
         let report = import::dry_run(options, &watcher).await?;
         context.output.progress.clear();
-        show(context, &report, is_like_medplum)?;
+        show(context, &report, Run::Dry, is_like_medplum)?;
         let refused = report.total().refused;
         if refused > 0 {
             return Err(Failure::new(
@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<(
             .note("This import was finished before; nothing was left to do.");
     }
     watcher.count_the_rest();
-    show(context, &ended.report, is_like_medplum)?;
+    show(context, &ended.report, Run::Real, is_like_medplum)?;
     let is_partial = ended.is_partial();
     if let Some(stopped) = ended.stopped {
         if ended.is_resumable {

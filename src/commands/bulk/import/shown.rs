@@ -6,9 +6,17 @@ use crate::context::Context;
 use crate::output::{Format, table};
 use crate::words::{number_of, size, time};
 
+/// Whether what is reported was sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    Dry,
+    Real,
+}
+
 pub(super) fn show(
     context: &Context,
     report: &Report,
+    run: Run,
     is_like_medplum: bool,
 ) -> anyhow::Result<()> {
     let output = &context.output;
@@ -16,6 +24,22 @@ pub(super) fn show(
         Format::Table => output.line(&as_table(report))?,
         Format::Json | Format::Ndjson => output.json(&json::of(report).to_string())?,
     }
+    warn_of_references(context, report, run, is_like_medplum);
+    output.note(&speed_in_words(report));
+    Ok(())
+}
+
+/// References that do not lead where they led before.
+fn warn_of_references(context: &Context, report: &Report, run: Run, is_like_medplum: bool) {
+    let output = &context.output;
+    let (sent, may, points) = match run {
+        Run::Real => ("they were sent as they are", "may", "still point"),
+        Run::Dry => (
+            "they would be sent as they are",
+            "might",
+            "would still point",
+        ),
+    };
     if report.dangling > 0 {
         // What is sent as the Medplum CLI sends it leads nothing by id.
         let cure = if is_like_medplum {
@@ -24,14 +48,14 @@ pub(super) fn show(
             ""
         };
         output.warn(&format!(
-            "{} lead to nothing that is imported (urn:uuid, or an id that the server gives anew); they were sent as they \
-             are, and may point at other resources or at none.{cure}",
+            "{} lead to nothing that is imported (urn:uuid, or an id that the server gives anew); {sent}, \
+             and {may} point at other resources or at none.{cure}",
             number_of(report.dangling, "reference")
         ));
     }
     if report.absolute > 0 {
         output.warn(&format!(
-            "{} name a resource of another server by its whole URL; they were sent as they are and still point there.",
+            "{} name a resource of another server by its whole URL; {sent} and {points} there.",
             number_of(report.absolute, "reference")
         ));
     }
@@ -41,8 +65,6 @@ pub(super) fn show(
             number_of(report.conditional, "reference")
         ));
     }
-    output.note(&speed_in_words(report));
-    Ok(())
 }
 
 /// How much there was and how long it took; of a dry run, and when all was done before, no figures of requests.

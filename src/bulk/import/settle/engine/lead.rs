@@ -216,7 +216,8 @@ impl Engine<'_> {
                     "it points at {target}, and that at it in turn; within one --bundle transaction the server links them"
                 ),
                 Method::Post => format!(
-                    "it points at {target}, and that at it in turn; --method conditional writes such circles"
+                    "it points at {target}, and that at it in turn; --method conditional writes such circles, and so does \
+                     --bundle transaction where one of --bundle-size holds them all"
                 ),
                 _ => format!(
                     "it points at {target}, and the server did not say under which id that lies now"

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::bulk::import::order::matching::Template;
 use crate::bulk::import::read::input::Input;
 use crate::bulk::import::settle::report::Report;
-use crate::bulk::import::{ImportError, Options};
+use crate::bulk::import::{ImportError, Options, any_name};
 use crate::bulk::requester;
 use crate::fhir::Client;
 
@@ -31,6 +31,7 @@ pub struct Request {
     by: Value,
     settings: BTreeMap<String, String>,
     files: Vec<Known>,
+    #[serde(with = "any_name")]
     pub rejects: PathBuf,
     /// Whether nothing lay under the name of the rejects, so that what lies there empty is this import's.
     pub is_reserved: bool,
@@ -44,6 +45,7 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Relative to the folder of the import, where that can be.
+    #[serde(with = "any_name")]
     name: PathBuf,
     bytes: u64,
     /// SHA-256 of both ends.
