@@ -7,6 +7,8 @@ use crate::support::{Medplum, Peer};
 /// The bases that the one process serves, each with a database of its own.
 pub const SHARED: &str = "fhir";
 pub const STRICT: &str = "strict";
+/// Whose system export holds nothing of other tests; five resources in a file.
+pub const EXPORTED: &str = "exported";
 pub const COPY: &str = "copy";
 pub const SECOND: &str = "second";
 
@@ -15,8 +17,10 @@ pub fn hapi() -> Option<&'static Peer> {
     static HAPI: OnceLock<Peer> = OnceLock::new();
     Peer::has_java().then(|| {
         HAPI.get_or_init(|| {
-            let mut words = vec!["--retry-after", "1", "--file-capacity", "5"];
+            let mut words = vec!["--retry-after", "1"];
             words.extend(["--also", STRICT, "--integrity", "--retry-after", "1"]);
+            words.extend(["--also", EXPORTED, "--retry-after", "1"]);
+            words.extend(["--file-capacity", "5"]);
             for copy in [COPY, SECOND] {
                 words.extend(["--also", copy, "--retry-after", "1"]);
                 words.extend(["--file-capacity", "5000"]);

@@ -6,6 +6,7 @@ mod doctor;
 mod dotenv;
 mod dpop;
 mod hapi;
+mod hapi_bulk;
 mod hapi_rest;
 mod import_medplum_cli;
 mod import_router;

@@ -137,6 +137,7 @@ fn without_servers(text: &str) -> Option<String> {
         for name in OF_THE_SERVER {
             meta.remove(name);
         }
+        cut_request(&mut meta);
         if meta.is_empty() {
             resource.remove("meta");
         } else {
@@ -144,6 +145,26 @@ fn without_servers(text: &str) -> Option<String> {
         }
     }
     Some(resource.to_string())
+}
+
+/// HAPI adds `#` and the id of the request to `meta.source` of all that it takes, in place of any fragment that was there.
+fn cut_request(meta: &mut Object) {
+    let Some(source) = meta.get("source") else {
+        return;
+    };
+    let Ok(source) = serde_json::from_str::<String>(source) else {
+        return;
+    };
+    match source.split_once('#') {
+        Some(("", _)) => {
+            meta.remove("source");
+        }
+        Some((source, _)) => {
+            let source = serde_json::Value::from(source);
+            meta.set("source", source.to_string());
+        }
+        None => {}
+    }
 }
 
 /// What lies deeper counts as another, so that no nesting is too much for the stack.
@@ -203,6 +224,19 @@ mod tests {
         };
         assert!(!is_same_resource(&nested("1"), &nested("2")));
         assert!(is_same_resource(&nested("1"), &nested("1")));
+    }
+
+    #[test]
+    fn the_request_that_hapi_adds_to_the_source_is_no_difference() {
+        let with = |source| format!(r#"{{"id":"1","meta":{{"source":"{source}"}}}}"#);
+        assert!(is_same_resource(
+            r#"{"id":"1"}"#,
+            &with("#r1pSPMYKgsiH7yOk")
+        ));
+        assert!(is_same_resource(&with("urn:a"), &with("urn:a#r1pSPMYK")));
+        assert!(is_same_resource(&with("#one"), &with("#other")));
+        assert!(!is_same_resource(&with("urn:a"), &with("urn:b#r1pSPMYK")));
+        assert!(!is_same_resource(r#"{"id":"1"}"#, &with("urn:a#r1pSPMYK")));
     }
 
     #[test]
