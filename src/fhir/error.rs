@@ -234,31 +234,6 @@ pub fn is_outcome(json: &Value) -> bool {
     json.get("resourceType").and_then(Value::as_str) == Some("OperationOutcome")
 }
 
-/// How bad an issue is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    Error,
-    Warning,
-    /// Nothing is wrong.
-    Information,
-}
-
-impl Severity {
-    /// Of an issue (FHIR R4, issue-severity; R5 has `success` too). What is none of the codes is no better than an error.
-    pub fn of(code: Option<&str>) -> Self {
-        match code {
-            Some("warning") => Self::Warning,
-            Some("information" | "success") => Self::Information,
-            _ => Self::Error,
-        }
-    }
-
-    /// Of a line of [`outcome_words`], which begins with it.
-    pub fn of_line(line: &str) -> Self {
-        Self::of(line.split(' ').next())
-    }
-}
-
 /// One line for each issue: severity, code, details, diagnostics and where (FHIR R4, OperationOutcome).
 pub fn outcome_words(outcome: &Value) -> Vec<String> {
     let Some(issues) = outcome.get("issue").and_then(Value::as_array) else {

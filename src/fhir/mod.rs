@@ -12,6 +12,7 @@ pub mod page;
 pub mod raw;
 pub mod result;
 mod sending;
+pub mod severity;
 pub mod transaction;
 
 use std::sync::Arc;

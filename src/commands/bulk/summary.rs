@@ -7,7 +7,7 @@ use crate::bulk::export::manifest::Group;
 use crate::bulk::export::state::Standing;
 use crate::bulk::export::{Summary, report};
 use crate::context::Context;
-use crate::fhir::error::Severity;
+use crate::fhir::severity::Severity;
 use crate::output::Format;
 use crate::secret;
 use crate::words::{number_of, size, time};

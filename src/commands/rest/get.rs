@@ -8,9 +8,10 @@ use super::output_file::OutputFile;
 use super::{AnswerArgs, shown};
 use crate::context::Context;
 use crate::exit::Failure;
-use crate::fhir::error::{Severity, outcome_words};
+use crate::fhir::error::outcome_words;
 use crate::fhir::page::Pages;
 use crate::fhir::raw::Bundle;
+use crate::fhir::severity::Severity;
 use crate::fhir::{Client, TokenRule, transaction};
 use crate::http::Request;
 use crate::output::{Format, json};
@@ -54,6 +55,20 @@ pub async fn run(context: &Context, args: GetArgs) -> anyhow::Result<()> {
     super::show(context, &args.answer, answer)
 }
 
+/// What the server says beside the resources of a page.
+fn say_outcomes(context: &Context, bundle: &Bundle) -> anyhow::Result<()> {
+    for outcome in bundle.outcomes() {
+        for words in outcome_words(&serde_json::from_str(outcome.get())?) {
+            let text = format!("The server says: {}", words::shortened(&words));
+            match Severity::of_line(&words) {
+                Severity::Information => context.output.note(&text),
+                Severity::Error | Severity::Warning => context.output.warn(&text),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// All pages. Resources of one page are in memory at a time, but for a Bundle or transaction that needs them all.
 async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Result<()> {
     let mut pages = Pages::new(
@@ -71,16 +86,7 @@ async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Resu
     let mut resources: Vec<String> = Vec::new();
     while let Some(page) = pages.next().await? {
         let bundle = Bundle::parse(&page.text)?;
-        for outcome in bundle.outcomes() {
-            let outcome = serde_json::from_str(outcome.get())?;
-            for words in outcome_words(&outcome) {
-                let text = format!("The server says: {}", words::shortened(&words));
-                match Severity::of_line(&words) {
-                    Severity::Information => context.output.note(&text),
-                    Severity::Error | Severity::Warning => context.output.warn(&text),
-                }
-            }
-        }
+        say_outcomes(context, &bundle)?;
         if stream {
             let lines: String = bundle
                 .resources()

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fhir::error::{Severity, outcome_words};
+use crate::fhir::error::outcome_words;
+use crate::fhir::severity::Severity;
 
 /// A line longer than this is not read; it still counts as an error, since nobody can say it is not.
 const LONGEST_LINE: usize = 1 << 20;
