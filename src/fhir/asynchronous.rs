@@ -157,6 +157,7 @@ pub async fn wait(
 ///
 /// # Errors
 /// The job failed, is gone, took too long, or its status cannot be read.
+// Long because one turn of the loop is one look and one wait.
 pub async fn wait_open(
     client: &Client,
     status_url: &Url,

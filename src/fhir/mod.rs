@@ -127,6 +127,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::send`].
+    // Long because the order of the reasons to send again is the rule.
     pub async fn send_with(
         &self,
         request: Request,

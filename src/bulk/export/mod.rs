@@ -106,6 +106,7 @@ async fn attempt(
     }
 }
 
+// Long because it is the phases in their order.
 async fn run_logged(
     client: &Client,
     options: &Options,

@@ -192,6 +192,7 @@ fn relink(job: &mut Job, listing: &Listing, compared: &Compared) -> Result<Taken
 }
 
 /// Another list of files: what is proved stays, all else is fetched, and what is listed no more is missing.
+// Long because a plan is drawn up in one pass, and swapped at its end.
 fn replan(
     job: &mut Job,
     manifest: Manifest,

@@ -71,6 +71,7 @@ impl Links for Reread<'_> {
 }
 
 /// Polls the job and reads all pages of its manifest.
+// Long because every limit of a manifest in pages stands in its loop.
 pub(super) async fn read_manifest(
     client: &Client,
     status_url: &Url,

@@ -203,6 +203,7 @@ impl Source {
 ///
 /// # Errors
 /// It could not begin. What stops it later is in [`Ended`].
+// Long because it is the phases in their order.
 pub async fn run(
     client: &Client,
     options: Options,

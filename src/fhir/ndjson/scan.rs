@@ -145,6 +145,7 @@ impl Scanner {
     }
 
     /// One byte outside of strings and numbers.
+    // Long because it is one table of states.
     fn step(&mut self, byte: u8) -> Result<(), Problem> {
         match self.state {
             State::Escape => return self.escape(byte),

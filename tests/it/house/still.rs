@@ -17,25 +17,10 @@ pub const LONG: &[&str] = &[
 
 /// The functions over 60 lines that do not say why in a line `// Long because …`.
 pub const LONG_FUNCTIONS: &[(&str, &str)] = &[
-    ("src/bulk/export/attachment/fetch.rs", "attempt"),
-    ("src/bulk/export/attachment/index.rs", "lines_of"),
     ("src/bulk/export/attachment/inline.rs", "one"),
-    ("src/bulk/export/attachment/separate.rs", "all"),
-    ("src/bulk/export/fetch/one.rs", "attempt"),
-    ("src/bulk/export/fetch/one.rs", "run"),
-    ("src/bulk/export/mod.rs", "run_logged"),
-    ("src/bulk/export/plan.rs", "replan"),
-    ("src/bulk/export/report/mod.rs", "count"),
-    ("src/bulk/export/wait.rs", "read_manifest"),
-    ("src/bulk/import/run.rs", "run"),
     ("src/bulk/import/send/unchanged.rs", "on_server"),
-    ("src/bulk/import/settle/engine/answers.rs", "verdicts"),
     ("src/bulk/import/settle/engine/lead.rs", "fate"),
     ("src/bulk/import/settle/engine/lead.rs", "led"),
-    ("src/bulk/import/settle/engine/setbacks.rs", "refused"),
-    ("src/fhir/asynchronous.rs", "wait_open"),
-    ("src/fhir/mod.rs", "send_with"),
-    ("src/fhir/ndjson/scan.rs", "step"),
 ];
 
 /// What half of the files may have in lines.

@@ -162,6 +162,16 @@ impl Source {
         let unwrap = sink
             .finish()
             .map_err(|error| self.unwritten(&error, false))?;
+        self.judged(found, is_in_json, unwrap)
+    }
+
+    /// What came, when it is the content and what the resource says of it.
+    fn judged<W: Write>(
+        &self,
+        found: &Found,
+        is_in_json: bool,
+        unwrap: Unwrap<Measured<W>>,
+    ) -> Result<W, Failed> {
         if is_in_json && !unwrap.is_binary() {
             let reason = "the server answers with JSON that is no Binary";
             return Err(Failed::Lasting(Absent::Missing(reason.into())));

@@ -90,42 +90,57 @@ fn lines_of(
             continue;
         };
         for found in &of_line.attachments {
-            let content_type = found.content_type.as_deref();
-            let wanted = source.wants(found);
-            let path = wanted
-                .as_ref()
-                .ok()
-                .map(|url| name::path(url, content_type));
-            let why = match (&wanted, &path) {
-                (Err(why), _) => Some(why),
-                (Ok(_), Some(path)) => absent.get(path),
-                _ => None,
-            };
-            let there = path.filter(|_| why.is_none());
-            let bytes = there
-                .as_ref()
-                .and_then(|path| Some(fs::metadata(job.folder().join(path)).ok()?.len()));
-            let (left_out, missing) = match why {
-                Some(Absent::LeftOut(why)) => (Some(detail::without_queries(why)), None),
-                Some(Absent::Missing(why)) => (None, Some(detail::without_queries(why))),
-                None => (None, None),
-            };
-            let entry = Entry {
-                resource: &of_line.resource,
-                element: &found.element,
-                file: shown,
-                line: lines.number,
-                url: without_query(source, found),
-                content_type,
-                path: there.map(|path| path.to_string_lossy().replace('\\', "/")),
-                bytes,
-                left_out: left_out.as_deref(),
-                missing: missing.as_deref(),
-            };
-            serde_json::to_writer(&mut *writer, &entry)?;
-            writer.write_all(b"\n")?;
+            let at = (shown, lines.number);
+            entry_of(source, job, &of_line.resource, found, at, absent, writer)?;
         }
     }
+    Ok(())
+}
+
+/// One attachment, which file it is or why there is none.
+fn entry_of(
+    source: &Source,
+    job: &Job,
+    resource: &str,
+    found: &find::Found,
+    (file, line): (&Path, u64),
+    absent: &HashMap<PathBuf, Absent>,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    let content_type = found.content_type.as_deref();
+    let wanted = source.wants(found);
+    let path = wanted
+        .as_ref()
+        .ok()
+        .map(|url| name::path(url, content_type));
+    let why = match (&wanted, &path) {
+        (Err(why), _) => Some(why),
+        (Ok(_), Some(path)) => absent.get(path),
+        _ => None,
+    };
+    let there = path.filter(|_| why.is_none());
+    let bytes = there
+        .as_ref()
+        .and_then(|path| Some(fs::metadata(job.folder().join(path)).ok()?.len()));
+    let (left_out, missing) = match why {
+        Some(Absent::LeftOut(why)) => (Some(detail::without_queries(why)), None),
+        Some(Absent::Missing(why)) => (None, Some(detail::without_queries(why))),
+        None => (None, None),
+    };
+    let entry = Entry {
+        resource,
+        element: &found.element,
+        file,
+        line,
+        url: without_query(source, found),
+        content_type,
+        path: there.map(|path| path.to_string_lossy().replace('\\', "/")),
+        bytes,
+        left_out: left_out.as_deref(),
+        missing: missing.as_deref(),
+    };
+    serde_json::to_writer(&mut *writer, &entry)?;
+    writer.write_all(b"\n")?;
     Ok(())
 }
 

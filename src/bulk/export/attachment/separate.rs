@@ -38,6 +38,7 @@ struct Search {
     seen: HashSet<u128>,
 }
 
+// Long because search, fetch and landing take turns in one select.
 pub(super) async fn all(
     source: &Source,
     job: &mut Job,

@@ -101,6 +101,7 @@ impl Download {
     ///
     /// # Errors
     /// What stops the whole export: the disk, or no token.
+    // Long because what each failure costs stands in one match.
     pub async fn run(
         &self,
         client: &Client,
@@ -201,6 +202,7 @@ impl Download {
         }
     }
 
+    // Long because each step may end what is under way.
     async fn attempt(
         &self,
         client: &Client,

@@ -1,5 +1,6 @@
 //! What came of an export, from what its folder holds: state, manifest, files that are here, and the log.
 
+mod count;
 mod deletions;
 mod story;
 
@@ -16,8 +17,6 @@ use super::manifest::Group;
 use super::series;
 use super::sink::outcomes::Outcomes;
 use super::state::{Phase, Planned, Standing as Files};
-use crate::secret;
-use crate::words::{self, number_of};
 pub use story::{ErrorCount, Interval};
 use story::{Fetch, Paths, Story};
 
@@ -294,102 +293,4 @@ fn standing(
             }
         }
     })
-}
-
-impl Report {
-    fn count(&mut self, files: &Files, story: &Story) -> Result<(), BulkError> {
-        let mut rows: BTreeMap<(Group, String), (Row, Option<story::Span>)> = BTreeMap::new();
-        let mut deletions: BTreeMap<String, u64> = BTreeMap::new();
-        let mut whole: Option<story::Span> = None;
-        let mut unchecked = 0;
-        for planned in files.each() {
-            let planned = planned?;
-            let group = planned.file.group;
-            let resource_type = planned.file.resource_type.as_deref().map(words::shortened);
-            let (list, name) = match group {
-                Group::Output => (
-                    "output",
-                    resource_type.unwrap_or_else(|| "mixed".to_owned()),
-                ),
-                Group::Deleted => ("deleted", "(deletions)".to_owned()),
-                Group::Error => ("error", "(reports)".to_owned()),
-            };
-            let (row, span) = rows.entry((group, name.clone())).or_default();
-            row.name = name;
-            row.list = Some(list);
-            let fetch = story.file(&planned.path);
-            if let Some(fetch) = fetch {
-                for (code, count) in &fetch.errors {
-                    *row.errors.entry(code.clone()).or_default() += count;
-                }
-                story::widen(span, fetch.span());
-                story::widen(&mut whole, fetch.span());
-            }
-            let Some(done) = files.here(&planned) else {
-                row.missing += 1;
-                self.missing.push(missing(&planned, fetch));
-                continue;
-            };
-            row.files += 1;
-            unchecked += u64::from(done.sha256.is_none() && done.resources == 0 && done.bytes > 0);
-            row.resources += done.resources;
-            row.bytes += done.bytes;
-            self.outcomes.add(&done.outcomes);
-            if group == Group::Deleted {
-                match deletions::count(&files.folder.join(&planned.path)) {
-                    Ok(found) => found.into_iter().for_each(|(name, count)| {
-                        *deletions.entry(name).or_default() += count;
-                    }),
-                    Err(error) => self.unknown.push(format!(
-                        "The deletions in {} cannot be counted: {error}",
-                        planned.path.display()
-                    )),
-                }
-            }
-        }
-        if unchecked > 0 {
-            self.unknown.push(format!(
-                "{} came without checks: the content was not counted.",
-                number_of(unchecked, "file")
-            ));
-        }
-        for (name, count) in deletions {
-            let (row, _) = rows.entry((Group::Output, name.clone())).or_default();
-            row.name = name;
-            row.list = Some("output");
-            row.deleted = count;
-        }
-        "total".clone_into(&mut self.total.name);
-        for (_, (mut row, span)) in rows {
-            row.seconds = span.map(|(from, to)| story::seconds(from, to));
-            self.total.add(&row);
-            self.types.push(row);
-        }
-        self.total.seconds = whole.map(|(from, to)| story::seconds(from, to));
-        Ok(())
-    }
-}
-
-impl Row {
-    fn add(&mut self, row: &Self) {
-        self.files += row.files;
-        self.missing += row.missing;
-        self.bytes += row.bytes;
-        self.deleted += row.deleted;
-        if row.list == Some("output") {
-            self.resources += row.resources;
-        }
-        for (code, count) in &row.errors {
-            *self.errors.entry(code.clone()).or_default() += count;
-        }
-    }
-}
-
-fn missing(planned: &Planned, fetch: Option<&Fetch>) -> Missing {
-    Missing {
-        path: planned.path.display().to_string(),
-        url: secret::url_without_query(&planned.file.link.url()),
-        resource_type: planned.file.resource_type.as_deref().map(words::shortened),
-        reason: fetch.and_then(|fetch| fetch.reason.clone()),
-    }
 }

@@ -71,6 +71,38 @@ impl Engine<'_> {
         }
     }
 
+    /// What the server was too busy for waits, or is refused when there is no patience left.
+    fn put_off(
+        &mut self,
+        batch: &mut Batch,
+        answered: &mut Vec<Answered>,
+        status: u16,
+        wait: Option<Duration>,
+    ) -> Result<(), ImportError> {
+        let later = |verdict: &Verdict| matches!(verdict, Verdict::Later { .. });
+        if self.is_out_of_patience() {
+            for (verdict, _) in answered.iter_mut().filter(|(verdict, _)| later(verdict)) {
+                let outcome = outcome_of_words("the server was too busy each time");
+                *verdict = Verdict::Refused {
+                    status: Some(status),
+                    outcome,
+                };
+            }
+            return Ok(());
+        }
+        let mut flags = answered.iter().map(|(verdict, _)| later(verdict));
+        let mut waiting = batch.split_off(|_| flags.next().unwrap_or(false));
+        answered.retain(|(verdict, _)| !later(verdict));
+        waiting.attempts += 1;
+        self.ledger.not_sent(&waiting)?;
+        self.slow_down(
+            wait,
+            &format!("{status} for {} of a bundle's entries", waiting.items.len()),
+        );
+        self.again.push_back(waiting);
+        Ok(())
+    }
+
     fn verdicts(
         &mut self,
         mut batch: Batch,
@@ -91,35 +123,13 @@ impl Engine<'_> {
             self.again.push_front(batch);
             return Ok(());
         }
-        let later = |verdict: &Verdict| matches!(verdict, Verdict::Later { .. });
-        if let Some(status) = answered.iter().find_map(|(verdict, _)| match verdict {
+        let later = answered.iter().find_map(|(verdict, _)| match verdict {
             Verdict::Later { status } => Some(*status),
             _ => None,
-        }) {
-            let is_over = self.is_out_of_patience();
-            let flags: Vec<bool> = answered.iter().map(|(verdict, _)| later(verdict)).collect();
-            if is_over {
-                for (verdict, _) in answered.iter_mut().filter(|(verdict, _)| later(verdict)) {
-                    let outcome = outcome_of_words("the server was too busy each time");
-                    *verdict = Verdict::Refused {
-                        status: Some(status),
-                        outcome,
-                    };
-                }
-            } else {
-                let mut flags = flags.into_iter();
-                let mut waiting = batch.split_off(|_| flags.next().unwrap_or(false));
-                answered.retain(|(verdict, _)| !later(verdict));
-                waiting.attempts += 1;
-                self.ledger.not_sent(&waiting)?;
-                self.slow_down(
-                    wait,
-                    &format!("{status} for {} of a bundle's entries", waiting.items.len()),
-                );
-                self.again.push_back(waiting);
-            }
-        } else {
-            self.went_well();
+        });
+        match later {
+            Some(status) => self.put_off(&mut batch, &mut answered, status, wait)?,
+            None => self.went_well(),
         }
         self.is_answered = true;
         self.failures_in_row = 0;

@@ -208,9 +208,22 @@ impl Engine<'_> {
         Ok(())
     }
 
+    /// Both halves are sent by themselves.
+    fn halved(&mut self, mut batch: Batch, is_about_content: bool) -> Result<(), ImportError> {
+        self.ledger.not_sent(&batch)?;
+        let half = batch.items.len().div_ceil(2);
+        let mut rest = batch.split_at(half);
+        let split = is_about_content.then(|| Arc::new(Split::new(half)));
+        (batch.split, rest.split) = (split.clone(), split);
+        self.again.push_front(rest);
+        self.again.push_front(batch);
+        Ok(())
+    }
+
+    // Long because the order of the cases is the rule.
     pub(super) fn refused(
         &mut self,
-        mut batch: Batch,
+        batch: Batch,
         refusal: Box<Refusal>,
     ) -> Result<(), ImportError> {
         let status = refusal.status.as_u16();
@@ -253,14 +266,7 @@ impl Engine<'_> {
             && is_batch
             && (is_about_content && is_undone || status >= 500 && batch.may_be_repeated());
         if may_split {
-            self.ledger.not_sent(&batch)?;
-            let half = batch.items.len().div_ceil(2);
-            let mut rest = batch.split_at(half);
-            let split = is_about_content.then(|| Arc::new(Split::new(half)));
-            (batch.split, rest.split) = (split.clone(), split);
-            self.again.push_front(rest);
-            self.again.push_front(batch);
-            return Ok(());
+            return self.halved(batch, is_about_content);
         }
         let outcome = outcome_of_refusal(&refusal);
         let is_unknown =
