@@ -9,7 +9,9 @@
     reason = "a program of its own, which tells whoever runs it how it went"
 )]
 
+mod book;
 mod change;
+mod lines;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -11,6 +11,8 @@ use medplum::secret::Secret;
 use reqwest::StatusCode;
 use url::Url;
 
+use crate::lines;
+
 /// A reader.
 pub(crate) struct Target {
     pub name: &'static str,
@@ -20,7 +22,13 @@ pub(crate) struct Target {
     pub read: fn(&[u8]) -> bool,
 }
 
-pub(crate) const ALL: [Target; 5] = [
+pub(crate) const ALL: [Target; 6] = [
+    Target {
+        name: "lines",
+        seeds: &lines::SEEDS,
+        words: &lines::WORDS,
+        read: lines::read,
+    },
     Target {
         name: "token-answer",
         seeds: &[
