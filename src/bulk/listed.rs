@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::bulk::digest::{Algorithm, Compared, Digest};
 use crate::words;
 
 /// A file that a manifest says is here.
@@ -18,8 +20,10 @@ pub struct Listed {
     pub bytes: Option<u64>,
     /// Resources that were counted in it.
     pub resources: Option<u64>,
-    /// Of its lines, before they were compressed.
-    pub sha256: Option<String>,
+    /// Of its lines, before they were compressed. Whatever stands there is looked at by [`Listed::digests`].
+    digest: Option<Value>,
+    /// The same, as versions wrote it that knew no other.
+    sha256: Option<Value>,
     /// Where it came from, without a query.
     #[serde(default)]
     pub url: String,
@@ -69,24 +73,55 @@ impl Listed {
         }
     }
 
-    /// Compares what was counted and digested of its lines, after they were unpacked.
+    /// The digests that are promised of its lines.
+    ///
+    /// # Errors
+    /// One cannot be compared, in words: what a manifest promises is never passed over.
+    pub fn digests(&self) -> Result<Vec<Digest>, String> {
+        let mut digests = Vec::new();
+        if let Some(promised) = &self.digest {
+            let name = promised["algorithm"].as_str().unwrap_or_default();
+            let algorithm = Algorithm::named(name).ok_or_else(|| {
+                let name = words::shortened(name);
+                format!("the manifest has a digest of it by `{name}`, which is not known here")
+            })?;
+            digests.push(digest(algorithm, &promised["value"])?);
+        }
+        if let Some(promised) = &self.sha256 {
+            let digest = digest(Algorithm::Sha256, promised)?;
+            if !digests.contains(&digest) {
+                digests.push(digest);
+            }
+        }
+        Ok(digests)
+    }
+
+    /// What is to be compared while its lines are read.
+    ///
+    /// # Errors
+    /// Those of [`Listed::digests`].
+    pub fn compared(&self) -> Result<Compared, String> {
+        self.digests().map(Compared::with)
+    }
+
+    /// Compares how many resources were counted in it.
     ///
     /// # Errors
     /// What differs, in words.
-    pub fn check_lines(&self, resources: Option<u64>, sha256: &str) -> Result<(), String> {
-        if let (Some(promised), Some(resources)) = (self.resources, resources)
-            && promised != resources
-        {
-            return Err(format!(
+    pub fn check_count(&self, resources: u64) -> Result<(), String> {
+        match self.resources {
+            Some(promised) if promised != resources => Err(format!(
                 "it holds {resources} resources, and the manifest says {promised}"
-            ));
-        }
-        match &self.sha256 {
-            Some(promised) if !promised.eq_ignore_ascii_case(sha256) => Err(format!(
-                "its SHA-256 is {sha256}, and the manifest says {}",
-                words::shortened(promised)
             )),
             _ => Ok(()),
         }
     }
+}
+
+fn digest(algorithm: Algorithm, promised: &Value) -> Result<Digest, String> {
+    let hex = promised.as_str().unwrap_or_default();
+    Digest::of_hex(algorithm, hex).ok_or_else(|| {
+        let shown = words::shortened(&promised.to_string());
+        format!("the manifest says that its {algorithm} is {shown}, which cannot be one")
+    })
 }

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::manifest::{Group, ManifestFile};
 use super::sink::outcomes::Outcomes;
+use crate::bulk::digest::Digest;
 use crate::fhir::asynchronous::Progress;
 
 /// What happens while an export runs.
@@ -49,23 +50,16 @@ pub struct ExportedFile {
     pub path: PathBuf,
     pub group: Group,
     pub resource_type: Option<String>,
-    pub resources: u64,
+    /// How many resources are in it; `None` when nobody has counted them (`--no-verify`).
+    pub resources: Option<u64>,
     /// Bytes on disk.
     pub bytes: u64,
-    /// SHA-256 of its lines in hex; `None` without checks.
-    pub sha256: Option<String>,
+    /// Of its lines; `None` when nobody made one (`--checksum none`, `--no-verify`).
+    pub digest: Option<Digest>,
     /// The entity tag the server gave.
     pub etag: Option<String>,
     /// Problems that the server reports inside its outcome files, by severity.
     pub outcomes: Outcomes,
-}
-
-impl ExportedFile {
-    /// How many resources are in it; `None` when nobody has counted them (`--no-verify`).
-    pub fn counted(&self) -> Option<u64> {
-        let is_counted = self.sha256.is_some() || self.resources > 0 || self.bytes == 0;
-        is_counted.then_some(self.resources)
-    }
 }
 
 /// A file that is not on disk.
@@ -103,8 +97,8 @@ impl Tally {
         self.bytes += file.bytes;
         self.outcomes.add(&file.outcomes);
         if file.group == Group::Output {
-            self.resources += file.counted().unwrap_or_default();
-            self.is_unchecked |= file.counted().is_none();
+            self.resources += file.resources.unwrap_or_default();
+            self.is_unchecked |= file.resources.is_none();
         }
     }
 

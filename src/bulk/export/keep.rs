@@ -10,6 +10,7 @@ use super::error::BulkError;
 use super::layout::MANIFEST;
 use super::manifest::Group;
 use super::state::{Job, Planned};
+use crate::bulk::digest::Algorithm;
 
 /// Writes it for a job whose manifest is known. A file that is missing has no `path`; `complete` says whether none is,
 /// attachments that were asked for included.
@@ -90,12 +91,16 @@ fn entry(job: &Job, planned: &Planned) -> Value {
     }
     if let Some(file) = job.exported(planned) {
         entry["path"] = slashed(&planned.path).into();
-        if let Some(resources) = file.counted() {
+        if let Some(resources) = file.resources {
             entry["resources"] = resources.into();
         }
         entry["bytes"] = file.bytes.into();
-        if let Some(sha256) = file.sha256 {
-            entry["sha256"] = sha256.into();
+        if let Some(digest) = file.digest {
+            entry["digest"] = digest.as_json();
+            // Where readers of older folders look for it.
+            if digest.algorithm == Algorithm::Sha256 {
+                entry["sha256"] = digest.hex().into();
+            }
         }
     }
     entry

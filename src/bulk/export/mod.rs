@@ -136,6 +136,7 @@ async fn run_logged(
     let how = How {
         parallel: options.parallel,
         verify: options.verify,
+        checksum: job.state.style.checksum,
         compress: job.state.style.compress,
         file_token: options.style.file_token,
     };

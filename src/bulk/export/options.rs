@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::sink::outcomes::Outcomes;
+use crate::bulk::digest::Algorithm;
 use crate::fhir::asynchronous::Patience;
 
 /// How to export.
@@ -35,6 +36,7 @@ pub struct How {
     pub parallel: usize,
     /// Whether lines, counts, checksums and lengths are checked.
     pub verify: bool,
+    pub checksum: Checksum,
     pub compress: bool,
     pub file_token: FileToken,
 }
@@ -62,6 +64,8 @@ pub struct Style {
     #[serde(default = "NameStyle::before_it_was_kept")]
     pub names: NameStyle,
     pub compress: bool,
+    #[serde(default = "Checksum::before_it_was_kept")]
+    pub checksum: Checksum,
     pub file_token: FileToken,
     pub keep: bool,
     /// Which attachments are fetched too.
@@ -86,6 +90,32 @@ impl NameStyle {
     /// The style of an export whose state names none.
     fn before_it_was_kept() -> Self {
         Self::Medplum
+    }
+}
+
+/// Which digest of its lines is made of each file that the manifest promises none of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Checksum {
+    #[default]
+    Blake3,
+    Sha256,
+    None,
+}
+
+impl Checksum {
+    /// How it is made.
+    pub fn algorithm(self) -> Option<Algorithm> {
+        match self {
+            Self::Blake3 => Some(Algorithm::Blake3),
+            Self::Sha256 => Some(Algorithm::Sha256),
+            Self::None => None,
+        }
+    }
+
+    /// That of an export whose state names none.
+    fn before_it_was_kept() -> Self {
+        Self::Sha256
     }
 }
 

@@ -114,9 +114,10 @@ impl Readings for Both<'_> {
         known.map(|known| known.map(|(file, vanished)| Known { file, vanished }))
     }
 
-    fn digest(&self, known: u32) -> Result<Option<String>, BulkError> {
+    fn sha256(&self, known: u32) -> Result<Option<String>, BulkError> {
         let planned = self.job.planned(known as usize)?;
-        Ok(self.job.exported(&planned).and_then(|file| file.sha256))
+        // The file may have to be read.
+        Ok(tokio::task::block_in_place(|| self.job.sha256(&planned)))
     }
 }
 

@@ -22,8 +22,8 @@ pub(super) trait Readings {
     fn listed(&self) -> impl Iterator<Item = Result<Listed, Self::Error>>;
     /// Those of the one before.
     fn known(&self) -> impl Iterator<Item = Result<Known, Self::Error>>;
-    /// The digest of the bytes of a known file, when they are here.
-    fn digest(&self, known: u32) -> Result<Option<String>, Self::Error>;
+    /// The SHA-256 of the bytes of a known file, when they are here: a checksum that is promised is one.
+    fn sha256(&self, known: u32) -> Result<Option<String>, Self::Error>;
 }
 
 /// What is known of a file of the new reading.
@@ -186,7 +186,7 @@ impl Matching {
         let mut here: HashMap<u64, u32> = HashMap::new();
         for (number, known) in (0..).zip(readings.known()) {
             let known = known?;
-            if let Some(sha256) = readings.digest(number)? {
+            if let Some(sha256) = readings.sha256(number)? {
                 here.insert(hash(&known.file, &sha256), number);
             }
         }
@@ -268,7 +268,7 @@ mod tests {
             self.0.iter().map(known).map(Ok)
         }
 
-        fn digest(&self, _: u32) -> Result<Option<String>, Self::Error> {
+        fn sha256(&self, _: u32) -> Result<Option<String>, Self::Error> {
             Ok(Some("1".to_owned()))
         }
     }

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::error::BulkError;
 use super::layout;
 use super::series::Series;
-use super::sink::promise::Hash;
 use super::state::document;
+use crate::bulk::digest::Compared;
 use crate::bulk::listed::Listed;
 use crate::fhir::ndjson::Checker;
 use crate::place::local;
@@ -44,6 +44,8 @@ pub struct Verified {
     pub bytes: u64,
     /// Files of which neither count nor digest is known, because they came unchecked: only their lengths were compared.
     pub unchecked: u64,
+    /// Files that were counted, and have no digest (`--checksum none`).
+    pub without_digest: u64,
     pub different: Vec<Difference>,
 }
 
@@ -73,31 +75,47 @@ impl Kept {
     }
 }
 
-/// Reads the file and compares all that the manifest says of it; the resources in it, when they are counted.
+/// What was compared of a file beside its length.
+struct Checked {
+    /// The resources in it, when it was read.
+    resources: Option<u64>,
+    has_digest: bool,
+}
+
+/// Reads the file and compares all that the manifest says of it.
 ///
 /// # Errors
 /// What differs, in words.
-pub fn check(listed: &Listed, place: &Path) -> Result<Option<u64>, String> {
+fn check(listed: &Listed, place: &Path) -> Result<Checked, String> {
     listed.check_length(place)?;
-    if listed.resources.is_none() && listed.sha256.is_none() {
-        return Ok(None);
+    let promised = listed.digests()?;
+    let has_digest = !promised.is_empty();
+    if listed.resources.is_none() && !has_digest {
+        return Ok(Checked {
+            resources: None,
+            has_digest,
+        });
     }
     let is_gzip = place.extension().is_some_and(|extension| extension == "gz");
     let file = local::open_plain(place).map_err(|error| error.to_string())?;
     let file = BufReader::with_capacity(BUFFER, file);
-    let (resources, sha256) = if is_gzip {
-        read(MultiGzDecoder::new(file))?
+    let compared = Compared::with(promised);
+    let (resources, compared) = if is_gzip {
+        read(MultiGzDecoder::new(file), compared)?
     } else {
-        read(file)?
+        read(file, compared)?
     };
-    listed.check_lines(Some(resources), &sha256)?;
-    Ok(Some(resources))
+    listed.check_count(resources)?;
+    compared.finish()?;
+    Ok(Checked {
+        resources: Some(resources),
+        has_digest,
+    })
 }
 
-/// The resources in some lines, and their digest.
-fn read(mut source: impl Read) -> Result<(u64, String), String> {
+/// The resources in some lines, which are compared too.
+fn read(mut source: impl Read, mut compared: Compared) -> Result<(u64, Compared), String> {
     let mut checker = Checker::new(None);
-    let mut hash = Hash::default();
     let mut buffer = vec![0; BUFFER];
     loop {
         let read = match source.read(&mut buffer) {
@@ -108,10 +126,10 @@ fn read(mut source: impl Read) -> Result<(u64, String), String> {
         checker
             .feed(&buffer[..read])
             .map_err(|error| error.to_string())?;
-        hash.feed(&buffer[..read]);
+        compared.feed(&buffer[..read]);
     }
     let lines = checker.finish().map_err(|error| error.to_string())?;
-    Ok((lines.resources, hash.finish()))
+    Ok((lines.resources, compared))
 }
 
 /// Compares a folder with its manifest, or every finished export of a series, this many files at a time.
@@ -167,11 +185,13 @@ fn one(folder: &Path, parallel: usize, before: &str) -> Result<Verified, BulkErr
                         .and_then(|place| Ok((check(file, &place)?, file.check_length(&place)?)));
                     let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
                     match checked {
-                        Ok((resources, bytes)) => {
+                        Ok((checked, bytes)) => {
                             verified.files += 1;
                             verified.bytes += bytes;
-                            verified.resources += resources.unwrap_or_default();
-                            verified.unchecked += u64::from(resources.is_none());
+                            verified.resources += checked.resources.unwrap_or_default();
+                            let was_read = checked.resources.is_some();
+                            verified.unchecked += u64::from(!was_read);
+                            verified.without_digest += u64::from(was_read && !checked.has_digest);
                         }
                         Err(problem) => {
                             let name = file.path.as_deref().unwrap_or(&file.url);
@@ -252,6 +272,7 @@ impl Verified {
         self.resources += other.resources;
         self.bytes += other.bytes;
         self.unchecked += other.unchecked;
+        self.without_digest += other.without_digest;
         self.different.extend(other.different);
     }
 }

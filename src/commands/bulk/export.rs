@@ -10,7 +10,7 @@ use super::bars::Bars;
 use super::fetching::FetchArgs;
 use super::request::RequestArgs;
 use crate::bulk::export::kickoff::Kickoff;
-use crate::bulk::export::options::{Again, NameStyle, Style};
+use crate::bulk::export::options::{Again, Checksum, NameStyle, Style};
 use crate::bulk::export::state::Phase;
 use crate::bulk::export::{self, Options};
 use crate::bulk::export::{Observer, begun};
@@ -40,6 +40,12 @@ pub struct ExportArgs {
     /// Write the files as gzip, named .ndjson.gz
     #[arg(long, help_heading = FOLDER)]
     compress: bool,
+    /// Digest of each file's lines in manifest.json, unless the server promises a SHA-256
+    ///
+    /// BLAKE3 costs little on every processor. Without a digest, a file that changed later may not be told, nor a server
+    /// that sends the same bytes for two files. An export that is gone on with keeps its own.
+    #[arg(long, help_heading = FOLDER, value_enum, value_name = "ALGORITHM", default_value = "blake3", conflicts_with = "no_verify")]
+    checksum: ChecksumArg,
     /// How files are named
     #[arg(long, help_heading = FOLDER, value_enum, default_value = "typed")]
     file_names: NamesArg,
@@ -67,6 +73,15 @@ enum NamesArg {
     Numbered,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ChecksumArg {
+    /// BLAKE3, as b3sum makes it
+    Blake3,
+    /// SHA-256, as sha256sum makes it
+    Sha256,
+    None,
+}
+
 pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<()> {
     let client = context.fhir()?;
     let mut kickoff = args.request.kickoff();
@@ -78,6 +93,11 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> anyhow::Result<(
             NamesArg::Numbered => NameStyle::Numbered,
         },
         compress: args.compress,
+        checksum: match args.checksum {
+            ChecksumArg::Blake3 => Checksum::Blake3,
+            ChecksumArg::Sha256 => Checksum::Sha256,
+            ChecksumArg::None => Checksum::None,
+        },
         ..Style::default()
     };
     let folder = args.target_directory.unwrap_or_else(|| PathBuf::from("."));

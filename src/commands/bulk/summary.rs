@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::report::text;
+use crate::bulk::digest::Algorithm;
 use crate::bulk::export::manifest::Group;
 use crate::bulk::export::state::Standing;
 use crate::bulk::export::{Summary, report};
@@ -78,13 +79,17 @@ fn as_json(summary: &Summary) -> anyhow::Result<Value> {
     let (mut files, mut missing) = (Vec::new(), Vec::new());
     for planned in standing.each() {
         if let Some(file) = standing.exported(&planned?) {
+            let sha256 = file
+                .digest
+                .filter(|digest| digest.algorithm == Algorithm::Sha256);
             files.push(json!({
                 "path": file.path.display().to_string(),
                 "group": group(file.group),
                 "type": file.resource_type,
-                "resources": file.counted(),
+                "resources": file.resources,
                 "bytes": file.bytes,
-                "sha256": file.sha256,
+                "digest": file.digest.map(|digest| digest.as_json()),
+                "sha256": sha256.map(|digest| digest.hex()),
             }));
         }
     }

@@ -72,8 +72,15 @@ fn show(context: &Context, args: &VerifyArgs, verified: &Verified) -> anyhow::Re
             number_of(number, "file")
         ),
     };
+    let without_digest = match verified.without_digest {
+        0 => String::new(),
+        number => format!(
+            "; {} without a digest, so only resources and length were compared",
+            number_of(number, "file")
+        ),
+    };
     output.note(&format!(
-        "{} in {} ({}) are as the manifest says{unchecked}",
+        "{} in {} ({}) are as the manifest says{unchecked}{without_digest}",
         number_of(verified.resources, "resource"),
         number_of(verified.files, "file"),
         size(verified.bytes)

@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::support::bulk::{PATIENTS, ndjson};
 use crate::support::{Answer, Bulk, Server};
@@ -210,11 +209,8 @@ fn attachments_go_into_their_resources_and_no_other_byte_changes() {
         let manifest: Value =
             serde_json::from_str(&bulk.medplum.read("out/manifest.json")).unwrap();
         let entry = &manifest["output"][1];
-        let digest = Sha256::digest(after.as_bytes());
-        let hex = digest
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-        assert_eq!(entry["sha256"], hex);
+        let digest = blake3::hash(after.as_bytes()).to_hex();
+        assert_eq!(entry["digest"]["value"], digest.as_str());
         assert_eq!(bulk.deletes(), 1);
     }
 }

@@ -4,6 +4,7 @@ mod attachments;
 mod attachments_bounds;
 mod basics;
 mod bounded;
+mod digests;
 mod docs;
 mod faults;
 mod faults_disk;

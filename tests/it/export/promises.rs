@@ -108,7 +108,8 @@ fn the_manifest_is_kept_with_places_and_hashes_and_without_signatures() {
     let file = &manifest["output"][0];
     assert_eq!(file["path"], "Patient_files_p.ndjson");
     assert_eq!(file["url"], bulk.server.url("/files/p"));
-    assert_eq!(file["sha256"], sha256(PATIENTS));
+    let digest = blake3::hash(PATIENTS.as_bytes()).to_hex();
+    assert_eq!(file["digest"]["value"], digest.as_str());
     assert_eq!(file["resources"], 2);
     assert_eq!(manifest["deleted"][0]["path"], serde_json::Value::Null);
 }

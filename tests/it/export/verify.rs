@@ -71,7 +71,7 @@ fn whatever_differs_is_named_with_exit_code_5() {
         (
             "a byte",
             "sed -i 's/\"1\"/\"9\"/' out/Patient_files_p.ndjson",
-            "SHA-256",
+            "BLAKE3",
         ),
         (
             "a line more",

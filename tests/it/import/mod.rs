@@ -4,6 +4,7 @@ mod again;
 mod answers;
 pub mod basics;
 mod changed;
+mod digests;
 mod faults;
 mod identity;
 mod inputs;

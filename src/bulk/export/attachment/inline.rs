@@ -19,12 +19,12 @@ use super::find::{self, Found};
 use super::lines::{self, Lines, Short};
 use super::spool::Spool;
 use super::{Absent, Source, files};
+use crate::bulk::digest::{Algorithm, Digest, Running};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{Attachments, Observer};
 use crate::bulk::export::layout;
 use crate::bulk::export::options::How;
 use crate::bulk::export::settle::{self, Landed, Landing};
-use crate::bulk::export::sink::promise::Hash;
 use crate::bulk::export::state::Job;
 
 /// Lines that are held at a time; their bytes, with one more line that may be long.
@@ -42,7 +42,7 @@ struct Line {
 struct Target {
     writer: Writer,
     /// Of the lines.
-    hash: Option<Hash>,
+    digest: Option<Running>,
 }
 
 enum Writer {
@@ -82,7 +82,7 @@ async fn one(
     };
     let part = job.part(&planned);
     let file = part.create().map_err(disk)?;
-    let mut target = Target::new(file, how.compress, how.verify);
+    let mut target = Target::new(file, how);
     let mut lines = Lines::of(path).map_err(disk)?;
     let before = summary.here;
     let permits = Semaphore::new(how.parallel.max(1));
@@ -124,9 +124,9 @@ async fn one(
         part.remove();
         return Ok(());
     }
-    let (file, sha256) = target.finish().map_err(disk)?;
+    let (file, digest) = target.finish().map_err(disk)?;
     exported.bytes = file.metadata().map_err(disk)?.len();
-    exported.sha256 = sha256;
+    exported.digest = digest;
     let record = job.record(&[(index, exported)])?;
     let landing = Landing {
         file,
@@ -231,20 +231,21 @@ fn put(
 }
 
 impl Target {
-    fn new(file: File, compress: bool, verify: bool) -> Self {
+    fn new(file: File, how: How) -> Self {
         let file = BufWriter::with_capacity(256 << 10, file);
-        let writer = if compress {
+        let writer = if how.compress {
             Writer::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
         } else {
             Writer::Plain(file)
         };
+        let digest = how.checksum.algorithm().filter(|_| how.verify);
         Self {
             writer,
-            hash: verify.then(Hash::default),
+            digest: digest.map(Algorithm::begin),
         }
     }
 
-    fn finish(self) -> io::Result<(File, Option<String>)> {
+    fn finish(self) -> io::Result<(File, Option<Digest>)> {
         let file = match self.writer {
             Writer::Plain(file) => file,
             Writer::Gzip(encoder) => encoder.finish()?,
@@ -252,14 +253,14 @@ impl Target {
         let file = file
             .into_inner()
             .map_err(std::io::IntoInnerError::into_error)?;
-        Ok((file, self.hash.map(Hash::finish)))
+        Ok((file, self.digest.map(Running::finish)))
     }
 }
 
 impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(hash) = &mut self.hash {
-            hash.feed(bytes);
+        if let Some(digest) = &mut self.digest {
+            digest.feed(bytes);
         }
         match &mut self.writer {
             Writer::Plain(file) => file.write_all(bytes)?,

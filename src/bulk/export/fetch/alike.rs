@@ -12,11 +12,10 @@ pub(super) struct Alike(HashMap<u128, usize>);
 impl Alike {
     /// Adds a file; the place of one with the same bytes, when there is another one.
     pub(super) fn add(&mut self, at: usize, file: &ExportedFile) -> Option<usize> {
-        if file.group != Group::Output || file.resources == 0 {
+        if file.group != Group::Output || file.resources == Some(0) {
             return None;
         }
-        let digest = file.sha256.as_deref()?;
-        let digest = u128::from_str_radix(digest.get(..32)?, 16).ok()?;
+        let digest = file.digest?.half();
         // Files of two types may be alike where nothing is known of their lines.
         let kind = file.resource_type.as_deref().unwrap_or_default();
         let kind = kind.bytes().fold(0_u128, |sum, byte| {

@@ -297,6 +297,7 @@ impl<'a> Fetching<'a> {
                 part: self.job.part(&planned),
                 file: planned.file,
                 verify: self.how.verify,
+                checksum: self.how.checksum,
                 is_mixed: self.job.is_mixed(),
                 compress: self.how.compress,
                 file_token: self.how.file_token,

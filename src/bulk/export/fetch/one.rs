@@ -15,7 +15,7 @@ use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{ExportedFile, FailedFile, Observer};
 use crate::bulk::export::log::detail::without_queries;
 use crate::bulk::export::manifest::{Group, ManifestFile};
-use crate::bulk::export::options::FileToken;
+use crate::bulk::export::options::{Checksum, FileToken};
 use crate::bulk::export::settle::Landing;
 use crate::bulk::export::sink::{Care, Unfinished};
 use crate::fhir::Client;
@@ -41,6 +41,7 @@ pub struct Download {
     pub part: Part,
     /// Whether lines, counts, checksums and lengths are checked.
     pub verify: bool,
+    pub checksum: Checksum,
     /// Whether a file of one type holds resources of others (`organizeOutputBy`).
     pub is_mixed: bool,
     /// Whether it is written as gzip.
@@ -197,7 +198,7 @@ impl Download {
             // A Binary that is promised is left as it is.
             may_be_wrapped: self.file.resource_type.as_deref() != Some("Binary"),
             outcomes: self.file.group == Group::Error,
-            hash: self.verify,
+            digest: self.digest(),
             compress: self.compress,
         }
     }
@@ -320,23 +321,21 @@ impl Download {
                 Unfinished::Disk(error) => Failed::Disk(error),
                 Unfinished::Lines(reason) => Failed::Content(reason.into()),
             })?;
-        if let Some(promised) = self
+        if let Some((promised, found)) = self
             .file
             .count
-            .filter(|promised| self.verify && *promised != lines.resources)
+            .zip(lines.resources)
+            .filter(|(promised, found)| promised != found)
         {
             return Err(Failed::Content(
-                format!(
-                    "the manifest promises {promised} resources and the file holds {}",
-                    lines.resources
-                )
-                .into(),
+                format!("the manifest promises {promised} resources and the file holds {found}")
+                    .into(),
             ));
         }
-        if let Some(hash) = &lines.sha256 {
+        if self.verify {
             let promise = &self.file.promise;
             promise
-                .check(hash, lines.bytes, wire)
+                .check(lines.digest, lines.bytes, wire)
                 .map_err(|reason| Failed::Content(reason.into()))?;
         }
         let bytes = lines.file.metadata().map_err(Failed::Disk)?.len();
@@ -346,7 +345,7 @@ impl Download {
             resource_type: self.file.resource_type.as_deref().map(str::to_owned),
             resources: lines.resources,
             bytes,
-            sha256: lines.sha256,
+            digest: lines.digest,
             etag,
             outcomes: lines.outcomes,
         };

@@ -2,6 +2,7 @@
 
 use super::one::Download;
 use super::ongoing::Ongoing;
+use crate::bulk::digest::Algorithm;
 
 /// A file that is longer than promised is read so far, to say how long it is; then no byte can make it right.
 const PASSED: u64 = 1 << 20;
@@ -12,6 +13,15 @@ impl Download {
         let promise = &self.file.promise;
         self.verify
             && (self.file.count.is_some() || promise.length.is_some() || promise.sha256.is_some())
+    }
+
+    /// The digest to make of its lines: where the manifest promises one, that.
+    pub(super) fn digest(&self) -> Option<Algorithm> {
+        match self.file.promise.sha256 {
+            _ if !self.verify => None,
+            Some(_) => Some(Algorithm::Sha256),
+            None => self.checksum.algorithm(),
+        }
     }
 
     /// What is more than the manifest promises: no byte behind it can make it right.

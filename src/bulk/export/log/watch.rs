@@ -51,7 +51,7 @@ impl Log {
                 "download_complete",
                 &json!({
                     "fileUrl": detail::file_url(file.link.as_str()),
-                    "resourceCount": exported.counted(),
+                    "resourceCount": exported.resources,
                     "fileSize": exported.bytes,
                     "_path": path,
                 }),

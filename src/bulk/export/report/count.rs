@@ -68,8 +68,8 @@ impl Report {
                 continue;
             };
             row.files += 1;
-            unchecked += u64::from(done.sha256.is_none() && done.resources == 0 && done.bytes > 0);
-            row.resources += done.resources;
+            unchecked += u64::from(done.counted().is_none());
+            row.resources += done.counted().unwrap_or_default();
             row.bytes += done.bytes;
             self.outcomes.add(&done.outcomes);
             if group == Group::Deleted {

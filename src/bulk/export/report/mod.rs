@@ -222,7 +222,7 @@ fn runs(begun: &Begun) -> Vec<SeriesRun> {
             row.files += 1;
             row.bytes += done.bytes;
             row.resources += if group == Group::Output {
-                done.resources
+                done.counted().unwrap_or_default()
             } else {
                 0
             };

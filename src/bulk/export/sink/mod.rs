@@ -1,4 +1,4 @@
-//! Where the lines of a file go: the line check, the count of outcomes, the hash, and the part on disk.
+//! Where the lines of a file go: the line check, the count of outcomes, the digest, and the part on disk.
 
 pub mod outcomes;
 pub mod promise;
@@ -10,9 +10,9 @@ use std::io::{self, BufWriter, Read, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::bulk::digest::{Algorithm, Digest, Running};
 use crate::fhir::ndjson::{Checker, LineError, LineErrorKind};
 use outcomes::{Counter, Outcomes};
-use promise::Hash;
 
 const BUFFER: usize = 256 << 10;
 /// What stands in place of data when something went wrong; where a manifest promises no type it must not pass for them.
@@ -20,7 +20,6 @@ const NO_DATA: [&str; 2] = ["OperationOutcome", "Bundle"];
 
 /// What is done with the lines of a file.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a care of its own")]
 pub struct Care<'a> {
     /// Check lines: the resource type each must have, when one is known.
     pub check: Option<Option<&'a str>>,
@@ -28,8 +27,8 @@ pub struct Care<'a> {
     pub may_be_wrapped: bool,
     /// Count the issues of outcomes.
     pub outcomes: bool,
-    /// Make a SHA-256.
-    pub hash: bool,
+    /// Make a digest.
+    pub digest: Option<Algorithm>,
     /// Write gzip.
     pub compress: bool,
 }
@@ -40,7 +39,7 @@ pub struct Target {
     writer: Writer,
     checker: Option<Checker>,
     outcomes: Option<Counter>,
-    hash: Option<Hash>,
+    digest: Option<Running>,
     bytes: u64,
     /// What is wrong with the lines, once something is.
     pub complaint: Option<String>,
@@ -56,12 +55,12 @@ enum Writer {
 #[derive(Debug)]
 pub struct Lines {
     pub file: File,
-    /// Resources, when lines were checked.
-    pub resources: u64,
+    /// Resources; `None` when lines were not checked.
+    pub resources: Option<u64>,
     /// Bytes before compression.
     pub bytes: u64,
     pub outcomes: Outcomes,
-    pub sha256: Option<String>,
+    pub digest: Option<Digest>,
 }
 
 impl Target {
@@ -79,7 +78,7 @@ impl Target {
                 None => Checker::but_not(&NO_DATA),
             }),
             outcomes: care.outcomes.then(Counter::default),
-            hash: care.hash.then(Hash::default),
+            digest: care.digest.map(Algorithm::begin),
             bytes: 0,
             complaint: None,
         }
@@ -137,12 +136,14 @@ impl Target {
     pub fn finish(self) -> Result<Lines, Unfinished> {
         let resources = match self.checker {
             Some(checker) => {
-                checker
-                    .finish()
-                    .map_err(|error| Unfinished::Lines(in_words(&error)))?
-                    .resources
+                let summary = checker.finish();
+                Some(
+                    summary
+                        .map_err(|error| Unfinished::Lines(in_words(&error)))?
+                        .resources,
+                )
             }
-            None => 0,
+            None => None,
         };
         let file = match self.writer {
             Writer::Plain(writer) => writer.into_inner(),
@@ -153,7 +154,7 @@ impl Target {
             resources,
             bytes: self.bytes,
             outcomes: self.outcomes.map(Counter::finish).unwrap_or_default(),
-            sha256: self.hash.map(Hash::finish),
+            digest: self.digest.map(Running::finish),
         })
     }
 
@@ -168,8 +169,8 @@ impl Target {
         if let Some(outcomes) = &mut self.outcomes {
             outcomes.feed(bytes);
         }
-        if let Some(hash) = &mut self.hash {
-            hash.feed(bytes);
+        if let Some(digest) = &mut self.digest {
+            digest.feed(bytes);
         }
         self.bytes += bytes.len() as u64;
         Ok(())

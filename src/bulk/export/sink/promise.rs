@@ -7,6 +7,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bulk::digest::{Algorithm, Digest};
+
 /// What a manifest promises of a file's bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,11 +53,12 @@ impl Promise {
         *self == Self::default()
     }
 
-    /// Compares the promise with what came: the hash and length of the lines, and the bytes that were on the wire.
+    /// Compares the promise with what came: the digest (a SHA-256, where one is promised)
+    /// and length of the lines, and the bytes that were on the wire.
     ///
     /// # Errors
     /// What differs, in words.
-    pub fn check(&self, hash: &str, length: u64, wire: u64) -> Result<(), String> {
+    pub fn check(&self, digest: Option<Digest>, length: u64, wire: u64) -> Result<(), String> {
         if let Some(promised) = self.length
             && promised != length
             && promised != wire
@@ -64,11 +67,18 @@ impl Promise {
                 "the manifest promises {promised} bytes and {length} came"
             ));
         }
-        match &self.sha256 {
-            Some(promised) if promised != hash => Err(format!(
-                "the manifest promises the SHA-256 {promised} and the file has {hash}"
+        let Some(promised) = &self.sha256 else {
+            return Ok(());
+        };
+        let digest = digest.filter(|digest| digest.algorithm == Algorithm::Sha256);
+        match digest.map(|digest| digest.hex()) {
+            Some(found) if found == *promised => Ok(()),
+            Some(found) => Err(format!(
+                "the manifest promises the SHA-256 {promised} and the file has {found}"
             )),
-            _ => Ok(()),
+            None => Err(format!(
+                "the manifest promises the SHA-256 {promised} and none was made of the file"
+            )),
         }
     }
 }
@@ -165,23 +175,23 @@ mod tests {
 
     #[test]
     fn a_file_is_held_to_its_promise() {
-        let mut hash = Hash::default();
-        hash.feed(b"te");
-        hash.feed(b"st");
-        assert_eq!(hash.finish(), HASH);
+        let test = Digest::of_hex(Algorithm::Sha256, HASH);
         let promise = Promise {
             sha256: Some(HASH.into()),
             length: Some(4),
         };
-        assert!(promise.check(HASH, 4, 9).is_ok());
+        assert!(promise.check(test, 4, 9).is_ok());
         // Some state the length of what is on the wire.
-        assert!(promise.check(HASH, 40, 4).is_ok());
-        assert!(
-            promise
-                .check(HASH, 5, 5)
-                .unwrap_err()
-                .contains("4 bytes and 5")
-        );
-        assert!(promise.check("00", 4, 4).unwrap_err().contains("SHA-256"));
+        assert!(promise.check(test, 40, 4).is_ok());
+        let words = promise.check(test, 5, 5).unwrap_err();
+        assert!(words.contains("4 bytes and 5"), "{words}");
+        let zeros = "0".repeat(64);
+        let other = Digest::of_hex(Algorithm::Sha256, &zeros);
+        let words = promise.check(other, 4, 4).unwrap_err();
+        assert!(words.contains("the file has 000"), "{words}");
+        for none in [None, Digest::of_hex(Algorithm::Blake3, HASH)] {
+            let words = promise.check(none, 4, 4).unwrap_err();
+            assert!(words.contains("none was made"), "{words}");
+        }
     }
 }

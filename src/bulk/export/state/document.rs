@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 use url::Url;
 
+use crate::bulk::digest::Digest;
 use crate::bulk::export::layout;
 use crate::bulk::export::manifest::{Listed, ManifestFile};
 use crate::bulk::export::options::Style;
@@ -178,10 +179,13 @@ impl Planned {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
     pub path: PathBuf,
-    pub resources: u64,
-    pub bytes: u64,
+    /// None when nobody counted them. Version 0.1 wrote 0 for that, too: [`Done::counted`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    pub resources: Option<u64>,
+    pub bytes: u64,
+    /// Of its lines; versions that knew SHA-256 alone called it so.
+    #[serde(default, alias = "sha256", skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     pub outcomes: Outcomes,
@@ -194,13 +198,20 @@ pub struct Done {
 }
 
 impl Done {
+    /// How many resources are in the file; `None` when nobody has counted them.
+    pub fn counted(&self) -> Option<u64> {
+        let is_of_0_1 = self.version.is_none();
+        self.resources
+            .filter(|count| *count > 0 || !is_of_0_1 || self.digest.is_some() || self.bytes == 0)
+    }
+
     /// The file as one that we made.
     pub fn made(&self) -> Made {
         Made {
             path: self.path.clone(),
             bytes: self.bytes,
             version: self.version,
-            sha256: self.sha256.clone(),
+            digest: self.digest,
         }
     }
 }
@@ -247,9 +258,9 @@ pub struct Made {
     /// `None` of a file that version 0.1 made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// SHA-256 of its lines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    /// Of its lines.
+    #[serde(default, alias = "sha256", skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 /// The lines of a file that only grows. A last line that a crash cut is one that was not written.

@@ -110,9 +110,9 @@ pub(super) fn exported(folder: &Path, planned: &Planned, done: &Done) -> Option<
         path,
         group: planned.file.group,
         resource_type: planned.file.resource_type.as_deref().map(str::to_owned),
-        resources: done.resources,
+        resources: done.counted(),
         bytes: done.bytes,
-        sha256: done.sha256.clone(),
+        digest: done.digest,
         etag: done.etag.clone(),
         outcomes: done.outcomes.clone(),
     })

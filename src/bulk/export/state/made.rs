@@ -8,8 +8,8 @@ use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
 use super::document::{self, Done, Made, Phase, State};
+use crate::bulk::digest::{Algorithm, Digest};
 use crate::bulk::export::layout;
-use crate::bulk::export::sink::promise::Hash;
 use crate::place::{self, There, local};
 
 impl Made {
@@ -22,33 +22,38 @@ impl Made {
         if self.version == Some(there) {
             return true;
         }
-        match (&self.sha256, self.version) {
-            (Some(sha256), _) => has_lines(path, there.bytes == self.bytes, sha256),
+        match (self.digest, self.version) {
+            (Some(digest), _) => has_lines(path, there.bytes == self.bytes, digest),
             (None, None) => there.bytes == self.bytes,
             (None, Some(_)) => false,
         }
     }
 }
 
-/// Whether the lines of a file have this SHA-256.
-pub(super) fn has_lines(path: &Path, has_length: bool, sha256: &str) -> bool {
-    let is_packed = path.extension().is_some_and(|name| name == "gz");
-    has_length && sha256_of(path, is_packed).is_ok_and(|found| found == sha256)
+/// Whether the lines of a file have this digest.
+pub(super) fn has_lines(path: &Path, has_length: bool, digest: Digest) -> bool {
+    has_length
+        && digest_of(path, is_packed(path), digest.algorithm).is_ok_and(|found| found == digest)
 }
 
-/// The SHA-256 of a file, or of what is packed in it.
-pub(super) fn sha256_of(path: &Path, is_packed: bool) -> io::Result<String> {
+/// Whether a file of ours is packed.
+pub(super) fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|name| name == "gz")
+}
+
+/// The digest of a file, or of what is packed in it.
+pub(super) fn digest_of(path: &Path, is_packed: bool, algorithm: Algorithm) -> io::Result<Digest> {
     let file = local::open_plain(path)?;
     let mut reader: Box<dyn Read> = if is_packed {
         Box::new(MultiGzDecoder::new(file))
     } else {
         Box::new(file)
     };
-    let (mut hash, mut buffer) = (Hash::default(), vec![0; 256 << 10]);
+    let (mut digest, mut buffer) = (algorithm.begin(), vec![0; 256 << 10]);
     loop {
         match reader.read(&mut buffer) {
-            Ok(0) => return Ok(hash.finish()),
-            Ok(read) => hash.feed(&buffer[..read]),
+            Ok(0) => return Ok(digest.finish()),
+            Ok(read) => digest.feed(&buffer[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -141,7 +146,7 @@ fn of_version_0_1(folder: &Path, state: &State) -> Vec<Made> {
         path: path.into(),
         bytes,
         version: None,
-        sha256: None,
+        digest: None,
     };
     let mut all = Vec::new();
     let length = |name: &str| match There::at(&folder.join(name)) {

@@ -22,6 +22,7 @@ use super::layout;
 use super::manifest::Listed;
 use super::options::{Again, Style};
 use super::settle::{self, Landed};
+use crate::bulk::digest::Algorithm;
 use crate::bulk::requester;
 use crate::files::{self, Lock};
 use crate::place::{There, local};
@@ -212,9 +213,9 @@ impl Job {
             let Ok(There::Plain(there)) = There::at(&target) else {
                 continue;
             };
-            let is_other = match &done.sha256 {
+            let is_other = match done.digest {
                 _ if done.version.is_none_or(|version| version == there) => false,
-                Some(sha256) => !made::has_lines(&target, there.bytes == done.bytes, sha256),
+                Some(digest) => !made::has_lines(&target, there.bytes == done.bytes, digest),
                 None => false,
             };
             if is_other {
@@ -291,6 +292,19 @@ impl Job {
             return None;
         }
         look::exported(&self.folder, planned, &done)
+    }
+
+    /// The SHA-256 of the lines of a file that is done, in hex. Where another digest was made of it, it is read again.
+    pub fn sha256(&self, planned: &Planned) -> Option<String> {
+        let file = self.exported(planned)?;
+        if let Some(digest) = file.digest
+            && digest.algorithm == Algorithm::Sha256
+        {
+            return Some(digest.hex());
+        }
+        let is_packed = made::is_packed(&file.path);
+        let found = made::digest_of(&file.path, is_packed, Algorithm::Sha256);
+        Some(found.ok()?.hex())
     }
 
     /// Whether a file of one type holds resources of others: the kick-off asked for that (`organizeOutputBy`).

@@ -142,7 +142,7 @@ fn of_version_0_1(folder: &Path, path: PathBuf) -> Made {
         bytes: there.map(|there| there.len()).unwrap_or_default(),
         path,
         version: None,
-        sha256: None,
+        digest: None,
     }
 }
 

@@ -12,6 +12,7 @@ use super::document::{self, About, Done, Made, Phase, Planned};
 use super::done::{Line, Recorded};
 use super::plan::{self, Draft};
 use super::{Job, layout, made};
+use crate::bulk::digest::Algorithm;
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::ExportedFile;
 use crate::bulk::export::listing::Listing;
@@ -149,7 +150,7 @@ impl Job {
                 path: self.planned(*index)?.path,
                 resources: file.resources,
                 bytes: file.bytes,
-                sha256: file.sha256.clone(),
+                digest: file.digest,
                 etag: file.etag.clone(),
                 outcomes: file.outcomes.clone(),
                 reading: self.state.reading,
@@ -212,7 +213,7 @@ impl Job {
                     path,
                     bytes: version.bytes,
                     version: Some(*version),
-                    sha256: made::sha256_of(&at, false).ok(),
+                    digest: made::digest_of(&at, false, Algorithm::Blake3).ok(),
                 });
             let made: Vec<_> = made.collect();
             append(log, &made).map_err(|error| (place, error))?;

@@ -109,6 +109,7 @@ fn listed_file(folder: &Path, listed: Listed) -> Result<Input, ImportError> {
     let mut input = Input::of(place.clone())?;
     listed
         .check_length(&place)
+        .and_then(|_| listed.digests())
         .map_err(|what| ImportError::Damaged {
             name: input.name(),
             what,

@@ -1,26 +1,22 @@
 //! What an export says of a file's lines is compared while they are read, so that nothing is read twice for it.
 
-use std::fmt::Write as _;
 use std::io::{self, BufRead, Read};
 
-use aws_lc_rs::digest::{Context, SHA256};
-
+use crate::bulk::digest::Compared;
 use crate::bulk::listed::Listed;
 
 /// A reader that digests what is taken from it.
-pub struct Counted<'a> {
+pub struct Counted {
     inner: Box<dyn BufRead>,
-    promise: &'a Listed,
-    digest: Context,
+    compared: Result<Compared, String>,
 }
 
-impl<'a> Counted<'a> {
+impl Counted {
     /// A reader of which nothing was read yet.
-    pub fn new(inner: Box<dyn BufRead>, promise: &'a Listed) -> Self {
+    pub fn new(inner: Box<dyn BufRead>, promise: &Listed) -> Self {
         Self {
             inner,
-            promise,
-            digest: Context::new(&SHA256),
+            compared: promise.compared(),
         }
     }
 
@@ -36,16 +32,11 @@ impl<'a> Counted<'a> {
             }
             self.consume(length);
         }
-        let digest = self.digest.finish();
-        let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        Ok(self.promise.check_lines(None, &hex))
+        Ok(self.compared.and_then(Compared::finish))
     }
 }
 
-impl Read for Counted<'_> {
+impl Read for Counted {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.fill_buf()?.len().min(into.len());
         into[..length].copy_from_slice(&self.inner.fill_buf()?[..length]);
@@ -54,7 +45,7 @@ impl Read for Counted<'_> {
     }
 }
 
-impl BufRead for Counted<'_> {
+impl BufRead for Counted {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.inner.fill_buf()
     }
@@ -63,8 +54,8 @@ impl BufRead for Counted<'_> {
         // What was filled in is still there, so that nothing is read for this.
         if let Ok(bytes) = self.inner.fill_buf() {
             let taken = &bytes[..length.min(bytes.len())];
-            if self.promise.sha256.is_some() {
-                self.digest.update(taken);
+            if let Ok(compared) = &mut self.compared {
+                compared.feed(taken);
             }
         }
         self.inner.consume(length);
