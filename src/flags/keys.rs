@@ -20,6 +20,6 @@ pub const FLAGS: &[Flag] = &[
         Key::Algorithm,
         "algorithm",
         "ALG",
-        "Signature of assertions: RS256, RS384, RS512, ES256, ES384, HS256, HS384, HS512 [default: by the key]",
+        "Signature of assertions: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, HS256, HS384, HS512 [default: by the key]",
     ),
 ];

@@ -11,6 +11,10 @@ pub enum Algorithm {
     Rs256,
     Rs384,
     Rs512,
+    /// RSASSA-PSS; servers that keep to FAPI take no other with RSA keys.
+    Ps256,
+    Ps384,
+    Ps512,
     Es256,
     Es384,
     /// With the client secret instead of a key; for `jwt-bearer` and `client_secret_jwt`.
@@ -23,10 +27,13 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All of them, as JWS headers spell them.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("RS256", Self::Rs256),
         ("RS384", Self::Rs384),
         ("RS512", Self::Rs512),
+        ("PS256", Self::Ps256),
+        ("PS384", Self::Ps384),
+        ("PS512", Self::Ps512),
         ("ES256", Self::Es256),
         ("ES384", Self::Es384),
         ("HS256", Self::Hs256),

@@ -92,7 +92,14 @@ impl PublicKey {
     /// What it can sign with, the usual one first: SMART asks for RS384 and ES384.
     pub fn algorithms(&self) -> &'static [Algorithm] {
         match self {
-            Self::Rsa { .. } => &[Algorithm::Rs384, Algorithm::Rs256, Algorithm::Rs512],
+            Self::Rsa { .. } => &[
+                Algorithm::Rs384,
+                Algorithm::Rs256,
+                Algorithm::Rs512,
+                Algorithm::Ps256,
+                Algorithm::Ps384,
+                Algorithm::Ps512,
+            ],
             Self::Ec {
                 curve: Curve::P256, ..
             } => &[Algorithm::Es256],

@@ -29,7 +29,7 @@ impl SignCommand {
             .ok_or(KeyError::SignCommandNeeds("--algorithm"))?;
         if algorithm.is_of_secret() {
             return Err(KeyError::SignCommandNeeds(
-                "an --algorithm of a key pair: RS256, RS384, RS512, ES256 or ES384",
+                "an --algorithm of a key pair: RS256, RS384, RS512, PS256, PS384, PS512, ES256 or ES384",
             ));
         }
         let kid = kid

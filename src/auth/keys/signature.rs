@@ -2,8 +2,9 @@
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents,
-    UnparsedPublicKey, VerificationAlgorithm,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaPublicKeyComponents, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::alphabet;
@@ -64,6 +65,9 @@ pub(super) fn is_of(
                 Algorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
                 Algorithm::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
                 Algorithm::Rs512 => &RSA_PKCS1_2048_8192_SHA512,
+                Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
+                Algorithm::Ps384 => &RSA_PSS_2048_8192_SHA384,
+                Algorithm::Ps512 => &RSA_PSS_2048_8192_SHA512,
                 _ => return false,
             };
             RsaPublicKeyComponents { n, e }

@@ -56,7 +56,7 @@ fn kind(context: &Context, args: &GenerateArgs) -> anyhow::Result<Kind> {
         (Some(Kinds::Es384), _) | (None, Some(Algorithm::Es384)) => Ok(Kind::Es384),
         (Some(Kinds::Rs384), _) | (None, None | Some(Algorithm::Rs384)) => Ok(Kind::Rs384),
         (None, Some(other)) => Err(Failure::usage(format!(
-            "keys are made for RS384 or ES384, not for {other}; an RS384 key signs RS256 and RS512 too"
+            "keys are made for RS384 or ES384, not for {other}; an RS384 key signs RS256, RS512 and PS256 to PS512 too"
         ))
         .into()),
     }

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use crate::support::keys::{PASSPHRASE, jwk, key, public_jwk};
 use crate::support::{Answer, Medplum, Peer, Run, Server};
 
-const ALGORITHMS: [&str; 5] = ["RS256", "RS384", "RS512", "ES256", "ES384"];
+const ALGORITHMS: [&str; 8] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
+];
 
 /// Every form of a key, by the JWK that Node made of it.
 const FORMS: [(&str, &str); 12] = [
@@ -54,7 +56,7 @@ fn is_pem(form: &str) -> bool {
 
 fn algorithms(jwk: &Value) -> &'static [&'static str] {
     match (jwk["kty"].as_str(), jwk["crv"].as_str()) {
-        (Some("RSA"), _) => &["RS384", "RS256", "RS512"],
+        (Some("RSA"), _) => &["RS384", "RS256", "RS512", "PS256", "PS384", "PS512"],
         (_, Some("P-256")) => &["ES256"],
         _ => &["ES384"],
     }
@@ -120,8 +122,8 @@ fn every_key_form_algorithm_and_key_id_passes_or_is_refused_for_its_reason() {
     });
     let sum = |at: usize| cells.iter().map(|cell| cell[at]).sum::<usize>();
     let cells = (sum(0), sum(1), sum(2));
-    assert_eq!(cells.0 + cells.1 + cells.2, 12 * 6 * 3);
-    assert_eq!(cells, (80, 114, 22));
+    assert_eq!(cells.0 + cells.1 + cells.2, 12 * 9 * 3);
+    assert_eq!(cells, (116, 177, 31));
 }
 
 /// How many passed, were refused for the key, and for the key id.
