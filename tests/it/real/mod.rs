@@ -12,6 +12,8 @@ mod import_medplum_cli;
 mod import_router;
 mod import_sekmet;
 mod jwt_peers;
+mod keycloak;
+mod keycloak_client_auth;
 mod keyring;
 mod medplum_cli;
 mod medplum_cli_defects;

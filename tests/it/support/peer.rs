@@ -21,6 +21,7 @@ pub struct Peer {
     origin: String,
     child: Child,
     stdin: Option<ChildStdin>,
+    stdout: Stream,
 }
 
 impl Peer {
@@ -94,6 +95,15 @@ impl Peer {
         Self::start(&words.map(OsString::from), args)
     }
 
+    /// Keycloak with the realms of its import files; the words are for its `start`.
+    pub fn keycloak(args: &[&str]) -> Self {
+        let _ = installed("keycloak/target/.installed");
+        let arguments = folder().join("keycloak/target/arguments.txt");
+        let arguments = format!("@{}", arguments.display());
+        let words = ["java".into(), arguments, "peer.Keycloak".into()];
+        Self::start(&words.map(OsString::from), args)
+    }
+
     fn start(words: &[OsString], args: &[&str]) -> Self {
         let mut child = Command::new(&words[0])
             .args(&words[1..])
@@ -110,12 +120,18 @@ impl Peer {
             origin: String::new(),
             child,
             stdin,
+            stdout,
         };
-        let line = stdout.line("listening http", Instant::now() + PATIENCE);
+        let line = peer.said("listening http");
         let line = line.unwrap_or_else(|| panic!("{words:?} is not ready:\n{}", stderr.text()));
         line.trim_start_matches("listening ")
             .clone_into(&mut peer.origin);
         peer
+    }
+
+    /// The first line of its stdout with this text, waiting for it.
+    pub fn said(&self, text: &str) -> Option<String> {
+        self.stdout.line(text, Instant::now() + PATIENCE)
     }
 
     /// An absolute URL on this peer.
