@@ -130,20 +130,9 @@ pub fn sync_folders(folders: &BTreeSet<PathBuf>) {
 /// # Errors
 /// The disk; what has the name is no plain file.
 pub fn open_log(path: &Path) -> io::Result<File> {
-    let is_new = match There::at(path)? {
-        There::Nothing => true,
-        There::Plain(_) => false,
-        There::Other => return Err(not_plain()),
-    };
+    let is_new = !super::is_there(path);
+    let mut file = open_to_add(path)?;
     let is_cut = !is_new && !ends_whole(path)?;
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file = options.open(path)?;
     if is_new {
         files::sync_dir(&files::folder_of(path));
     }
@@ -151,6 +140,61 @@ pub fn open_log(path: &Path) -> io::Result<File> {
         file.write_all(b"\n")?;
     }
     Ok(file)
+}
+
+/// Opens a private file to add to it, or makes it. What is written stays here: a symlink is not followed, and a file that
+/// has another name too, which may lie anywhere (a hard link, or a copy of the folder made of them), becomes one of its own.
+///
+/// # Errors
+/// The disk; what has the name is no plain file.
+pub fn open_to_add(path: &Path) -> io::Result<File> {
+    match There::at(path)? {
+        There::Nothing => {}
+        There::Plain(_) => unshare(path)?,
+        There::Other => return Err(not_plain()),
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        options.mode(0o600).custom_flags(nofollow);
+    }
+    options.open(path)
+}
+
+/// Whether a plain file has other names.
+pub fn is_shared(there: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        there.nlink() > 1
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = there;
+        false
+    }
+}
+
+/// Puts a copy in the place of a plain file that has other names.
+///
+/// # Errors
+/// The disk.
+pub fn unshare(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() && is_shared(&there) => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => return Ok(()),
+    }
+    let folder = files::folder_of(path);
+    let mut copy = files::temporary(files::TEMPORARY, &folder)?;
+    io::copy(&mut open_plain(path)?, copy.as_file_mut())?;
+    copy.as_file().sync_all()?;
+    copy.persist(path)?;
+    files::sync_dir(&folder);
+    Ok(())
 }
 
 /// Whether a file is empty, or its last line has its end.
@@ -269,6 +313,22 @@ mod tests {
         assert!(path.exists());
         assert!(remove(&path, |there| there.bytes == 5).unwrap());
         assert!(!remove(&path, |_| true).unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_added_goes_to_no_other_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("theirs"), "theirs").unwrap();
+        fs::hard_link(path("theirs"), path("log")).unwrap();
+        append(&mut open_to_add(&path("log")).unwrap(), " and ours").unwrap();
+        assert_eq!(fs::read(path("log")).unwrap(), b"theirs and ours");
+        std::os::unix::fs::symlink("theirs", path("link")).unwrap();
+        assert!(open_to_add(&path("link")).is_err());
+        std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+        assert!(open_to_add(&path("dangling")).is_err() && !path("nowhere").exists());
+        assert_eq!(fs::read(path("theirs")).unwrap(), b"theirs");
     }
 
     #[test]

@@ -59,6 +59,18 @@ impl Named {
         Err(io::Error::other("its symlinks lead in a circle"))
     }
 
+    /// Whether it lies elsewhere than in or below a folder.
+    pub fn leads_out_of(&self, folder: &Path) -> bool {
+        let (Self::Plain(path) | Self::Through(path)) = self;
+        let inner = fs::canonicalize(files::folder_of(path));
+        let outer = fs::canonicalize(folder);
+        match (inner, outer) {
+            (Ok(inner), Ok(outer)) => !inner.starts_with(outer),
+            // What cannot be looked at is told when it is opened.
+            _ => false,
+        }
+    }
+
     /// Whether it is written through.
     pub fn is_through(&self) -> bool {
         matches!(self, Self::Through(_))

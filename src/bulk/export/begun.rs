@@ -10,7 +10,7 @@ use super::kickoff::Kickoff;
 use super::layout;
 use super::replace::inner;
 use super::series::{Overview, Run, Series};
-use super::state::{self, GivenUp, Job, Phase, Snapshot};
+use super::state::{self, GivenUp, Job, Phase, Snapshot, inside};
 use crate::bulk::requester;
 use crate::files::Lock;
 
@@ -116,6 +116,7 @@ impl Begun {
         let mut replaces = None;
         if self.replaces_another {
             // The outer lock first, as whoever replaces an export does it.
+            inside::check(&self.folder)?;
             let lock = self.folder.join(layout::STATE).join(layout::LOCK);
             let held = Lock::try_exclusive(&lock).map_err(|error| BulkError::disk(&lock, error))?;
             let held = held.ok_or_else(|| BulkError::Busy {

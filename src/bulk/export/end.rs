@@ -30,12 +30,32 @@ pub async fn of_given_up(client: &Client, given_up: &GivenUp) -> Result<(), Bulk
 }
 
 async fn delete(client: &Client, status_url: &Url) -> Result<(), BulkError> {
-    if is_resource(&client.profile.fhir_base, status_url) {
+    let profile = &client.profile;
+    if is_resource(&profile.fhir_base, status_url)
+        || is_of_the_server(&profile.base_url, status_url)
+    {
         return Err(BulkError::NoJobUrl {
             url: crate::secret::url_for_people(status_url),
         });
     }
     Ok(asynchronous::delete(client, status_url).await?)
+}
+
+/// Whether a URL is one by which a server is run, and no job of it: there are no others that a DELETE means something to
+/// (Medplum's `admin/projects/ID/members/ID`).
+fn is_of_the_server(base: &Url, url: &Url) -> bool {
+    let below = url.path().strip_prefix(base.path().trim_end_matches('/'));
+    let first = below.and_then(|below| below.split('/').find(|part| !part.is_empty()));
+    let first = first.map(|part| decoded(part).to_ascii_lowercase());
+    base.origin() == url.origin()
+        && first.is_some_and(|first| matches!(&*first, "admin" | "auth" | "oauth2"))
+}
+
+/// A part of a path without percent-encoding.
+fn decoded(part: &str) -> String {
+    let mut decoded = url::form_urlencoded::parse(part.as_bytes());
+    let name = decoded.next().map(|(name, _)| name.into_owned());
+    name.unwrap_or_else(|| part.to_owned())
 }
 
 /// Whether a URL below the FHIR base is that of a resource. A folder that came from elsewhere, or a server that lies, has
@@ -51,12 +71,7 @@ fn is_resource(fhir_base: &Url, url: &Url) -> bool {
     let mut parts = below
         .split('/')
         .filter(|part| !part.is_empty())
-        .map(|part| {
-            let mut decoded = url::form_urlencoded::parse(part.as_bytes());
-            decoded
-                .next()
-                .map_or_else(|| part.to_owned(), |(name, _)| name.into_owned())
-        });
+        .map(decoded);
     let is_type = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_uppercase())
             && name.chars().all(|letter| letter.is_ascii_alphabetic())
@@ -75,6 +90,14 @@ fn is_resource(fhir_base: &Url, url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_runs_a_server_is_no_job() {
+        let base = Url::parse("https://h/api/").unwrap();
+        let is = |url: &str| is_of_the_server(&base, &base.join(url).unwrap());
+        assert!(is("admin/projects/1/members/2") && is("%61dmin/x") && is("oauth2/x"));
+        assert!(!is("/admin/1") && !is("https://other/api/admin/1") && !is("fhir/R4/bulkstatus/1"));
+    }
 
     #[test]
     fn a_resource_is_told_from_a_job() {

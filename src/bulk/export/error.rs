@@ -67,6 +67,8 @@ pub enum BulkError {
     UnknownKickoff { folder: PathBuf },
     #[error("{} is in the way: it is there already and not of this export", path.display())]
     InTheWay { path: PathBuf },
+    #[error("{} is a symlink, and nothing of an export is written elsewhere", path.display())]
+    Elsewhere { path: PathBuf },
     #[error("{url} is the address of a resource, not of a job: nothing is deleted there")]
     NoJobUrl { url: String },
     #[error("the export in {} was cancelled", folder.display())]
@@ -198,6 +200,10 @@ impl Verdict for BulkError {
             Self::InTheWay { .. } => (
                 USAGE,
                 Some("move it away and run the same command again, which goes on; or choose another folder with -d".into()),
+            ),
+            Self::Elsewhere { .. } => (
+                USAGE,
+                Some("name the folder itself with -d, or put a folder in the place of the link".into()),
             ),
             Self::Async(error @ (AsyncError::Failed(_) | AsyncError::Gone(_))) => (
                 error.verdict().0,

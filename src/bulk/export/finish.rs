@@ -8,7 +8,7 @@ use super::error::BulkError;
 use super::event::{ExportedFile, Missing, Observer, Summary, Tally};
 use super::open::Work;
 use super::options::Options;
-use super::series;
+use super::since;
 use super::state::{Job, Standing};
 use crate::fhir::Client;
 
@@ -45,7 +45,7 @@ pub(super) async fn complete(
     job.finish(&whole)?;
     if let Some(mut series) = work.series {
         let time = job.state.transaction_time.clone().unwrap_or_default();
-        let (next, warning) = series::next_since(&job.state, jiff::Timestamp::now());
+        let (next, warning) = since::next_since(&job.state, jiff::Timestamp::now());
         if let Some(warning) = warning {
             observer.warning(&warning);
         }

@@ -26,6 +26,8 @@ pub const MANIFEST: &str = "manifest.json";
 pub const LOG: &str = "log.ndjson";
 /// The folder of the attachments.
 pub const ATTACHMENTS: &str = "attachments";
+/// The folders in which files lie that are not `output`.
+pub const FOLDERS: [&str; 3] = ["deleted", "errors", ATTACHMENTS];
 /// What says which attachment of which resource is which file.
 pub const ATTACHMENT_INDEX: &str = "attachments.ndjson";
 /// What is made for a moment to see whether a folder can be written begins so.

@@ -104,15 +104,13 @@ impl Link {
 
     /// Whether the token goes with the first request. The manifest decides, not the host: signed URLs fail with a token,
     /// foreign ones that ask for it get it, but never in clear text when the server itself speaks https, and never because
-    /// a page of another server says so, whatever the user wants for files.
-    pub fn token_rule(&self, client: &Client, wanted: FileToken) -> TokenRule {
+    /// a page of another server says so, whatever the user wants for files. Nor because a folder says so, which may come
+    /// from anywhere: what is not the profile's own gets the token from a page that was read in this run (`is_read`).
+    pub fn token_rule(&self, client: &Client, wanted: FileToken, is_read: bool) -> TokenRule {
         let url = self.url();
         let secure = url.scheme() == "https" || client.profile.fhir_base.scheme() == "http";
-        let named_by_own = match &self.page {
-            Some(page) => Url::parse(&page.0).is_ok_and(|page| client.is_own(&page)),
-            // An older version took the word of foreign pages away when it read them.
-            None => self.requires_access_token,
-        };
+        let page = self.page.as_ref().and_then(|page| Url::parse(&page.0).ok());
+        let named_by_own = is_read && page.is_some_and(|page| client.is_own(&page));
         let may_have_it = named_by_own || client.is_own(&url);
         let wanted = match wanted {
             FileToken::Auto => self.requires_access_token,

@@ -32,6 +32,7 @@ mod plan;
 pub mod replace;
 mod rerun;
 mod same;
+mod since;
 mod wait;
 
 use std::sync::Arc;

@@ -13,8 +13,9 @@ use super::layout;
 use super::log::{self, Log};
 use super::options::{Again, Options};
 use super::replace::Replacement;
-use super::series::{self, Series};
+use super::series::Series;
 use super::settle;
+use super::since;
 use super::sink::outcomes::Outcomes;
 use super::state::{self, Job, Phase};
 use crate::bulk::requester;
@@ -173,7 +174,7 @@ fn ended_in(
         .each()
         .for_each(|done| outcomes.add(&done.outcomes));
     let time = job.state.transaction_time.clone().unwrap_or_default();
-    let (next, _) = series::next_since(&job.state, jiff::Timestamp::now());
+    let (next, _) = since::next_since(&job.state, jiff::Timestamp::now());
     series.finished(&time, next, accepts(&outcomes))?;
     Ok(Some(time))
 }

@@ -30,7 +30,8 @@ pub(super) async fn list_files(
 ) -> Result<Url, BulkError> {
     let (status_url, first_wait) = start_job(client, options, observer, work).await?;
     let job = &mut work.job;
-    if job.is_complete()? {
+    let is_complete = job.is_complete()?;
+    if is_complete && !needs_another_reading(client, job, options)? {
         return Ok(status_url);
     }
     let patience = options.patience;
@@ -51,10 +52,27 @@ pub(super) async fn list_files(
         Err(BulkError::Async(AsyncError::Gone(_))) if job.state.phase == Phase::Fetching => {
             return Ok(status_url);
         }
+        Err(_) if is_complete => return Ok(status_url),
         Err(error) => return Err(error),
     };
     take(job, manifest, &listing, observer)?;
     Ok(status_url)
+}
+
+/// Whether attachments are wanted that may lie where the files did, at a host that gets the token only when the server says
+/// so in this run.
+fn needs_another_reading(client: &Client, job: &Job, options: &Options) -> Result<bool, BulkError> {
+    if options.style.attachments.is_none() {
+        return Ok(false);
+    }
+    let wanted = options.style.file_token;
+    for planned in job.each() {
+        let link = planned?.file.link;
+        if link.token_rule(client, wanted, true) != link.token_rule(client, wanted, false) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What a reading changed.
@@ -88,11 +106,14 @@ pub(super) fn take(
     job.state
         .reading_time
         .clone_from(&manifest.transaction_time);
-    if compared.is_same && !is_first {
-        return relink(job, listing, &compared);
-    }
-    replan(job, manifest, listing, &compared, is_first, observer)?;
-    Ok(Taken::Another)
+    let taken = if compared.is_same && !is_first {
+        relink(job, listing, &compared)?
+    } else {
+        replan(job, manifest, listing, &compared, is_first, observer)?;
+        Taken::Another
+    };
+    job.was_read();
+    Ok(taken)
 }
 
 /// The plan, and what is listed now.

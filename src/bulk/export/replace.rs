@@ -9,6 +9,7 @@ use super::layout;
 use super::log::read as log;
 use super::options::Again;
 use super::state::document::{self, Phase, State};
+use super::state::inside;
 use super::state::moving::{Moving, Old, settle};
 use super::state::{GivenUp, Records, Whole};
 use crate::files::{self, Lock};
@@ -34,6 +35,7 @@ impl Replacement {
         if !place.join(layout::JOB).exists() {
             return Ok(None);
         }
+        inside::check(folder)?;
         let lock = Lock::try_exclusive(&place.join(layout::LOCK)).map_err(disk)?;
         let lock = lock.ok_or_else(|| BulkError::Busy {
             folder: folder.to_owned(),

@@ -2,25 +2,26 @@
 //! the one before.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::BulkError;
-use super::state::{self, Job, document};
+use super::since::asked_at;
+use super::state::{self, Job, document, inside};
 use super::{instant, layout};
 use crate::bulk::requester;
 use crate::files::{self, Lock};
+use crate::place;
 use crate::words;
 
 /// The export whose transactionTime is not known yet.
 const NAMELESS: &str = "in-progress";
 /// What came of exports that were given up, in the state of the series.
 const GIVEN_UP: &str = "given-up";
-/// A server's clock and its database may differ by so much.
-const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
 
 /// A folder's series, held by this process alone.
 #[derive(Debug)]
@@ -157,6 +158,9 @@ impl Series {
         if from.exists() {
             let aside = self.folder.join(layout::STATE).join(GIVEN_UP);
             let disk = |source| BulkError::disk(&aside, source);
+            if fs::symlink_metadata(&aside).is_ok_and(|there| there.is_symlink()) {
+                return Err(BulkError::Elsewhere { path: aside });
+            }
             files::create_private_dir(&aside).map_err(disk)?;
             let place = unique(&aside, &name);
             fs::rename(&from, &place).map_err(disk)?;
@@ -176,7 +180,7 @@ impl Series {
     /// # Errors
     /// The disk.
     pub fn name(&mut self, job: Job) -> Result<Job, BulkError> {
-        let from = job.folder().to_owned();
+        let (from, was_read) = (job.folder().to_owned(), job.is_read());
         let time = job.state.transaction_time.clone();
         let time = time.filter(|time| instant::read(time).is_some());
         let time = time.or_else(|| asked_at(&job.state).map(|at| at.to_string()));
@@ -207,7 +211,11 @@ impl Series {
         files::sync_dir(&self.folder);
         self.settle();
         self.save()?;
-        Job::existing(&to)
+        let mut job = Job::existing(&to)?;
+        if was_read {
+            job.was_read();
+        }
+        Ok(job)
     }
 
     /// The export that was given its name is known by it, also when a crash came between.
@@ -263,54 +271,33 @@ impl Series {
     }
 }
 
-/// From when the next export asks, and what there is to say of it: the earliest time that any page or reading of the
-/// manifest gave, since nothing later is in all files, and not later than the kick-off, since what a server says of the
-/// future says nothing of what it gave.
-pub(super) fn next_since(
-    state: &document::State,
-    now: Timestamp,
-) -> (Option<String>, Option<String>) {
-    let stated = state.transaction_time.as_deref().unwrap_or_default();
-    let Some(time) = instant::read(stated) else {
-        let shown = match stated {
-            "" => "The manifest has no transactionTime".to_owned(),
-            stated => format!(
-                "The transactionTime {} of the manifest is no point in time",
-                words::shortened(stated)
-            ),
-        };
-        let warning = format!("{shown}, so the next export of the series asks for the same again.");
-        return (None, Some(warning));
-    };
-    let asked = asked_at(state).filter(|asked| *asked < time);
-    let Some(asked) = asked else {
-        return (instant::normalised(stated), None);
-    };
-    let begun = state.started.as_deref().and_then(instant::read);
-    let passed = now
-        .duration_since(begun.unwrap_or(now))
-        .max(SignedDuration::ZERO);
-    let is_future = time.duration_since(asked) > passed + CLOCKS;
-    let warning = is_future.then(|| {
-        format!(
-            "The transactionTime {} of the manifest lies in the future, so the next export of the series asks for \
-             what changed since {asked}, when this one was asked for.",
-            words::shortened(stated)
-        )
-    });
-    (Some(asked.to_string()), warning)
-}
-
 /// What is kept of the series of a folder; `None` when it holds none.
 fn read(folder: &Path) -> Result<Option<State>, BulkError> {
     let path = folder.join(layout::STATE).join(layout::SERIES);
-    document::read_json(&path).map_err(|source| BulkError::disk(&path, source))
+    let disk = |source| BulkError::disk(&path, source);
+    let state: Option<State> = document::read_json(&path).map_err(disk)?;
+    if let Some(state) = &state {
+        let runs = state.runs.iter().map(|run| &run.folder);
+        for name in runs.chain(&state.current).chain(&state.next_name) {
+            check_name(folder, name).map_err(disk)?;
+        }
+    }
+    Ok(state)
 }
 
-/// When a job was asked for, by the server's clock where it told it.
-fn asked_at(state: &document::State) -> Option<Timestamp> {
-    let asked = state.asked_at.as_deref().or(state.started.as_deref());
-    asked.and_then(instant::read)
+/// A run lies in a folder of its own, in that of the series: the state may have been written by anybody.
+fn check_name(folder: &Path, name: &str) -> io::Result<()> {
+    let is_plain =
+        place::is_name(Path::new(name)) && !name.contains(['/', '\\']) && name != layout::STATE;
+    let there = fs::symlink_metadata(folder.join(name));
+    if is_plain && !there.is_ok_and(|there| there.is_symlink()) {
+        return Ok(());
+    }
+    let words = format!(
+        "{} lies not in the folder of the series",
+        words::shortened(name)
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidData, words))
 }
 
 /// A path of this name in a folder, or with a number behind it, that is not there.
@@ -323,6 +310,7 @@ fn unique(folder: &Path, name: &str) -> PathBuf {
 
 fn locked(folder: &Path) -> Result<(PathBuf, Lock), BulkError> {
     let place = folder.join(layout::STATE);
+    inside::check(folder)?;
     let lock = Lock::try_exclusive(&place.join(layout::LOCK))
         .map_err(|source| BulkError::disk(&place, source))?
         .ok_or_else(|| BulkError::Busy {
@@ -330,45 +318,4 @@ fn locked(folder: &Path) -> Result<(PathBuf, Lock), BulkError> {
         })?;
     state::sweep(folder);
     Ok((place, lock))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn next(stated: Option<&str>, asked: &str, hours: i64) -> (Option<String>, bool) {
-        let state: document::State = serde_json::from_value(serde_json::json!({
-            "version": 2, "request": null, "phase": "done", "started": "2026-11-28T10:00:00Z",
-            "status_url": null, "statusUrl": null, "transactionTime": stated, "askedAt": asked,
-        }))
-        .unwrap();
-        let now = "2026-11-28T10:00:00Z".parse::<Timestamp>().unwrap();
-        let (since, warning) = next_since(&state, now + SignedDuration::from_hours(hours));
-        (since, warning.is_some())
-    }
-
-    #[test]
-    fn the_next_export_asks_from_the_earliest_time_and_never_from_the_future() {
-        let asked = "2026-11-28T10:00:05Z";
-        let text = |text: &str| Some(text.to_owned());
-        for (stated, hours, expected) in [
-            (
-                Some("2026-11-28T10:00:00.000Z"),
-                0,
-                (text("2026-11-28T10:00:00.000Z"), false),
-            ),
-            (
-                Some("2026-11-28T10:00:00"),
-                0,
-                (text("2026-11-28T10:00:00Z"), false),
-            ),
-            // The job waited for its turn.
-            (Some("2026-11-28T11:30:00Z"), 2, (text(asked), false)),
-            (Some("2099-01-01T00:00:00Z"), 2, (text(asked), true)),
-            (Some("soon"), 0, (None, true)),
-            (None, 0, (None, true)),
-        ] {
-            assert_eq!(next(stated, asked, hours), expected, "{stated:?}");
-        }
-    }
 }

@@ -54,6 +54,12 @@ pub enum ImportError {
     RejectsBusy { path: PathBuf },
     #[error("the rejects cannot be put where they belong: {} holds something else by now; they are in {}", path.display(), kept.display())]
     Misplaced { path: PathBuf, kept: PathBuf },
+    #[error("rejects of an import that had ended were not put to {} yet; they are in {}", path.display(), kept.display())]
+    Undelivered { path: PathBuf, kept: PathBuf },
+    #[error("{} leads out of its folder, and nobody named it", path.display())]
+    LeadsAway { path: PathBuf },
+    #[error("{} is a symlink, and nothing of an import is kept elsewhere", path.display())]
+    Elsewhere { path: PathBuf },
     #[error("the server takes no resources under the ids they have: {0}")]
     NoClientIds(String),
     #[error("the server takes no {kind} Bundles: {refusal}")]
@@ -76,6 +82,20 @@ pub enum ImportError {
 }
 
 impl ImportError {
+    /// What to try where a folder leads elsewhere.
+    fn of_a_foreign_folder(&self) -> String {
+        match self {
+            Self::Undelivered { path, .. } => format!(
+                "name that file again with --rejects {}, or move away what is kept",
+                path.display()
+            ),
+            Self::LeadsAway { .. } => {
+                "if the folder is yours, name another file with --rejects; else see who put the link there".into()
+            }
+            _ => "remove the link, or work in another folder".into(),
+        }
+    }
+
     pub(super) fn disk(path: &std::path::Path, source: std::io::Error) -> Self {
         Self::Disk {
             path: path.to_owned(),
@@ -133,6 +153,9 @@ impl Verdict for ImportError {
                 FAILED,
                 Some("move that away and run the same command with --resume: the rejects then take their place".into()),
             ),
+            Self::Undelivered { .. } | Self::LeadsAway { .. } | Self::Elsewhere { .. } => {
+                (USAGE, Some(self.of_a_foreign_folder()))
+            }
             Self::Unfinished { .. } => (
                 USAGE,
                 Some("go on with it by --resume, or forget it with --restart".into()),

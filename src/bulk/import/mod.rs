@@ -22,5 +22,5 @@ pub mod settle;
 pub use dry_run::dry_run;
 pub use error::ImportError;
 pub use event::{Observer, Progress};
-pub use options::{BundleKind, Method, Options, Order, Wanted};
+pub use options::{BundleKind, Chosen, Method, Options, Order, Wanted};
 pub use run::{Ended, run};

@@ -78,6 +78,15 @@ pub enum Wanted {
     Restart,
 }
 
+/// Who chose the name of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// A symlink of that name may lead anywhere.
+    ByUser,
+    /// Nobody did: it stays in its folder.
+    AsUsual,
+}
+
 impl Options {
     /// Whether requests are those of the Medplum CLI: POSTs in transactions, without a flag that it does not have. It sends
     /// one after the other, in the order of the file, and references by id as they are.
@@ -106,6 +115,7 @@ pub struct Options {
     /// How long a server may say "not now" before the run ends.
     pub max_wait: Duration,
     pub rejects: PathBuf,
+    pub rejects_are: Chosen,
     /// What is to become of an import that was ended early.
     pub wanted: Wanted,
     /// Whether deletions that name no resource, but a search, are sent.

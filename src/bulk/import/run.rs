@@ -212,7 +212,8 @@ pub async fn run(
 ) -> Result<Ended, ImportError> {
     let started = Instant::now();
     tokio::pin!(interrupted);
-    State::complete(Path::new("."))?;
+    deliver::stays_here(&options)?;
+    State::complete(Path::new("."), &options.rejects)?;
     let source = Source::open(options, Some(base_of(client)), observer)?;
     let (mut state, mut rejects) = match begin(client, &source)? {
         Begun::Ready(both) => *both,

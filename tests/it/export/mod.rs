@@ -10,6 +10,7 @@ mod faults;
 mod faults_disk;
 mod faults_links;
 mod files;
+mod foreign_folder;
 mod given_up;
 mod hostile_folder;
 mod identity;

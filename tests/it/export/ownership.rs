@@ -296,6 +296,7 @@ fn a_status_url_that_is_a_resource_is_not_deleted() {
         "/fhir/R4/Patient/1",
         "/fhir/R4/Patient?_id=1",
         "/fhir/R4/%50atient/1",
+        "/admin/projects/1/members/2",
     ] {
         state["statusUrl"] = bulk.server.url(address).into();
         fs::write(&path, state.to_string()).unwrap();

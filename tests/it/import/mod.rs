@@ -6,6 +6,7 @@ pub mod basics;
 mod changed;
 mod digests;
 mod faults;
+mod foreign_folder;
 mod identity;
 mod inputs;
 mod kills;

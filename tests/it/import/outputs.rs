@@ -47,6 +47,8 @@ fn a_good_import_removes_nothing_that_it_did_not_make() {
     symlink("target", medplum.path("link")).unwrap();
     for name in ["fifo", "empty", "link"] {
         import(&medplum, &store, &["a.ndjson", "--rejects", name]).ok();
+        let there = fs::symlink_metadata(medplum.path(name));
+        assert!(there.is_ok(), "{name} is gone");
     }
     assert_eq!(reader.join().unwrap(), "");
     assert!(fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo());

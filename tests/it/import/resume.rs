@@ -285,10 +285,9 @@ fn what_a_kill_left_half_written_is_cut_off() {
     let report = import(&medplum, &store, &["a.ndjson", "--resume", "-o", "json"])
         .fails(5)
         .json();
-    assert_eq!(
-        (&report["created"], &report["refused"]),
-        (&json!(98), &json!(2))
-    );
+    let written = ["created", "updated"].map(|how| report[how].as_u64().unwrap());
+    assert_eq!(written[0] + written[1], 98);
+    assert_eq!(report["refused"], 2);
     let rejects = medplum.read("rejects.ndjson");
     assert_eq!(rejects.lines().count(), 2, "{rejects}");
     assert_eq!(medplum.read("rejects.outcomes.ndjson").lines().count(), 2);
@@ -322,10 +321,10 @@ fn rejects_that_are_tried_again_stay_until_all_are_settled() {
     )
     .fails(5)
     .json();
-    assert_eq!(
-        (&report["created"], &report["refused"]),
-        (&json!(99), &json!(1))
-    );
+    // What was written when the kill came, and not read yet, is written once more.
+    let written = ["created", "updated"].map(|how| report[how].as_u64().unwrap());
+    assert_eq!(written[0] + written[1], 99);
+    assert_eq!(report["refused"], 1);
     assert_eq!(
         medplum.read("rejects.ndjson"),
         "{\"resourceType\":\"Patient\",\"id\":\"p30\"}\n"

@@ -70,7 +70,7 @@ pub async fn all(
     let mut trusted = HashSet::new();
     for planned in job.each() {
         let link = planned?.file.link;
-        if link.token_rule(client, as_stated) == TokenRule::FirstRequest {
+        if link.token_rule(client, as_stated, job.is_read()) == TokenRule::FirstRequest {
             trusted.insert(link.url().origin());
         }
     }

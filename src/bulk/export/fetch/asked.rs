@@ -32,24 +32,21 @@ impl Download {
             }
         }
         let is_part = request.headers.contains_key(RANGE);
-        let answer = client
-            .send_with(
-                request,
-                self.file.link.token_rule(client, self.file_token),
-                0,
-            )
-            .await
-            .map_err(|error| match error {
-                FhirError::Auth(error) if error.is_passing() => {
-                    Failed::Passing(error.to_string().into())
-                }
-                FhirError::Auth(error) => Failed::Auth(error),
-                FhirError::Http(error) if error.is_lasting() => {
-                    Failed::Lasting(error.to_string().into())
-                }
-                FhirError::Http(error) => Failed::Passing(error.to_string().into()),
-                error => Failed::Lasting(error.to_string().into()),
-            })?;
+        let answer =
+            client
+                .send_with(request, self.token, 0)
+                .await
+                .map_err(|error| match error {
+                    FhirError::Auth(error) if error.is_passing() => {
+                        Failed::Passing(error.to_string().into())
+                    }
+                    FhirError::Auth(error) => Failed::Auth(error),
+                    FhirError::Http(error) if error.is_lasting() => {
+                        Failed::Lasting(error.to_string().into())
+                    }
+                    FhirError::Http(error) => Failed::Passing(error.to_string().into()),
+                    error => Failed::Lasting(error.to_string().into()),
+                })?;
         let is_wanted = match answer.status {
             StatusCode::OK | StatusCode::NO_CONTENT => true,
             // A proxy changed something on the way (RFC 9110 §15.3.4); the check tells whether the lines are whole.

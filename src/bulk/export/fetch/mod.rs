@@ -292,7 +292,9 @@ impl<'a> Fetching<'a> {
                 self.is_in_the_way(index, &planned);
                 continue;
             }
+            let (wanted, is_read) = (self.how.file_token, self.job.is_read());
             let download = Download {
+                token: planned.file.link.token_rule(self.client, wanted, is_read),
                 path: self.job.target(&planned),
                 part: self.job.part(&planned),
                 file: planned.file,
@@ -300,7 +302,6 @@ impl<'a> Fetching<'a> {
                 checksum: self.how.checksum,
                 is_mixed: self.job.is_mixed(),
                 compress: self.how.compress,
-                file_token: self.how.file_token,
                 gate: Arc::clone(&self.gate),
             };
             let (client, observer) = (self.client.clone(), Arc::clone(self.observer));

@@ -15,10 +15,10 @@ use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{ExportedFile, FailedFile, Observer};
 use crate::bulk::export::log::detail::without_queries;
 use crate::bulk::export::manifest::{Group, ManifestFile};
-use crate::bulk::export::options::{Checksum, FileToken};
+use crate::bulk::export::options::Checksum;
 use crate::bulk::export::settle::Landing;
 use crate::bulk::export::sink::{Care, Unfinished};
-use crate::fhir::Client;
+use crate::fhir::{Client, TokenRule};
 use crate::http::retry::Retry;
 use crate::http::{HttpError, Response};
 use crate::secret;
@@ -46,7 +46,7 @@ pub struct Download {
     pub is_mixed: bool,
     /// Whether it is written as gzip.
     pub compress: bool,
-    pub file_token: FileToken,
+    pub token: TokenRule,
     pub gate: Arc<Gate>,
 }
 

@@ -79,7 +79,9 @@ impl Part {
             return None;
         }
         let there = fs::symlink_metadata(&self.path).ok()?;
-        if !there.is_file() || there.len() < mark.bytes || mark.bytes == 0 {
+        // What has another name too may be anybody's file: it is not cut.
+        let is_own = there.is_file() && !local::is_shared(&there);
+        if !is_own || there.len() < mark.bytes || mark.bytes == 0 {
             return None;
         }
         let file = OpenOptions::new()

@@ -8,7 +8,7 @@ pub mod read;
 mod watch;
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -262,7 +262,7 @@ impl Inner {
             }
         })?;
         if good < length {
-            OpenOptions::new().write(true).open(&path)?.set_len(good)?;
+            local::open_to_add(&path)?.set_len(good)?;
         }
         Ok(())
     }
@@ -304,14 +304,7 @@ impl Inner {
         if let Some(ref mut file) = self.file {
             return Ok(file);
         }
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let file = options.open(self.folder.join(NAME))?;
+        let file = local::open_to_add(&self.folder.join(NAME))?;
         Ok(self.file.insert(file))
     }
 

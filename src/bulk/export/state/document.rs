@@ -305,9 +305,14 @@ pub fn read_state(place: &Path) -> io::Result<Option<State>> {
 /// A folder may come from anywhere, and what it says of its files leads nowhere else.
 ///
 /// # Errors
-/// The path does.
+/// The path does, or it lies deeper than any file of an export.
 pub fn check_name(path: &Path) -> io::Result<()> {
-    if place::is_name(path) && !path.starts_with(layout::STATE) {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let is_known = folder.as_os_str().is_empty()
+        || layout::FOLDERS
+            .iter()
+            .any(|known| folder == Path::new(known));
+    if place::is_name(path) && is_known {
         return Ok(());
     }
     let words = format!("{} lies not in the folder of the export", path.display());

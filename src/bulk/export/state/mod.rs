@@ -3,6 +3,7 @@
 pub mod document;
 mod done;
 mod ending;
+pub mod inside;
 mod look;
 mod made;
 pub mod moving;
@@ -47,6 +48,8 @@ pub struct Job {
     strangers: HashSet<PathBuf>,
     log_of_done: Option<File>,
     log_of_ours: Option<File>,
+    /// Whether a page of the manifest named the links in this run: those of the state are what the folder says.
+    is_read: bool,
     _lock: Lock,
 }
 
@@ -115,6 +118,7 @@ impl Job {
     ) -> Result<(Self, Result<Option<State>, BulkError>), BulkError> {
         let place = folder.join(layout::STATE);
         let disk = |source| BulkError::disk(&place, source);
+        inside::check(folder)?;
         local::make_folder(&place).map_err(disk)?;
         let lock = Lock::try_exclusive(&place.join(layout::LOCK)).map_err(disk)?;
         let lock = lock.ok_or_else(|| BulkError::Busy {
@@ -138,6 +142,7 @@ impl Job {
             strangers: HashSet::new(),
             log_of_done: None,
             log_of_ours: None,
+            is_read: false,
             _lock: lock,
         };
         Ok((job, found))
@@ -162,6 +167,8 @@ impl Job {
             }
             self.records = Records::of_others(&self.folder, &self.state)
                 .map_err(|source| BulkError::disk(&place, source))?;
+            // It is read while it grows, so it must be the one that does.
+            local::unshare(&place.join(layout::DONE)).map_err(disk(layout::DONE))?;
             let former = |done: Done| self.records.add(done.made());
             self.done = DoneFiles::read(&place, former).map_err(disk(layout::DONE))?;
             self.recognise()?;
@@ -267,6 +274,16 @@ impl Job {
 
     fn bad_plan(&self, error: std::io::Error) -> BulkError {
         BulkError::disk(&self.place().join(plan::name(&self.state)), error)
+    }
+
+    /// A page of the manifest has named all links by now.
+    pub fn was_read(&mut self) {
+        self.is_read = true;
+    }
+
+    /// Whether what the links say of the token comes from the server, and not from a folder that may be anybody's.
+    pub fn is_read(&self) -> bool {
+        self.is_read
     }
 
     /// The folder the files go to.

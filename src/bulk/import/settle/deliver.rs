@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::state::request::{Known, Request};
-use crate::bulk::import::ImportError;
 use crate::bulk::import::read::input::Input;
+use crate::bulk::import::{Chosen, ImportError, Options};
 use crate::files;
 use crate::place::output::{Named, Output};
 
@@ -92,6 +92,23 @@ fn lock(file: &File, path: &Path) -> Result<(), ImportError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Makes sure that nobody but the user has rejects written elsewhere: the folder may come from anywhere, and with it a
+/// symlink under their usual name, or under that of the outcomes, which nobody names.
+///
+/// # Errors
+/// One of them leads away.
+pub fn stays_here(options: &Options) -> Result<(), ImportError> {
+    let outcomes = outcomes_path(&options.rejects);
+    let rejects = (options.rejects_are == Chosen::AsUsual).then(|| options.rejects.clone());
+    for path in rejects.into_iter().chain([outcomes]) {
+        let named = Named::of(&path).map_err(|source| output_error(&path, source))?;
+        if named.leads_out_of(&files::folder_of(&path)) {
+            return Err(ImportError::LeadsAway { path });
+        }
+    }
+    Ok(())
 }
 
 /// Whether rejects may go to `path`, before anything is changed or sent.

@@ -13,6 +13,7 @@ use crate::bulk::import::batch::quoted;
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::read::input::Input;
 use crate::output::json;
+use crate::place::is_there;
 use crate::secret;
 
 /// The two files, made when the first line comes.
@@ -31,6 +32,12 @@ pub struct Rejects {
 pub fn lengths_in(state: &Path) -> (u64, u64) {
     let length = |name| fs::metadata(state.join(name)).map_or(0, |metadata| metadata.len());
     (length(LINES), length(OUTCOMES))
+}
+
+/// What is there of both files.
+pub fn kept_in(state: &Path) -> Option<PathBuf> {
+    let mut names = [LINES, OUTCOMES].map(|name| state.join(name)).into_iter();
+    names.find(|path| is_there(path))
 }
 
 /// Takes both files of an earlier import away.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::bulk::import::order::matching::Template;
 use crate::bulk::import::server_side::ServerSide;
-use crate::bulk::import::{BundleKind, Method, Options, Order, Wanted};
+use crate::bulk::import::{BundleKind, Chosen, Method, Options, Order, Wanted};
 use crate::commands::bulk::fetching::parallel;
 use crate::exit::Failure;
 use crate::fhir::asynchronous::Patience;
@@ -204,6 +204,10 @@ impl ImportArgs {
             },
             max_wait: self.max_wait.unwrap_or(USUAL_WAIT),
             parallel: self.parallel.unwrap_or(if like_medplum { 1 } else { 4 }),
+            rejects_are: match self.rejects {
+                Some(_) => Chosen::ByUser,
+                None => Chosen::AsUsual,
+            },
             rejects: self.rejects.unwrap_or_else(|| usual.into()),
             wanted: match (self.resume, self.restart) {
                 (true, _) => Wanted::Resume,

@@ -1,6 +1,6 @@
 //! The journal: a line before a POST goes out, and a line for what was settled. It only grows.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -189,15 +189,8 @@ fn bad(path: &Path, at: u64, reason: &str) -> ImportError {
 /// # Errors
 /// The disk.
 pub fn open_private(path: &Path, length: u64) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let file = options.open(path)?;
-    if fs::metadata(path)?.len() != length {
+    let file = local::open_to_add(path)?;
+    if file.metadata()?.len() != length {
         file.set_len(length)?;
     }
     Ok(file)

@@ -131,11 +131,12 @@ impl State {
         })
     }
 
-    /// Ends what a kill left of an import that was done: its rejects are still where they were written.
+    /// Ends what a kill left of an import that was done: its rejects are still where they were written. They go only where
+    /// this run would put its own (`rejects`): the folder may come from anywhere, and what it names may be any file.
     ///
     /// # Errors
-    /// Another process is at it; they cannot be put where they belong; the disk.
-    pub fn complete(parent: &Path) -> Result<(), ImportError> {
+    /// Another process is at it; they belong elsewhere, or cannot be put there; the disk.
+    pub fn complete(parent: &Path, rejects: &Path) -> Result<(), ImportError> {
         let folder = parent.join(FOLDER);
         let unplaced = || match look(&folder) {
             Ok(Found::Request(request)) => Some(*request).filter(|request| request.is_unplaced),
@@ -148,7 +149,12 @@ impl State {
         let Some(mut request) = unplaced() else {
             return Ok(());
         };
-        deliver::deliver(&folder, &request, None)?;
+        if request.rejects == request::name_of(rejects) {
+            deliver::deliver(&folder, &request, None)?;
+        } else if let Some(kept) = rejects::kept_in(&folder) {
+            let path = request.rejects;
+            return Err(ImportError::Undelivered { path, kept });
+        }
         placed(&folder, &mut request)
     }
 
@@ -220,6 +226,12 @@ fn placed(folder: &Path, request: &mut Request) -> Result<(), ImportError> {
 }
 
 fn locked(folder: &Path) -> Result<Lock, ImportError> {
+    // Through a symlink, files would be written and removed elsewhere.
+    if fs::symlink_metadata(folder).is_ok_and(|there| there.is_symlink()) {
+        return Err(ImportError::Elsewhere {
+            path: folder.to_owned(),
+        });
+    }
     let lock = Lock::try_exclusive(&folder.join("lock"));
     let lock = lock.map_err(|source| ImportError::disk(folder, source))?;
     lock.ok_or_else(|| ImportError::Busy {
