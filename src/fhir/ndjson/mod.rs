@@ -72,6 +72,15 @@ impl Checker {
         Self { way: None, ..self }
     }
 
+    /// The same with masks that are made in this way.
+    #[must_use]
+    pub fn by(self, way: Way) -> Self {
+        Self {
+            way: Some(way),
+            ..self
+        }
+    }
+
     /// The resources of the lines that have ended.
     pub fn resources(&self) -> u64 {
         self.resources
