@@ -1,14 +1,14 @@
 //! A file that the `manifest.json` of an export lists: where it is, and whether it is what the export wrote. Whoever
 //! reads such a folder asks here, to verify it or to import it.
 
-use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bulk::digest::{Algorithm, Compared, Digest};
+use crate::place;
 use crate::words;
 
 /// A file that a manifest says is here.
@@ -37,39 +37,34 @@ impl Listed {
     pub fn place(&self, folder: &Path) -> Result<PathBuf, String> {
         let path = self.path.as_deref().ok_or("it never came")?;
         let path = Path::new(path);
-        let is_plain = path
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        if !is_plain || path.as_os_str().is_empty() {
+        if !place::is_name(path) {
             return Err("its path leads out of the folder".to_owned());
         }
-        let place = folder.join(path);
-        let real = fs::canonicalize(&place).map_err(|error| match error.kind() {
+        let file = folder.join(path);
+        let real = place::real(&file).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => "it is not there".to_owned(),
             _ => error.to_string(),
         })?;
-        let root = fs::canonicalize(folder).map_err(|error| error.to_string())?;
+        let root = place::real(folder).map_err(|error| error.to_string())?;
         if !real.starts_with(root) {
             return Err("it is a link that leads out of the folder".to_owned());
         }
-        Ok(place)
+        Ok(file)
     }
 
     /// Compares the length alone, which costs nothing.
     ///
     /// # Errors
     /// What differs, in words.
-    pub fn check_length(&self, place: &Path) -> Result<u64, String> {
-        let there = fs::metadata(place).map_err(|error| error.to_string())?;
-        if !there.is_file() {
-            return Err("it is no file".to_owned());
-        }
+    pub fn check_length(&self, file: &Path) -> Result<u64, String> {
+        let there = place::look(file).map_err(|error| error.to_string())?;
+        let there = there.ok_or("it is no file")?;
         match self.bytes {
-            Some(bytes) if bytes != there.len() => Err(format!(
+            Some(bytes) if bytes != there.bytes => Err(format!(
                 "it has {} bytes, and the manifest says {bytes}",
-                there.len()
+                there.bytes
             )),
-            _ => Ok(there.len()),
+            _ => Ok(there.bytes),
         }
     }
 

@@ -62,7 +62,7 @@ pub fn sync(batch: &[Staged]) -> Result<Vec<Version>, (PathBuf, io::Error)> {
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when something has it, even a symlink that leads nowhere; the disk.
-pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -83,22 +83,11 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file if it is still this one; whether it was.
-///
-/// # Errors
-/// The disk.
-pub fn remove(path: &Path, is_ours: impl FnOnce(Version) -> bool) -> io::Result<bool> {
-    match There::at(path)? {
-        There::Plain(version) if is_ours(version) => fs::remove_file(path).map(|()| true),
-        _ => Ok(false),
-    }
-}
-
 /// Creates a folder and its missing parents for their owner alone, each durable in its parent.
 ///
 /// # Errors
 /// The disk; something else has the name.
-pub fn make_folder(path: &Path) -> io::Result<()> {
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     let mut missing = Vec::new();
     let mut folder = path;
     while !folder.as_os_str().is_empty() && !folder.exists() {
@@ -129,7 +118,7 @@ pub fn sync_folders(folders: &BTreeSet<PathBuf>) {
 ///
 /// # Errors
 /// The disk; what has the name is no plain file.
-pub fn open_log(path: &Path) -> io::Result<File> {
+pub(super) fn open_log(path: &Path) -> io::Result<File> {
     let is_new = !super::is_there(path);
     let mut file = open_to_add(path)?;
     let is_cut = !is_new && !ends_whole(path)?;
@@ -147,25 +136,24 @@ pub fn open_log(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// The disk; what has the name is no plain file.
-pub fn open_to_add(path: &Path) -> io::Result<File> {
+fn open_to_add(path: &Path) -> io::Result<File> {
     match There::at(path)? {
         There::Nothing => {}
         There::Plain(_) => unshare(path)?,
         There::Other => return Err(not_plain()),
     }
-    let mut options = OpenOptions::new();
+    let mut options = private();
     options.append(true).create(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        options.mode(0o600).custom_flags(nofollow);
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     }
     options.open(path)
 }
 
 /// Whether a plain file has other names.
-pub fn is_shared(there: &fs::Metadata) -> bool {
+fn is_shared(there: &fs::Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -182,7 +170,7 @@ pub fn is_shared(there: &fs::Metadata) -> bool {
 ///
 /// # Errors
 /// The disk.
-pub fn unshare(path: &Path) -> io::Result<()> {
+pub(super) fn unshare(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() && is_shared(&there) => {}
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -195,6 +183,44 @@ pub fn unshare(path: &Path) -> io::Result<()> {
     copy.persist(path)?;
     files::sync_dir(&folder);
     Ok(())
+}
+
+/// Opens a file that only grows, private, and cuts off what stands behind this length.
+///
+/// # Errors
+/// The disk; what has the name is no plain file.
+pub(super) fn open_log_at(path: &Path, length: u64) -> io::Result<File> {
+    let file = open_to_add(path)?;
+    if file.metadata()?.len() != length {
+        file.set_len(length)?;
+    }
+    Ok(file)
+}
+
+/// Opens a file that is written into, cut to its first bytes; `None` when it is no plain file or has not so many.
+///
+/// # Errors
+/// The disk.
+pub(super) fn go_on(path: &Path, bytes: u64) -> io::Result<Option<File>> {
+    let there = fs::symlink_metadata(path)?;
+    // What has another name too may be anybody's file: it is not cut.
+    if !there.is_file() || is_shared(&there) || there.len() < bytes {
+        return Ok(None);
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    file.set_len(bytes)?;
+    Ok(Some(file))
+}
+
+/// What is made with these is for its owner alone.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
 }
 
 /// Whether a file is empty, or its last line has its end.
@@ -259,7 +285,7 @@ pub fn open_plain(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`open_plain`]; it is longer than any of ours.
-pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_plain(path)?
         .take(LARGEST_DOCUMENT + 1)
@@ -301,20 +327,6 @@ mod tests {
     }
 
     #[test]
-    fn only_the_version_that_is_known_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x");
-        fs::write(&path, "one").unwrap();
-        let There::Plain(version) = There::at(&path).unwrap() else {
-            panic!("it is a plain file");
-        };
-        fs::write(&path, "other").unwrap();
-        assert!(!remove(&path, |there| there == version).unwrap());
-        assert!(path.exists());
-        assert!(remove(&path, |there| there.bytes == 5).unwrap());
-        assert!(!remove(&path, |_| true).unwrap());
-    }
-
     #[cfg(unix)]
     #[test]
     fn what_is_added_goes_to_no_other_name() {

@@ -12,7 +12,7 @@ use super::replace::inner;
 use super::series::{Overview, Run, Series};
 use super::state::{self, GivenUp, Job, Phase, Snapshot, inside};
 use crate::bulk::requester;
-use crate::files::Lock;
+use crate::place::{Lock, Place};
 
 /// An export that was begun.
 #[derive(Clone, Debug)]
@@ -46,14 +46,14 @@ pub fn look(folder: &Path) -> Result<Begun, BulkError> {
     let Overview { current, runs } = series.unwrap_or_default();
     let latest = runs.last().map(|run| folder.join(&run.folder));
     let mut place = current
-        .filter(|current| current.join(layout::STATE).join(layout::JOB).exists())
+        .filter(|current| layout::state_of(current).has(layout::JOB))
         .or(latest)
         .unwrap_or_else(|| folder.to_owned());
     let mut snapshot = state::look(&place)?.ok_or_else(no_job)?;
     let new = inner(&place);
     // As long as the server has not accepted the new one, the old one is the one that counts.
     let is_over = matches!(snapshot.state.phase, Phase::Done | Phase::Cancelled);
-    let replaces_another = is_over && new.join(layout::STATE).join(layout::JOB).exists();
+    let replaces_another = is_over && layout::state_of(&new).has(layout::JOB);
     if replaces_another {
         let is_held = snapshot.is_held;
         snapshot = state::look(&new)?.ok_or_else(no_job)?;
@@ -117,8 +117,9 @@ impl Begun {
         if self.replaces_another {
             // The outer lock first, as whoever replaces an export does it.
             inside::check(&self.folder)?;
-            let lock = self.folder.join(layout::STATE).join(layout::LOCK);
-            let held = Lock::try_exclusive(&lock).map_err(|error| BulkError::disk(&lock, error))?;
+            let state = layout::state_of(&self.folder);
+            let held = state.lock(layout::LOCK);
+            let held = held.map_err(|error| BulkError::disk(&state.path(layout::LOCK), error))?;
             let held = held.ok_or_else(|| BulkError::Busy {
                 folder: self.folder.clone(),
             })?;
@@ -171,7 +172,9 @@ impl Held {
         self.job.gave_up(given_up)?;
         if let Some((new, _lock)) = &self.replaces {
             // Everything in there is ours.
-            std::fs::remove_dir_all(new).map_err(|error| BulkError::disk(new, error))?;
+            Place::new(new)
+                .clear("")
+                .map_err(|error| BulkError::disk(new, error))?;
         }
         match &mut self.series {
             Some(series) => series.forget_current(),

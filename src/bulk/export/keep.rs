@@ -19,7 +19,7 @@ use crate::bulk::digest::Algorithm;
 /// Another file has its name; the disk.
 pub fn write(job: &mut Job, is_complete: bool) -> Result<(), BulkError> {
     let mut draft = job.draft()?;
-    let mut writer = BufWriter::with_capacity(64 << 10, draft.as_file_mut());
+    let mut writer = BufWriter::with_capacity(64 << 10, &mut draft);
     let written = serde_json::to_writer_pretty(&mut writer, &Kept { job, is_complete });
     let written = written
         .map_err(io::Error::from)

@@ -1,5 +1,9 @@
 //! Every name that an export writes in its folder.
 
+use std::path::Path;
+
+use crate::place::Place;
+
 /// The folder of the state, inside the folder of the export.
 pub const STATE: &str = ".medplum-export";
 /// Present in the state while a folder holds a series of exports rather than one.
@@ -32,6 +36,11 @@ pub const FOLDERS: [&str; 3] = ["deleted", "errors", ATTACHMENTS];
 pub const ATTACHMENT_INDEX: &str = "attachments.ndjson";
 /// What is made for a moment to see whether a folder can be written begins so.
 pub const PROBE: &str = ".medplum-probe-";
+
+/// Where the state of the export of a folder is.
+pub fn state_of(folder: &Path) -> Place {
+    Place::new(folder).within(STATE)
+}
 
 /// What the manifest lists, in the state: each reading has a plan of its own.
 pub fn plan(generation: u32) -> String {

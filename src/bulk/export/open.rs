@@ -20,7 +20,7 @@ use super::sink::outcomes::Outcomes;
 use super::state::{self, Job, Phase};
 use crate::bulk::requester;
 use crate::fhir::Client;
-use crate::place::is_there;
+use crate::place::Place;
 
 /// The job with what surrounds it.
 pub(super) struct Work {
@@ -147,11 +147,12 @@ fn nothing_is_in_the_way(job: &Job, options: &Options) -> Result<(), BulkError> 
     let fetched = [layout::ATTACHMENTS, layout::ATTACHMENT_INDEX].into_iter();
     let fetched = fetched.filter(|_| options.style.has_attachment_files());
     for name in own.chain(fetched) {
-        let path = job.folder().join(name);
         // What an earlier try wrote into the log is ours.
         let is_ours =
             job.is_ours(Path::new(name)) || name == layout::LOG && log::is_ours(job.folder());
-        if is_there(&path) && !is_ours {
+        let files = Place::new(job.folder());
+        if files.has(name) && !is_ours {
+            let path = files.path(name);
             return Err(BulkError::InTheWay { path });
         }
     }

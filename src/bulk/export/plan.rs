@@ -154,7 +154,7 @@ fn compare(job: &Job, listing: &Listing, same_time: bool) -> Result<Compared, Bu
 
 /// What was listed a moment ago cannot be read.
 fn lost(job: &Job, error: std::io::Error) -> BulkError {
-    BulkError::disk(&job.place(), error)
+    BulkError::disk(job.place().folder(), error)
 }
 
 /// The names of a job's files, with those that are taken.

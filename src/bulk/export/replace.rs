@@ -12,8 +12,7 @@ use super::state::document::{self, Phase, State};
 use super::state::inside;
 use super::state::moving::{Moving, Old, settle};
 use super::state::{GivenUp, Records, Whole};
-use crate::files::{self, Lock};
-use crate::place;
+use crate::place::{Lock, Place};
 
 /// The place of an export that will replace one that is finished or was given up.
 #[derive(Debug)]
@@ -30,13 +29,13 @@ impl Replacement {
     /// # Errors
     /// Another process has the folder; the disk.
     pub fn of(folder: &Path, again: Again) -> Result<Option<Self>, BulkError> {
-        let place = folder.join(layout::STATE);
-        let disk = |source| BulkError::disk(&place, source);
-        if !place.join(layout::JOB).exists() {
+        let place = layout::state_of(folder);
+        let disk = |source| BulkError::disk(place.folder(), source);
+        if !place.has(layout::JOB) {
             return Ok(None);
         }
         inside::check(folder)?;
-        let lock = Lock::try_exclusive(&place.join(layout::LOCK)).map_err(disk)?;
+        let lock = place.lock(layout::LOCK).map_err(disk)?;
         let lock = lock.ok_or_else(|| BulkError::Busy {
             folder: folder.to_owned(),
         })?;
@@ -56,7 +55,7 @@ impl Replacement {
         };
         let is_needed = old.phase == Phase::Done
             || is_replaced
-                && (inner(folder).join(layout::STATE).join(layout::JOB).exists()
+                && (layout::state_of(&inner(folder)).has(layout::JOB)
                     || has_brought_files(folder, &old)?);
         Ok((is_replaced && is_needed).then(|| Self {
             folder: folder.to_owned(),
@@ -80,10 +79,8 @@ impl Replacement {
         new: impl IntoIterator<Item = &'a Path>,
         with_attachments: bool,
     ) -> Result<(), BulkError> {
-        let old = self.records()?;
-        let is_free = |path: &Path| {
-            !place::is_there(&self.folder.join(path)) || old.is_ours(&self.folder, path)
-        };
+        let (old, files) = (self.records()?, Place::new(&self.folder));
+        let is_free = |path: &Path| !files.has(path) || old.is_ours(&self.folder, path);
         let documents = [layout::MANIFEST].map(Path::new);
         let attachments = [layout::ATTACHMENT_INDEX].map(Path::new);
         let attachments = attachments.into_iter().filter(|_| with_attachments);
@@ -103,7 +100,7 @@ impl Replacement {
                 .any(|made| made.path.starts_with(layout::ATTACHMENTS))
         };
         let attachments = Path::new(layout::ATTACHMENTS);
-        if with_attachments && place::is_there(&self.folder.join(attachments)) && !has_own() {
+        if with_attachments && files.has(attachments) && !has_own() {
             return in_the_way(attachments);
         }
         if !log::is_ours(&self.folder) {
@@ -117,10 +114,10 @@ impl Replacement {
     /// # Errors
     /// Something is in the way; the disk. What is half done is finished by the next run.
     pub fn take_place(self, _: &Whole) -> Result<(), BulkError> {
-        let place = self.folder.join(layout::STATE);
-        let disk = |source| BulkError::disk(&place, source);
+        let place = layout::state_of(&self.folder);
+        let disk = |source| BulkError::disk(place.folder(), source);
         let new_folder = inner(&self.folder);
-        let state = document::read_state(&new_folder.join(layout::STATE)).map_err(disk)?;
+        let state = document::read_state(&layout::state_of(&new_folder)).map_err(disk)?;
         let state = state.ok_or_else(|| disk(io::ErrorKind::NotFound.into()))?;
         let new = Records::of(&new_folder, &state)
             .map_err(disk)?
@@ -133,7 +130,7 @@ impl Replacement {
             new,
         };
         let text = serde_json::to_vec(&moving).unwrap_or_default();
-        files::replace(&place.join(layout::MOVING), &text).map_err(disk)?;
+        place.swap(layout::MOVING, &text).map_err(disk)?;
         settle(&self.folder)
     }
 
@@ -167,9 +164,10 @@ impl Replacement {
     }
 
     fn save(&self) -> Result<(), BulkError> {
-        let path = self.folder.join(layout::STATE).join(layout::JOB);
+        let place = layout::state_of(&self.folder);
         let text = serde_json::to_vec_pretty(&self.old).unwrap_or_default();
-        files::replace(&path, &text).map_err(|source| BulkError::disk(&path, source))
+        let saved = place.swap(layout::JOB, &text);
+        saved.map_err(|source| BulkError::disk(&place.path(layout::JOB), source))
     }
 
     fn records(&self) -> Result<Records, BulkError> {
@@ -178,8 +176,8 @@ impl Replacement {
 }
 
 fn records_of(folder: &Path, state: &State) -> Result<Records, BulkError> {
-    let place = folder.join(layout::STATE);
-    Records::of(folder, state).map_err(|source| BulkError::disk(&place, source))
+    let place = layout::state_of(folder);
+    Records::of(folder, state).map_err(|source| BulkError::disk(place.folder(), source))
 }
 
 /// Whether files of the manifest or attachments have come, and are here.
@@ -191,5 +189,5 @@ fn has_brought_files(folder: &Path, state: &State) -> Result<bool, BulkError> {
 
 /// The folder that a new export grows in.
 pub(super) fn inner(folder: &Path) -> PathBuf {
-    folder.join(layout::STATE).join(layout::NEW)
+    layout::state_of(folder).path(layout::NEW)
 }

@@ -1,7 +1,6 @@
 //! `--since auto`: a folder of exports, each in a folder named by its transactionTime and asking for what changed since
 //! the one before.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +13,7 @@ use super::since::asked_at;
 use super::state::{self, Job, document, inside};
 use super::{instant, layout};
 use crate::bulk::requester;
-use crate::files::{self, Lock};
-use crate::place;
+use crate::place::{self, Lock, Place};
 use crate::words;
 
 /// The export whose transactionTime is not known yet.
@@ -73,7 +71,7 @@ impl Series {
     pub fn open(folder: &Path, request: Value) -> Result<Self, BulkError> {
         let owned = || folder.to_owned();
         let (place, lock) = locked(folder)?;
-        if place.join(layout::JOB).exists() {
+        if place.has(layout::JOB) {
             return Err(BulkError::SingleExport { folder: owned() });
         }
         let found = read(folder)?;
@@ -134,10 +132,7 @@ impl Series {
     /// The disk.
     pub fn current(&mut self) -> Result<PathBuf, BulkError> {
         // A folder that was taken away leaves its name to nobody: that is the time of what was in it.
-        let has_job = |name: &str| {
-            let place = self.folder.join(name).join(layout::STATE);
-            place.join(layout::JOB).exists()
-        };
+        let has_job = |name: &str| layout::state_of(&self.folder.join(name)).has(layout::JOB);
         let current = self.state.current.take().filter(|name| has_job(name));
         let name = current.unwrap_or_else(|| NAMELESS.to_owned());
         self.state.current = Some(name.clone());
@@ -153,20 +148,22 @@ impl Series {
         let Some(name) = self.state.current.clone() else {
             return Ok(None);
         };
-        let from = self.folder.join(&name);
+        let runs = Place::new(&self.folder);
         let mut to = None;
-        if from.exists() {
-            let aside = self.folder.join(layout::STATE).join(GIVEN_UP);
-            let disk = |source| BulkError::disk(&aside, source);
-            if fs::symlink_metadata(&aside).is_ok_and(|there| there.is_symlink()) {
-                return Err(BulkError::Elsewhere { path: aside });
+        if runs.has(&name) {
+            let aside = runs.within(layout::STATE).within(GIVEN_UP);
+            let disk = |source| BulkError::disk(aside.folder(), source);
+            if aside.is_link() {
+                return Err(BulkError::Elsewhere {
+                    path: aside.folder().to_owned(),
+                });
             }
-            files::create_private_dir(&aside).map_err(disk)?;
-            let place = unique(&aside, &name);
-            fs::rename(&from, &place).map_err(disk)?;
-            files::sync_dir(&self.folder);
-            files::sync_dir(&aside);
-            to = Some(place);
+            aside.make().map_err(disk)?;
+            let new = unique(&aside, &name);
+            runs.give(&name, &aside, &new).map_err(disk)?;
+            runs.sync();
+            aside.sync();
+            to = Some(aside.path(new));
         }
         self.state.current = None;
         self.state.next_name = None;
@@ -180,7 +177,7 @@ impl Series {
     /// # Errors
     /// The disk.
     pub fn name(&mut self, job: Job) -> Result<Job, BulkError> {
-        let (from, was_read) = (job.folder().to_owned(), job.is_read());
+        let was_read = job.is_read();
         let time = job.state.transaction_time.clone();
         let time = time.filter(|time| instant::read(time).is_some());
         let time = time.or_else(|| asked_at(&job.state).map(|at| at.to_string()));
@@ -201,14 +198,14 @@ impl Series {
             })
             .take(64)
             .collect();
-        let to = unique(&self.folder, &stem);
-        let name = to
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        self.state.next_name = name;
+        let runs = Place::new(&self.folder);
+        let name = unique(&runs, &stem);
+        self.state.next_name = Some(name.clone());
         self.save()?;
-        fs::rename(&from, &to).map_err(|source| BulkError::disk(&to, source))?;
-        files::sync_dir(&self.folder);
+        let to = runs.path(&name);
+        let given = runs.give(NAMELESS, &runs, &name);
+        given.map_err(|source| BulkError::disk(&to, source))?;
+        runs.sync();
         self.settle();
         self.save()?;
         let mut job = Job::existing(&to)?;
@@ -220,11 +217,12 @@ impl Series {
 
     /// The export that was given its name is known by it, also when a crash came between.
     fn settle(&mut self) {
-        let is_named = !self.folder.join(NAMELESS).exists();
+        let runs = Place::new(&self.folder);
+        let is_named = !runs.has(NAMELESS);
         if let Some(name) = self.state.next_name.take()
             && is_named
             && self.state.current.is_some()
-            && self.folder.join(&name).exists()
+            && runs.has(&name)
         {
             self.state.current = Some(name);
         }
@@ -265,17 +263,18 @@ impl Series {
     }
 
     fn save(&self) -> Result<(), BulkError> {
-        let path = self.folder.join(layout::STATE).join(layout::SERIES);
+        let place = layout::state_of(&self.folder);
         let text = serde_json::to_vec_pretty(&self.state).unwrap_or_default();
-        files::replace(&path, &text).map_err(|source| BulkError::disk(&path, source))
+        let saved = place.swap(layout::SERIES, &text);
+        saved.map_err(|source| BulkError::disk(&place.path(layout::SERIES), source))
     }
 }
 
 /// What is kept of the series of a folder; `None` when it holds none.
 fn read(folder: &Path) -> Result<Option<State>, BulkError> {
-    let path = folder.join(layout::STATE).join(layout::SERIES);
-    let disk = |source| BulkError::disk(&path, source);
-    let state: Option<State> = document::read_json(&path).map_err(disk)?;
+    let place = layout::state_of(folder);
+    let disk = |source| BulkError::disk(&place.path(layout::SERIES), source);
+    let state: Option<State> = document::read_json(&place, layout::SERIES).map_err(disk)?;
     if let Some(state) = &state {
         let runs = state.runs.iter().map(|run| &run.folder);
         for name in runs.chain(&state.current).chain(&state.next_name) {
@@ -289,8 +288,7 @@ fn read(folder: &Path) -> Result<Option<State>, BulkError> {
 fn check_name(folder: &Path, name: &str) -> io::Result<()> {
     let is_plain =
         place::is_name(Path::new(name)) && !name.contains(['/', '\\']) && name != layout::STATE;
-    let there = fs::symlink_metadata(folder.join(name));
-    if is_plain && !there.is_ok_and(|there| there.is_symlink()) {
+    if is_plain && !Place::new(folder).within(name).is_link() {
         return Ok(());
     }
     let words = format!(
@@ -300,19 +298,20 @@ fn check_name(folder: &Path, name: &str) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidData, words))
 }
 
-/// A path of this name in a folder, or with a number behind it, that is not there.
-fn unique(folder: &Path, name: &str) -> PathBuf {
-    let names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}_{n}")));
-    let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
-    let mut paths = names.map(|name| folder.join(name)).filter(is_free);
-    paths.next().unwrap_or_else(|| folder.join(name))
+/// This name, or one with a number behind it, that nothing has there.
+fn unique(place: &Place, name: &str) -> String {
+    let mut names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}_{n}")));
+    names
+        .find(|name| !place.has(name))
+        .unwrap_or_else(|| name.to_owned())
 }
 
-fn locked(folder: &Path) -> Result<(PathBuf, Lock), BulkError> {
-    let place = folder.join(layout::STATE);
+fn locked(folder: &Path) -> Result<(Place, Lock), BulkError> {
+    let place = layout::state_of(folder);
     inside::check(folder)?;
-    let lock = Lock::try_exclusive(&place.join(layout::LOCK))
-        .map_err(|source| BulkError::disk(&place, source))?
+    let lock = place
+        .lock(layout::LOCK)
+        .map_err(|source| BulkError::disk(place.folder(), source))?
         .ok_or_else(|| BulkError::Busy {
             folder: folder.to_owned(),
         })?;

@@ -16,7 +16,7 @@ use super::state::document;
 use crate::bulk::digest::Compared;
 use crate::bulk::listed::Listed;
 use crate::fhir::ndjson::Checker;
-use crate::place::local;
+use crate::place::{self, Place};
 use crate::words;
 
 const BUFFER: usize = 256 << 10;
@@ -62,8 +62,9 @@ impl Kept {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn of(folder: &Path) -> Result<Self, BulkError> {
-        let path = folder.join(layout::MANIFEST);
-        let read = document::read_json(&path).map_err(|error| BulkError::disk(&path, error))?;
+        let place = Place::new(folder);
+        let read = document::read_json(&place, layout::MANIFEST);
+        let read = read.map_err(|error| BulkError::disk(&place.path(layout::MANIFEST), error))?;
         read.ok_or_else(|| BulkError::NoManifest {
             folder: folder.to_owned(),
         })
@@ -97,7 +98,7 @@ fn check(listed: &Listed, place: &Path) -> Result<Checked, String> {
         });
     }
     let is_gzip = place.extension().is_some_and(|extension| extension == "gz");
-    let file = local::open_plain(place).map_err(|error| error.to_string())?;
+    let file = place::open_plain(place).map_err(|error| error.to_string())?;
     let file = BufReader::with_capacity(BUFFER, file);
     let compared = Compared::with(promised);
     let (resources, compared) = if is_gzip {
@@ -220,7 +221,7 @@ fn one(folder: &Path, parallel: usize, before: &str) -> Result<Verified, BulkErr
 
 /// Attachments that lie beside the files: the index says how long each is.
 fn attachments(folder: &Path, before: &str, verified: &mut Verified) {
-    let Ok(index) = local::open_plain(&folder.join(layout::ATTACHMENT_INDEX)) else {
+    let Ok(index) = place::open_plain(&folder.join(layout::ATTACHMENT_INDEX)) else {
         return;
     };
     let mut reader = BufReader::new(index);

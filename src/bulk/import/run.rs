@@ -24,6 +24,7 @@ use crate::bulk::import::settle::state::request::Request;
 use crate::bulk::import::settle::state::{Opened, State};
 use crate::bulk::import::{BundleKind, ImportError, Method, Observer, Options, Order, Wanted};
 use crate::fhir::Client;
+use crate::place;
 
 /// Batches that are read ahead.
 const AHEAD: usize = 2;
@@ -299,7 +300,7 @@ fn begin(client: &Client, source: &Source) -> Result<Begun, ImportError> {
         Opened::Ready(state) => *state,
         Opened::Finished(report) => {
             let mut report = *report;
-            report.rejects = report.rejects.filter(|path| path.exists());
+            report.rejects = report.rejects.filter(|path| place::leads_somewhere(path));
             return Ok(Begun::Finished(Box::new(Ended {
                 report,
                 stopped: None,
@@ -314,7 +315,7 @@ fn begin(client: &Client, source: &Source) -> Result<Begun, ImportError> {
         Ok(())
     };
     let rejects = checked
-        .and_then(|()| Rejects::begin(&options.rejects, state.folder(), state.before.rejects))
+        .and_then(|()| Rejects::begin(&options.rejects, state.place(), state.before.rejects))
         .inspect_err(|_| {
             if !state.is_resumed {
                 state.forget();

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::imports::{Imports, source_files};
+use super::imports::{Imports, code, source_files};
 use super::still::CIRCLES;
 
 /// The names that follow `crate::` in a text, also those in braces.
@@ -70,6 +70,50 @@ fn a_module_imports_only_modules_above_it() {
             }
         }
     }
+}
+
+/// A store takes the place of a folder some day: who goes around `place` would go on writing to the disk then.
+#[test]
+fn export_and_import_come_to_files_by_place_alone() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let around = [
+        " fs::",
+        "(fs::",
+        "std::fs::{self",
+        "tokio::fs",
+        "OpenOptions",
+        "File::open",
+        "File::create",
+        "tempfile",
+        "files::",
+        ".exists()",
+        ".is_dir()",
+        ".is_file()",
+        ".canonicalize()",
+        ".read_dir()",
+        ".symlink_metadata()",
+    ];
+    let (mut found, mut opened) = (Vec::new(), 0);
+    for file in source_files(&src.join("bulk")) {
+        let text = code(&fs::read_to_string(&file).unwrap());
+        opened += text.matches("place").count();
+        for (number, line) in text.lines().enumerate() {
+            if around.iter().any(|way| line.contains(way)) {
+                found.push(format!(
+                    "{}:{}: {}",
+                    file.display(),
+                    number + 1,
+                    line.trim()
+                ));
+            }
+        }
+    }
+    assert!(opened > 100, "place is used {opened} times");
+    assert!(
+        found.is_empty(),
+        "these go around src/place:\n{}\nPlace has a way for it, or gets one.",
+        found.join("\n")
+    );
 }
 
 /// Two files that import each other are one file in two halves; so are three that do it in a round.

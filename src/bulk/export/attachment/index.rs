@@ -1,7 +1,6 @@
 //! `DIR/attachments.ndjson`: a line for each attachment that says which file it is, or why there is none.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use crate::bulk::export::error::BulkError;
 use crate::bulk::export::layout;
 use crate::bulk::export::log::detail;
 use crate::bulk::export::state::Job;
+use crate::place;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -121,7 +121,7 @@ fn entry_of(
     let there = path.filter(|_| why.is_none());
     let bytes = there
         .as_ref()
-        .and_then(|path| Some(fs::metadata(job.folder().join(path)).ok()?.len()));
+        .and_then(|path| place::length(&job.folder().join(path)));
     let (left_out, missing) = match why {
         Some(Absent::LeftOut(why)) => (Some(detail::without_queries(why)), None),
         Some(Absent::Missing(why)) => (None, Some(detail::without_queries(why))),

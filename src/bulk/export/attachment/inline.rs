@@ -24,8 +24,9 @@ use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{Attachments, Observer};
 use crate::bulk::export::layout;
 use crate::bulk::export::options::How;
-use crate::bulk::export::settle::{self, Landed, Landing};
+use crate::bulk::export::settle::{self, Landing};
 use crate::bulk::export::state::Job;
+use crate::place::{Landed, Place};
 
 /// Lines that are held at a time; their bytes, with one more line that may be long.
 const MOST_LINES: usize = 64;
@@ -86,7 +87,7 @@ async fn one(
     let mut lines = Lines::of(path).map_err(disk)?;
     let before = summary.here;
     let permits = Semaphore::new(how.parallel.max(1));
-    let spools = job.place().join(layout::PARTS);
+    let spools = job.place().within(layout::PARTS);
     let mut pending = FuturesOrdered::new();
     let (mut held, mut is_over, mut long) = (0, false, None);
     loop {
@@ -172,7 +173,7 @@ async fn fill(
     source: &Source,
     bytes: Vec<u8>,
     permits: &Semaphore,
-    spools: &Path,
+    spools: &Place,
     observer: &dyn Observer,
 ) -> Result<Line, BulkError> {
     let Some(of_line) = find::in_line(&bytes) else {
@@ -186,7 +187,7 @@ async fn fill(
         let _permit = permits.acquire().await;
         let fetched = match source.wants(&found) {
             Ok(url) => {
-                let target = || Ok(Spool::new(spools.to_owned()));
+                let target = || Ok(Spool::new(spools.clone()));
                 source.fetch(&found, &url, observer, target).await?
             }
             Err(absent) => Err(absent),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::place::local;
+use crate::place;
 
 /// A longer line is not searched: it would have to be in memory as a whole.
 pub(super) const LONGEST: usize = 16 << 20;
@@ -42,7 +42,7 @@ impl Lines {
     /// # Errors
     /// The disk.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let file = BufReader::with_capacity(AT_A_TIME, local::open_plain(path)?);
+        let file = BufReader::with_capacity(AT_A_TIME, place::open_plain(path)?);
         let is_gzip = path.extension().is_some_and(|extension| extension == "gz");
         Ok(Self {
             reader: if is_gzip {

@@ -14,9 +14,9 @@ use super::{Absent, Source, files, find, index, name};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{Attachments, Observer};
 use crate::bulk::export::fetch::part::Part;
-use crate::bulk::export::settle::{self, Landed, Landing};
+use crate::bulk::export::settle::{self, Landing};
 use crate::bulk::export::state::Job;
-use crate::place::is_there;
+use crate::place::{self, Landed};
 
 /// Complete files that wait for the disk; more would hold too many files open.
 const MOST_LANDING: usize = 128;
@@ -69,7 +69,7 @@ pub(super) async fn all(
                 break;
             };
             let (source, observer) = (source.clone(), Arc::clone(observer));
-            let part = Part::new(&job.place().join("parts"), &next.path);
+            let part = Part::new(&job.parts(), &next.path);
             let path = job.folder().join(&next.path);
             tasks.spawn(async move {
                 let fetched = fetch(&source, &next, part, path, &*observer).await;
@@ -187,7 +187,7 @@ impl Search {
                 summary.here += 1;
                 continue;
             }
-            if is_there(&job.folder().join(&path)) {
+            if place::is_there(&job.folder().join(&path)) {
                 let why = in_the_way();
                 summary.count(&why, &found.element, &resource, observer);
                 absent.insert(path, why);

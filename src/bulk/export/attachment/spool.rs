@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::path::PathBuf;
+
+use crate::place::Place;
 
 /// As much stays in memory.
 const SMALL: usize = 64 << 10;
@@ -10,17 +11,17 @@ const SMALL: usize = 64 << 10;
 /// Bytes that are written, and then read once.
 #[derive(Debug)]
 pub(super) struct Spool {
-    folder: PathBuf,
+    place: Place,
     bytes: Vec<u8>,
     file: Option<File>,
     length: u64,
 }
 
 impl Spool {
-    /// An empty one; its file, should it need one, lies in this folder.
-    pub(super) fn new(folder: PathBuf) -> Self {
+    /// An empty one; its file, should it need one, lies here.
+    pub(super) fn new(place: Place) -> Self {
         Self {
-            folder,
+            place,
             bytes: Vec::new(),
             file: None,
             length: 0,
@@ -50,8 +51,8 @@ impl Spool {
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.file.is_none() && self.bytes.len() + bytes.len() > SMALL {
-            crate::files::create_private_dir(&self.folder)?;
-            let mut file = tempfile::tempfile_in(&self.folder)?;
+            self.place.make()?;
+            let mut file = self.place.nameless()?;
             file.write_all(&std::mem::take(&mut self.bytes))?;
             self.file = Some(file);
         }

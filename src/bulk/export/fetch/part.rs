@@ -1,22 +1,22 @@
 //! The bytes of a file that is not complete: a part in the job's folder, and beside it what proves to the server and to
 //! the next run how many of its bytes are good.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files;
 use crate::http::range::Validator;
-use crate::place::local;
+use crate::place::Place;
 
 /// A place for the bytes of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     path: PathBuf,
-    /// The folder of the job's state, which is never made anew: whoever took it away meant it.
-    place: PathBuf,
+    /// Where the job's state is, which is never made anew: whoever took it away meant it.
+    state: Place,
 }
 
 /// How far a part is durable. The bytes behind that are taken off before anything goes on.
@@ -39,7 +39,7 @@ impl Part {
         path.push(".part");
         Self {
             path: path.into(),
-            place: files::folder_of(parts),
+            state: Place::around(parts),
         }
     }
 
@@ -54,42 +54,25 @@ impl Part {
     /// The folder cannot be written.
     pub fn create(&self) -> io::Result<File> {
         self.remove();
-        if !self.place.exists() {
+        if !self.state.is_made() {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 "the folder of the export was taken away",
             ));
         }
-        files::create_private_dir(&files::folder_of(&self.path))?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        options.open(&self.path)
+        let folder = self.folder();
+        folder.make()?;
+        folder.create(self.name())
     }
 
     /// What an earlier run left of what this link names: the file, cut to its durable bytes, and the mark that says so.
     pub fn left(&self, link: &str) -> Option<(File, Mark)> {
         let mark: Mark =
-            serde_json::from_slice(&local::read_plain(&self.mark_path()).ok()?).ok()?;
-        if mark.link != link {
+            serde_json::from_slice(&self.folder().read(self.mark_name()).ok()??).ok()?;
+        if mark.link != link || mark.bytes == 0 {
             return None;
         }
-        let there = fs::symlink_metadata(&self.path).ok()?;
-        // What has another name too may be anybody's file: it is not cut.
-        let is_own = there.is_file() && !local::is_shared(&there);
-        if !is_own || there.len() < mark.bytes || mark.bytes == 0 {
-            return None;
-        }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&self.path)
-            .ok()?;
-        file.set_len(mark.bytes).ok()?;
+        let file = self.folder().go_on(self.name(), mark.bytes).ok()??;
         Some((file, mark))
     }
 
@@ -98,46 +81,52 @@ impl Part {
     /// # Errors
     /// The disk.
     pub fn mark(&self, mark: &Mark) -> io::Result<()> {
-        files::replace(
-            &self.mark_path(),
-            &serde_json::to_vec(mark).unwrap_or_default(),
-        )
+        let text = serde_json::to_vec(mark).unwrap_or_default();
+        self.folder().swap(self.mark_name(), &text)
     }
 
     /// Whether a later run can go on here.
     pub fn is_marked(&self) -> bool {
-        self.mark_path().exists()
+        self.folder().has(self.mark_name())
     }
 
     /// Takes the mark away, and the bytes.
     pub fn remove(&self) {
         // The mark first: without it the bytes mean nothing.
-        let _ = fs::remove_file(self.mark_path());
-        let _ = fs::remove_file(&self.path);
+        self.became_whole();
+        let _ = self.folder().remove(self.name());
     }
 
     /// The part has become the file: its mark goes.
     pub fn became_whole(&self) {
-        let _ = fs::remove_file(self.mark_path());
+        let _ = self.folder().remove(self.mark_name());
     }
 
-    fn mark_path(&self) -> PathBuf {
-        self.path.with_extension("mark")
+    fn folder(&self) -> Place {
+        Place::around(&self.path)
+    }
+
+    fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+
+    fn mark_name(&self) -> PathBuf {
+        Path::new(self.name()).with_extension("mark")
     }
 }
 
 /// Takes away the parts that no later run can go on with.
-pub fn sweep(parts: &Path) {
-    for entry in fs::read_dir(parts).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            sweep(&path);
-        } else if !path.with_extension("mark").exists() || !path.with_extension("part").exists() {
-            let _ = fs::remove_file(path);
+pub fn sweep(parts: &Place) {
+    for there in parts.list() {
+        let name = there.name;
+        let has = |extension: &str| parts.has(name.with_extension(extension));
+        if there.is_folder {
+            sweep(&parts.within(&name));
+        } else if !has("mark") || !has("part") {
+            let _ = parts.remove(&name);
         }
     }
-    // Only an empty one goes.
-    let _ = fs::remove_dir(parts);
+    parts.remove_empty("");
 }
 
 #[cfg(test)]
@@ -164,7 +153,7 @@ mod tests {
         let (file, left) = part.left("a").unwrap();
         assert_eq!((file.metadata().unwrap().len(), left), (4, mark.clone()));
 
-        sweep(&parts);
+        sweep(&Place::new(&parts));
         assert!(part.left("a").is_some());
         part.mark(&Mark { bytes: 5, ..mark }).unwrap();
         assert!(
@@ -172,7 +161,7 @@ mod tests {
             "the file is shorter than the mark"
         );
         part.became_whole();
-        sweep(&parts);
+        sweep(&Place::new(&parts));
         assert!(!parts.exists());
     }
 }

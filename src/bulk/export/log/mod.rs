@@ -23,7 +23,7 @@ use super::layout::LOG as NAME;
 use super::manifest::Manifest;
 use super::state::{Job, Phase};
 use crate::fhir::{Answer, Client};
-use crate::place::{There, local};
+use crate::place::{self, Place, There};
 use read::CLIENT;
 pub use read::is_ours;
 pub use watch::Logged;
@@ -236,13 +236,13 @@ impl Inner {
         match There::at(&path)? {
             There::Nothing => return Ok(()),
             // A FIFO would never give its end.
-            There::Other => return Err(local::not_plain()),
+            There::Other => return Err(place::not_plain()),
             There::Plain(_) if !is_ours(&self.folder) => {
                 return Err(io::Error::other("it is not of an export"));
             }
             There::Plain(_) => {}
         }
-        let file = File::open(&path)?;
+        let file = place::open_plain(&path)?;
         let length = file.metadata()?.len();
         let mut good = 0;
         read::events(BufReader::new(file), |event, end| {
@@ -262,7 +262,7 @@ impl Inner {
             }
         })?;
         if good < length {
-            local::open_to_add(&path)?.set_len(good)?;
+            Place::new(&self.folder).log_at(NAME, good)?;
         }
         Ok(())
     }
@@ -304,7 +304,7 @@ impl Inner {
         if let Some(ref mut file) = self.file {
             return Ok(file);
         }
-        let file = local::open_to_add(&self.folder.join(NAME))?;
+        let file = Place::new(&self.folder).log(NAME)?;
         Ok(self.file.insert(file))
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bulk::export::layout;
-use crate::place::{There, local};
+use crate::place::{self, There};
 
 /// A longer line is no event of a log.
 const LONGEST_LINE: usize = 1 << 20;
@@ -88,7 +88,7 @@ pub fn is_ours(folder: &Path) -> bool {
         Ok(There::Plain(_)) => {}
         _ => return false,
     }
-    let Ok(file) = local::open_plain(&path) else {
+    let Ok(file) = place::open_plain(&path) else {
         return false;
     };
     let mut first = None;

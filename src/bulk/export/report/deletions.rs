@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 
-use crate::place::local;
+use crate::place;
 
 #[derive(Deserialize)]
 struct Bundle {
@@ -33,7 +33,7 @@ struct Request {
 /// # Errors
 /// The disk, or lines that are no Bundles.
 pub(super) fn count(path: &Path) -> io::Result<BTreeMap<String, u64>> {
-    let file = BufReader::new(local::open_plain(path)?);
+    let file = BufReader::new(place::open_plain(path)?);
     let is_packed = path.extension().is_some_and(|extension| extension == "gz");
     let reader: Box<dyn Read> = if is_packed {
         Box::new(BufReader::new(MultiGzDecoder::new(file)))

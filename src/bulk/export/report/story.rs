@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::bulk::export::layout;
 use crate::bulk::export::log::read;
-use crate::place::local;
+use crate::place;
 use crate::words;
 
 /// The parts that the time of the downloads is cut into.
@@ -112,7 +112,7 @@ impl Story {
             planned,
             ..Self::default()
         };
-        let (Some(id), Ok(file)) = (export_id, local::open_plain(&folder.join(layout::LOG))) else {
+        let (Some(id), Ok(file)) = (export_id, place::open_plain(&folder.join(layout::LOG))) else {
             return story;
         };
         let others = read::events(BufReader::new(file), |event, _| {

@@ -16,7 +16,7 @@ use crate::bulk::export::manifest::{Listed, ManifestFile};
 use crate::bulk::export::options::Style;
 use crate::bulk::export::sink::outcomes::Outcomes;
 use crate::place::lines::read_line;
-use crate::place::{self, Version, local};
+use crate::place::{self, Place, Version};
 
 /// The version of the files here.
 pub const VERSION: u32 = 3;
@@ -237,16 +237,18 @@ const LARGEST_DOCUMENT: u64 = 1 << 30;
 ///
 /// # Errors
 /// The disk, or a file that is not what it should be.
-pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Option<T>> {
-    match local::open_plain(path) {
-        Ok(file) => serde_json::from_reader(BufReader::new(file.take(LARGEST_DOCUMENT)))
+pub fn read_json<T: for<'de> Deserialize<'de>>(
+    place: &Place,
+    name: impl AsRef<Path>,
+) -> io::Result<Option<T>> {
+    match place.open(name)? {
+        Some(file) => serde_json::from_reader(BufReader::new(file.take(LARGEST_DOCUMENT)))
             .map(Some)
             .map_err(|error| match error.classify() {
                 Category::Io => error.into(),
                 _ => io::Error::new(io::ErrorKind::InvalidData, error),
             }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        None => Ok(None),
     }
 }
 
@@ -267,11 +269,12 @@ pub struct Made {
 ///
 /// # Errors
 /// The disk.
-pub fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Vec<T>> {
-    let file = match local::open_plain(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+pub fn read_lines<T: for<'de> Deserialize<'de>>(
+    place: &Place,
+    name: impl AsRef<Path>,
+) -> io::Result<Vec<T>> {
+    let Some(file) = place.open(name)? else {
+        return Ok(Vec::new());
     };
     let (mut reader, mut read, mut line) = (BufReader::new(file), Vec::new(), Vec::new());
     while read_line(&mut reader, &mut line)? > 0 {
@@ -285,8 +288,8 @@ pub fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Vec<T
 ///
 /// # Errors
 /// The disk, or what is no state; [`io::ErrorKind::Unsupported`] for one of a newer version, whatever it is like.
-pub fn read_state(place: &Path) -> io::Result<Option<State>> {
-    let Some(state) = read_json::<Value>(&place.join(layout::JOB))? else {
+pub fn read_state(place: &Place) -> io::Result<Option<State>> {
+    let Some(state) = read_json::<Value>(place, layout::JOB)? else {
         return Ok(None);
     };
     match state["version"].as_u64() {

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use super::document::{Done, check_name};
 use crate::bulk::export::layout;
+use crate::place::Place;
 use crate::place::lines::{read_at, read_line};
-use crate::place::local;
 
 /// A file that is recorded, durably.
 #[derive(Clone, Debug)]
@@ -40,9 +40,9 @@ impl DoneFiles {
     ///
     /// # Errors
     /// The disk, or a path that leads out of the folder.
-    pub fn read(place: &Path, mut former: impl FnMut(Done)) -> io::Result<Self> {
+    pub fn read(place: &Place, mut former: impl FnMut(Done)) -> io::Result<Self> {
         let mut all = Self::default();
-        let Some(file) = open(place)? else {
+        let Some(file) = place.open(layout::DONE)? else {
             return Ok(all);
         };
         all.file = Some(file.try_clone()?);
@@ -105,9 +105,9 @@ impl DoneFiles {
     }
 
     /// Takes note of a record that was written; what the file was before.
-    pub(super) fn add(&mut self, place: &Path, recorded: &Recorded) -> io::Result<Option<Done>> {
+    pub(super) fn add(&mut self, place: &Place, recorded: &Recorded) -> io::Result<Option<Done>> {
         if self.file.is_none() {
-            self.file = open(place)?;
+            self.file = place.open(layout::DONE)?;
         }
         let before = self.get(&recorded.done.path);
         let hash = self.hash(&recorded.done.path);
@@ -117,13 +117,5 @@ impl DoneFiles {
 
     fn hash(&self, path: &Path) -> u64 {
         self.hashes.hash_one(path)
-    }
-}
-
-fn open(place: &Path) -> io::Result<Option<File>> {
-    match local::open_plain(&place.join(layout::DONE)) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }

@@ -1,11 +1,9 @@
 //! How a job ends: whole, which only the record of every file can say, or given up, which is recorded first.
 
-use std::fs;
-
 use url::Url;
 
 use super::document::{Phase, State};
-use super::{Job, Records};
+use super::{Job, Records, layout};
 use crate::bulk::export::error::BulkError;
 
 /// Every file of an export is here, recorded and durable. Without one, no job whose files are wanted is deleted.
@@ -47,7 +45,7 @@ impl Job {
     pub fn whole(&mut self) -> Result<Whole, BulkError> {
         if !self.is_complete()? {
             return Err(BulkError::Vanished {
-                folder: self.folder.clone(),
+                folder: self.folder().to_owned(),
             });
         }
         self.save()?;
@@ -61,18 +59,18 @@ impl Job {
     /// # Errors
     /// The disk.
     pub fn finish(&mut self, _: &Whole) -> Result<(), BulkError> {
-        let _ = fs::remove_dir_all(self.parts());
+        let _ = self.place().clear(layout::PARTS);
         self.state.phase = Phase::Done;
         self.save()?;
         // One that was begun in its place, and that no server accepted.
-        let _ = fs::remove_dir_all(self.place().join(super::layout::NEW));
+        let _ = self.place().clear(layout::NEW);
         Ok(())
     }
 
     /// Begins in the place of an unfinished export, which is kept until the server has accepted this one.
     pub(super) fn gives_up(&mut self, found: State) -> Result<(), BulkError> {
-        self.records = Records::of(&self.folder, &found)
-            .map_err(|source| BulkError::disk(&self.place(), source))?;
+        self.records = Records::of(self.folder(), &found)
+            .map_err(|source| BulkError::disk(self.place().folder(), source))?;
         self.state.before = Some(match found {
             // It never became a job that is known.
             State {
@@ -94,13 +92,9 @@ impl Job {
             self.state = *before;
             return self.save();
         }
-        let path = self.place().join(super::layout::JOB);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(BulkError::disk(&path, error))
-            }
-            _ => Ok(()),
-        }
+        let place = self.place();
+        let removed = place.remove(layout::JOB);
+        removed.map_err(|error| BulkError::disk(&place.path(layout::JOB), error))
     }
 
     /// The jobs that were given up for this one, which the server has accepted.

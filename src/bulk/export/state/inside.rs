@@ -1,20 +1,20 @@
 //! A folder may come from anywhere: a symlink in the place of one of the folders in it would have files written, replaced
 //! and removed elsewhere, under names that somebody else chose.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::layout;
+use crate::place::Place;
 
 /// Makes sure that whatever is written below the folder of an export lies in it.
 ///
 /// # Errors
 /// One of the folders there is a symlink.
 pub fn check(folder: &Path) -> Result<(), BulkError> {
-    let new = folder.join(layout::STATE).join(layout::NEW);
+    let new = layout::state_of(folder).path(layout::NEW);
     for path in [folder, &new].into_iter().flat_map(folders_in) {
-        if fs::symlink_metadata(&path).is_ok_and(|there| there.is_symlink()) {
+        if Place::new(&path).is_link() {
             return Err(BulkError::Elsewhere { path });
         }
     }

@@ -10,7 +10,7 @@ use super::plan::{self, Plan};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::ExportedFile;
 use crate::bulk::export::layout;
-use crate::place::{There, local};
+use crate::place::{self, There};
 
 /// What is known of a job from outside.
 #[derive(Clone, Debug)]
@@ -39,9 +39,9 @@ impl Standing {
     /// # Errors
     /// There is none; the disk, or a state that cannot be read.
     pub fn of(folder: &Path) -> Result<Self, BulkError> {
-        let place = folder.join(layout::STATE);
+        let place = layout::state_of(folder);
         let disk = |name: &str| {
-            let path = place.join(name);
+            let path = place.path(name);
             move |source| BulkError::disk(&path, source)
         };
         let state = document::read_state(&place).map_err(disk(layout::JOB))?;
@@ -88,8 +88,8 @@ impl Standing {
     }
 
     fn bad_plan(&self, error: std::io::Error) -> BulkError {
-        let place = self.folder.join(layout::STATE);
-        BulkError::disk(&place.join(plan::name(&self.state)), error)
+        let place = layout::state_of(&self.folder);
+        BulkError::disk(&place.path(plan::name(&self.state)), error)
     }
 
     /// A file that is done, and here.
@@ -120,7 +120,7 @@ pub(super) fn exported(folder: &Path, planned: &Planned, done: &Done) -> Option<
 
 /// What the export of a folder asks for, and who does, whatever the rest of its state is like.
 pub fn kept_request(folder: &Path) -> Option<Value> {
-    let state = document::read_state(&folder.join(layout::STATE));
+    let state = document::read_state(&layout::state_of(folder));
     Some(state.ok()??.request)
 }
 
@@ -129,13 +129,13 @@ pub fn kept_request(folder: &Path) -> Option<Value> {
 /// # Errors
 /// The disk, or a state that cannot be read.
 pub fn look(folder: &Path) -> Result<Option<Snapshot>, BulkError> {
-    let place = folder.join(layout::STATE);
+    let place = layout::state_of(folder);
     let standing = match Standing::of(folder) {
         Err(BulkError::NoJob { .. }) => return Ok(None),
         standing => standing?,
     };
-    let lock = place.join(layout::LOCK);
-    let is_held = local::is_locked(&lock).map_err(|source| BulkError::disk(&lock, source))?;
+    let lock = place.path(layout::LOCK);
+    let is_held = place::is_locked(&lock).map_err(|source| BulkError::disk(&lock, source))?;
     let mut here = 0;
     for planned in standing.each() {
         here += usize::from(standing.exported(&planned?).is_some());

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::document::{self, Done, Made, Phase, State};
 use crate::bulk::digest::{Algorithm, Digest};
 use crate::bulk::export::layout;
-use crate::place::{self, There, local};
+use crate::place::{self, Place, There};
 
 impl Made {
     /// Whether a file is this one: its version says so, or else its contents do. Without either, as with a file of
@@ -43,7 +43,7 @@ pub(super) fn is_packed(path: &Path) -> bool {
 
 /// The digest of a file, or of what is packed in it.
 pub(super) fn digest_of(path: &Path, is_packed: bool, algorithm: Algorithm) -> io::Result<Digest> {
-    let file = local::open_plain(path)?;
+    let file = place::open_plain(path)?;
     let mut reader: Box<dyn Read> = if is_packed {
         Box::new(MultiGzDecoder::new(file))
     } else {
@@ -73,8 +73,8 @@ impl Records {
     /// The disk, or a record that leads out of the folder.
     pub fn of(folder: &Path, state: &State) -> io::Result<Self> {
         let mut records = Self::of_others(folder, state)?;
-        let done = folder.join(layout::STATE).join(layout::DONE);
-        for done in document::read_lines::<Done>(&done)? {
+        let place = layout::state_of(folder);
+        for done in document::read_lines::<Done>(&place, layout::DONE)? {
             document::check_name(&done.path)?;
             records.add(done.made());
         }
@@ -87,9 +87,9 @@ impl Records {
     /// The disk, or a record that leads out of the folder.
     pub fn of_others(folder: &Path, state: &State) -> io::Result<Self> {
         let mut records = Self::default();
-        let ours = folder.join(layout::STATE).join(layout::OURS);
-        if place::is_there(&ours) {
-            for made in document::read_lines::<Made>(&ours)? {
+        let place = layout::state_of(folder);
+        if place.has(layout::OURS) {
+            for made in document::read_lines::<Made>(&place, layout::OURS)? {
                 records.add(made);
             }
         } else if matches!(state.phase, Phase::Fetching | Phase::Done) {
@@ -148,13 +148,13 @@ fn of_version_0_1(folder: &Path, state: &State) -> Vec<Made> {
         version: None,
         digest: None,
     };
-    let mut all = Vec::new();
-    let length = |name: &str| match There::at(&folder.join(name)) {
+    let (mut all, files) = (Vec::new(), Place::new(folder));
+    let length = |name: &str| match There::at(&files.path(name)) {
         Ok(There::Plain(version)) => Some(version.bytes),
         _ => None,
     };
     if let Some(bytes) = length(layout::MANIFEST) {
-        let read = document::read_json::<Value>(&folder.join(layout::MANIFEST));
+        let read = document::read_json::<Value>(&files, layout::MANIFEST);
         let manifest = read.ok().flatten().unwrap_or_default();
         let time = manifest["transactionTime"].as_str();
         if manifest["output"].is_array() && time == state.transaction_time.as_deref() {
@@ -167,7 +167,7 @@ fn of_version_0_1(folder: &Path, state: &State) -> Vec<Made> {
     let Some(bytes) = length(layout::ATTACHMENT_INDEX) else {
         return all;
     };
-    let Ok(index) = local::open_plain(&folder.join(layout::ATTACHMENT_INDEX)) else {
+    let Ok(Some(index)) = files.open(layout::ATTACHMENT_INDEX) else {
         return all;
     };
     all.push(made(layout::ATTACHMENT_INDEX, bytes));

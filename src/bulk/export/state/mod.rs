@@ -11,7 +11,7 @@ pub mod plan;
 mod record;
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -22,11 +22,10 @@ use super::fetch::part::{self, Part};
 use super::layout;
 use super::manifest::Listed;
 use super::options::{Again, Style};
-use super::settle::{self, Landed};
+use super::settle;
 use crate::bulk::digest::Algorithm;
 use crate::bulk::requester;
-use crate::files::{self, Lock};
-use crate::place::{There, local};
+use crate::place::{self, Landed, Lock, Place, There};
 use document::Entry;
 pub use document::{About, Done, Made, Phase, Planned, State};
 pub use done::{DoneFiles, Recorded};
@@ -38,7 +37,8 @@ pub use plan::{Draft, Plan};
 /// The job of one folder, held by this process alone.
 #[derive(Debug)]
 pub struct Job {
-    folder: PathBuf,
+    /// Where the files go; the state lies below.
+    files: Place,
     pub state: State,
     plan: Plan,
     pub done: DoneFiles,
@@ -103,7 +103,7 @@ impl Job {
         let no_job = || BulkError::NoJob {
             folder: folder.to_owned(),
         };
-        if !folder.join(layout::STATE).join(layout::JOB).exists() {
+        if !layout::state_of(folder).has(layout::JOB) {
             return Err(no_job());
         }
         let (mut job, found) = Self::locked(folder, State::lost())?;
@@ -116,25 +116,25 @@ impl Job {
         folder: &Path,
         state: State,
     ) -> Result<(Self, Result<Option<State>, BulkError>), BulkError> {
-        let place = folder.join(layout::STATE);
-        let disk = |source| BulkError::disk(&place, source);
+        let place = layout::state_of(folder);
+        let disk = |source| BulkError::disk(place.folder(), source);
         inside::check(folder)?;
-        local::make_folder(&place).map_err(disk)?;
-        let lock = Lock::try_exclusive(&place.join(layout::LOCK)).map_err(disk)?;
+        place.make().map_err(disk)?;
+        let lock = place.lock(layout::LOCK).map_err(disk)?;
         let lock = lock.ok_or_else(|| BulkError::Busy {
             folder: folder.to_owned(),
         })?;
-        if place.join(layout::SERIES).exists() {
+        if place.has(layout::SERIES) {
             return Err(BulkError::Series {
                 folder: folder.to_owned(),
             });
         }
         moving::settle(folder)?;
         sweep(folder);
-        let path = place.join(layout::JOB);
+        let path = place.path(layout::JOB);
         let found = document::read_state(&place).map_err(|source| BulkError::disk(&path, source));
         let job = Self {
-            folder: folder.to_owned(),
+            files: Place::new(folder),
             state,
             plan: Plan::default(),
             done: DoneFiles::default(),
@@ -157,7 +157,7 @@ impl Job {
             .get_or_insert_with(document::new_export_id);
         if self.state.has_lists() {
             let disk = |name: &str| {
-                let path = place.join(name);
+                let path = place.path(name);
                 move |source| BulkError::disk(&path, source)
             };
             plan::sweep(&place, &self.state);
@@ -165,19 +165,19 @@ impl Job {
             if self.state.plan.is_none() && self.state.phase == Phase::Fetching {
                 self.convert()?;
             }
-            self.records = Records::of_others(&self.folder, &self.state)
-                .map_err(|source| BulkError::disk(&place, source))?;
+            self.records = Records::of_others(self.folder(), &self.state)
+                .map_err(|source| BulkError::disk(place.folder(), source))?;
             // It is read while it grows, so it must be the one that does.
-            local::unshare(&place.join(layout::DONE)).map_err(disk(layout::DONE))?;
+            place.unshare(layout::DONE).map_err(disk(layout::DONE))?;
             let former = |done: Done| self.records.add(done.made());
             self.done = DoneFiles::read(&place, former).map_err(disk(layout::DONE))?;
             self.recognise()?;
         } else if self.state.phase == Phase::Waiting {
-            self.records = Records::of(&self.folder, &self.state)
-                .map_err(|source| BulkError::disk(&place, source))?;
+            self.records = Records::of(self.folder(), &self.state)
+                .map_err(|source| BulkError::disk(place.folder(), source))?;
             self.clear_leftovers()?;
         }
-        part::sweep(&self.parts());
+        part::sweep(&self.place().within(layout::PARTS));
         Ok(())
     }
 
@@ -200,7 +200,7 @@ impl Job {
             Ok(Landed::Placed)
         ) {
             part.became_whole();
-            files::sync_dir(&files::folder_of(&target));
+            Place::around(&target).sync();
         }
     }
 
@@ -216,7 +216,7 @@ impl Job {
             if planned.accepts(&done) {
                 self.adopt(&planned, &done);
             }
-            let target = self.folder.join(&planned.path);
+            let target = self.files.path(&planned.path);
             let Ok(There::Plain(there)) = There::at(&target) else {
                 continue;
             };
@@ -273,7 +273,7 @@ impl Job {
     }
 
     fn bad_plan(&self, error: std::io::Error) -> BulkError {
-        BulkError::disk(&self.place().join(plan::name(&self.state)), error)
+        BulkError::disk(&self.place().path(plan::name(&self.state)), error)
     }
 
     /// A page of the manifest has named all links by now.
@@ -288,12 +288,12 @@ impl Job {
 
     /// The folder the files go to.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.files.folder()
     }
 
     /// The final place of a planned file.
     pub fn target(&self, planned: &Planned) -> PathBuf {
-        let path = self.folder.join(&planned.path);
+        let path = self.files.path(&planned.path);
         std::path::absolute(&path).unwrap_or(path)
     }
 
@@ -308,7 +308,7 @@ impl Job {
         if self.strangers.contains(&planned.path) {
             return None;
         }
-        look::exported(&self.folder, planned, &done)
+        look::exported(self.folder(), planned, &done)
     }
 
     /// The SHA-256 of the lines of a file that is done, in hex. Where another digest was made of it, it is read again.
@@ -345,25 +345,26 @@ impl Job {
         Ok(true)
     }
 
-    /// The folder of the state.
-    pub fn place(&self) -> PathBuf {
-        self.folder.join(layout::STATE)
+    /// Where the state is.
+    pub fn place(&self) -> Place {
+        self.files.within(layout::STATE)
     }
 
-    fn parts(&self) -> PathBuf {
-        self.place().join(layout::PARTS)
+    /// Where the bytes of files are that are not complete.
+    pub fn parts(&self) -> PathBuf {
+        self.place().path(layout::PARTS)
     }
 }
 
 /// Takes away what a run that was killed left half made; the lock says that no other run makes it.
 pub(super) fn sweep(folder: &Path) {
-    for (folder, prefix) in [
-        (folder, layout::PROBE),
-        (&folder.join(layout::STATE), files::TEMPORARY),
+    for (place, prefix) in [
+        (Place::new(folder), layout::PROBE),
+        (layout::state_of(folder), place::TEMPORARY),
     ] {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(prefix) {
-                let _ = fs::remove_file(entry.path());
+        for there in place.list() {
+            if there.name.to_string_lossy().starts_with(prefix) {
+                let _ = place.remove(&there.name);
             }
         }
     }

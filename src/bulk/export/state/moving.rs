@@ -1,7 +1,6 @@
 //! The files of a new export on their way to the places of an old one: written down, moved, and finished after a crash.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +11,8 @@ use super::plan;
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::layout;
 use crate::bulk::export::log::read;
-use crate::bulk::export::settle::{self, Landed};
-use crate::files;
-use crate::place::{There, local};
+use crate::bulk::export::settle;
+use crate::place::{self, Landed, Place, There};
 
 /// What moves: written before the first file does.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,13 +35,13 @@ pub enum Old {
 /// # Errors
 /// Something is in the way; the disk.
 pub fn settle(folder: &Path) -> Result<(), BulkError> {
-    let place = folder.join(layout::STATE);
-    let disk = |source| BulkError::disk(&place, source);
-    let Some(moving) = read_json::<Moving>(&place.join(layout::MOVING)).map_err(disk)? else {
+    let (files, place) = (Place::new(folder), layout::state_of(folder));
+    let disk = |source| BulkError::disk(place.folder(), source);
+    let Some(moving) = read_json::<Moving>(&place, layout::MOVING).map_err(disk)? else {
         return Ok(());
     };
     let old = by_path(folder, moving.old).map_err(disk)?;
-    let new = place.join(layout::NEW);
+    let new = place.within(layout::NEW);
     let names = all_names(&new, moving.new);
     for path in &names {
         document::check_name(path).map_err(disk)?;
@@ -52,27 +50,23 @@ pub fn settle(folder: &Path) -> Result<(), BulkError> {
     for (path, made) in &old {
         let there = folder.join(path);
         if !names.contains(path) && made.iter().any(|made| made.is_at(&there)) {
-            let _ = fs::remove_file(&there);
+            let _ = files.remove(path);
         }
     }
-    // Only an empty one goes.
-    let _ = fs::remove_dir(folder.join(layout::ATTACHMENTS));
+    files.remove_empty(layout::ATTACHMENTS);
     if read::is_ours(folder) {
-        rename_if_there(&new.join(layout::LOG), &folder.join(layout::LOG)).map_err(disk)?;
+        give_if_there(&new, &files, layout::LOG).map_err(disk)?;
     }
-    local::sync_folders(&folders);
-    let from = new.join(layout::STATE);
+    place::sync_folders(&folders);
+    let from = new.within(layout::STATE);
     // The job comes last: what it names is there by then.
-    for plan in plan::all(&from) {
-        let name = plan.file_name().unwrap_or_default();
-        rename_if_there(&plan, &place.join(name)).map_err(disk)?;
+    let documents = [layout::DONE, layout::OURS, layout::FILES, layout::JOB].map(PathBuf::from);
+    for name in plan::all(&from).into_iter().chain(documents) {
+        give_if_there(&from, &place, &name).map_err(disk)?;
     }
-    for name in [layout::DONE, layout::OURS, layout::FILES, layout::JOB] {
-        rename_if_there(&from.join(name), &place.join(name)).map_err(disk)?;
-    }
-    files::sync_dir(&place);
-    let _ = fs::remove_dir_all(new);
-    fs::remove_file(place.join(layout::MOVING)).map_err(disk)
+    place.sync();
+    let _ = place.clear(layout::NEW);
+    place.remove(layout::MOVING).map_err(disk)
 }
 
 /// What the old export made.
@@ -90,14 +84,12 @@ fn by_path(folder: &Path, all: Vec<Old>) -> io::Result<HashMap<PathBuf, Vec<Made
 }
 
 /// What moves, with what version 0.1 did not write down.
-fn all_names(new: &Path, mut names: Vec<PathBuf>) -> Vec<PathBuf> {
+fn all_names(new: &Place, mut names: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut known: HashSet<PathBuf> = names.iter().cloned().collect();
     let documents = [layout::MANIFEST, layout::ATTACHMENT_INDEX].map(PathBuf::from);
-    let documents = documents.into_iter().filter(|name| new.join(name).exists());
-    let attachments = fs::read_dir(new.join(layout::ATTACHMENTS));
-    let attachments = attachments.into_iter().flatten().flatten();
-    let attachments =
-        attachments.map(|entry| Path::new(layout::ATTACHMENTS).join(entry.file_name()));
+    let documents = documents.into_iter().filter(|name| new.has(name));
+    let attachments = new.within(layout::ATTACHMENTS).list().into_iter();
+    let attachments = attachments.map(|there| Path::new(layout::ATTACHMENTS).join(there.name));
     let others = documents.chain(attachments);
     names.extend(others.filter(|path| known.insert(path.clone())));
     names
@@ -106,13 +98,13 @@ fn all_names(new: &Path, mut names: Vec<PathBuf>) -> Vec<PathBuf> {
 /// Moves the new files in; what it gives are the folders they lie in now.
 fn move_in(
     folder: &Path,
-    new: &Path,
+    new: &Place,
     names: &[PathBuf],
     old: &HashMap<PathBuf, Vec<Made>>,
 ) -> Result<BTreeSet<PathBuf>, BulkError> {
     let mut folders = BTreeSet::from([folder.to_owned()]);
     for path in names {
-        let (from, to) = (new.join(path), folder.join(path));
+        let (from, to) = (new.path(path), folder.join(path));
         let disk = |source| BulkError::disk(&to, source);
         let there = There::at(&from).map_err(disk)?;
         // An earlier try moved it.
@@ -121,14 +113,14 @@ fn move_in(
         }
         if there == There::at(&to).map_err(disk)? && matches!(there, There::Plain(_)) {
             // It did, and a power cut brought the first name back.
-            fs::remove_file(&from).map_err(disk)?;
+            new.remove(path).map_err(disk)?;
             continue;
         }
-        let into = files::folder_of(&to);
-        local::make_folder(&into).map_err(disk)?;
+        let into = Place::around(&to);
+        into.make().map_err(disk)?;
         let replaces = old.get(path).map_or(&[][..], Vec::as_slice);
         match settle::place(&from, &to, replaces).map_err(disk)? {
-            Landed::Placed => folders.insert(into),
+            Landed::Placed => folders.insert(into.folder().to_owned()),
             Landed::InTheWay => return Err(BulkError::InTheWay { path: to }),
         };
     }
@@ -137,19 +129,22 @@ fn move_in(
 
 /// A file of the old export, as version 0.1 knew it: by its name.
 fn of_version_0_1(folder: &Path, path: PathBuf) -> Made {
-    let there = fs::symlink_metadata(folder.join(&path));
+    let there = There::at(&folder.join(&path));
     Made {
-        bytes: there.map(|there| there.len()).unwrap_or_default(),
+        bytes: match there {
+            Ok(There::Plain(version)) => version.bytes,
+            _ => 0,
+        },
         path,
         version: None,
         digest: None,
     }
 }
 
-fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
+fn give_if_there(from: &Place, to: &Place, name: impl AsRef<Path>) -> io::Result<()> {
+    match from.give(&name, to, &name) {
         // An earlier try moved it, or there is none.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.has(&name) => Ok(()),
         result => result,
     }
 }

@@ -2,17 +2,15 @@
 //! which is durable before `job.json` names it; the one before goes then. `files.json` is that of versions before 3.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
 use std::io::{self, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use super::document::{Phase, PlanOf, Planned, State, check_name};
 use crate::bulk::export::layout;
-use crate::files;
+use crate::place::Place;
 use crate::place::lines::Lines;
-use crate::place::local;
 
 /// What the manifest lists, and where each file goes.
 pub type Plan = Lines<Planned>;
@@ -22,29 +20,20 @@ pub type Plan = Lines<Planned>;
 pub struct Draft {
     pub(super) lines: Plan,
     generation: u32,
-    path: Option<PathBuf>,
+    /// Where it lies, as long as it does not count.
+    place: Option<Place>,
 }
 
 impl Draft {
     /// The one behind the plan that counts.
-    pub(super) fn behind(place: &Path, state: &State) -> io::Result<Self> {
+    pub(super) fn behind(place: &Place, state: &State) -> io::Result<Self> {
         let generation = state.plan.map_or(1, |plan| plan.generation + 1);
-        let path = path_of(place, generation);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
+        let name = layout::plan(generation);
+        place.remove(&name)?;
         Ok(Self {
-            lines: Lines::new(options.open(&path)?),
+            lines: Lines::new(place.create(&name)?),
             generation,
-            path: Some(path),
+            place: Some(place.clone()),
         })
     }
 
@@ -57,10 +46,10 @@ impl Draft {
     }
 
     /// Makes it durable: what `job.json` says of it from now on, and the plan.
-    pub(super) fn finish(mut self, place: &Path) -> io::Result<(PlanOf, Plan)> {
+    pub(super) fn finish(mut self, place: &Place) -> io::Result<(PlanOf, Plan)> {
         self.lines.sync()?;
-        files::sync_dir(place);
-        self.path = None;
+        place.sync();
+        self.place = None;
         let plan = PlanOf {
             generation: self.generation,
             lines: self.lines.len(),
@@ -71,28 +60,23 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _ = fs::remove_file(path);
+        if let Some(place) = &self.place {
+            let _ = place.remove(layout::plan(self.generation));
         }
     }
-}
-
-fn path_of(place: &Path, generation: u32) -> PathBuf {
-    place.join(layout::plan(generation))
 }
 
 /// The plan of a job: nothing is written for it.
 ///
 /// # Errors
 /// The disk, no plan, or a path that leads out of the folder.
-pub fn read(place: &Path, state: &State) -> io::Result<Plan> {
+pub fn read(place: &Place, state: &State) -> io::Result<Plan> {
     let Some(plan) = state.plan else {
         return read_files(place, state.phase);
     };
-    let file = match local::open_plain(&path_of(place, plan.generation)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
-        file => file?,
-    };
+    let file = place
+        .open(layout::plan(plan.generation))?
+        .ok_or_else(gone)?;
     let lines = Lines::open(file, |planned: &Planned| check_name(&planned.path))?;
     if lines.len() != plan.lines {
         let words = format!("it has {} lines of {}", lines.len(), plan.lines);
@@ -113,14 +97,12 @@ fn gone() -> io::Error {
 }
 
 /// The list of an older version, in memory.
-fn read_files(place: &Path, phase: Phase) -> io::Result<Plan> {
-    let file = match local::open_plain(&place.join(layout::FILES)) {
+fn read_files(place: &Place, phase: Phase) -> io::Result<Plan> {
+    let file = match place.open(layout::FILES)? {
+        Some(file) => file,
         // It may have been given up before there was one.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && phase == Phase::Cancelled => {
-            return Ok(Plan::default());
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
-        file => file?,
+        None if phase == Phase::Cancelled => return Ok(Plan::default()),
+        None => return Err(gone()),
     };
     let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(64 << 10, file));
     let plan = json
@@ -149,20 +131,20 @@ impl<'de> Visitor<'de> for Files {
     }
 }
 
-/// The plans that lie in a folder of states, of whatever generation.
-pub(super) fn all(place: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(place).into_iter().flatten().flatten();
-    let plans = entries.filter(|entry| layout::is_plan(&entry.file_name().to_string_lossy()));
-    plans.map(|entry| entry.path()).collect()
+/// The names of the plans that lie where a state is, of whatever generation.
+pub(super) fn all(place: &Place) -> Vec<PathBuf> {
+    let names = place.list().into_iter().map(|there| there.name);
+    names
+        .filter(|name| layout::is_plan(&name.to_string_lossy()))
+        .collect()
 }
 
 /// Takes away the plans that do not count: those of readings before, and one that a crash kept from counting.
-pub(super) fn sweep(place: &Path, state: &State) {
+pub(super) fn sweep(place: &Place, state: &State) {
     let Some(plan) = state.plan else { return };
-    let counts = path_of(place, plan.generation);
-    let files = place.join(layout::FILES);
-    let others = all(place).into_iter().filter(|path| *path != counts);
-    for path in others.chain([files]) {
-        let _ = fs::remove_file(path);
+    let counts = PathBuf::from(layout::plan(plan.generation));
+    let others = all(place).into_iter().filter(|name| *name != counts);
+    for name in others.chain([PathBuf::from(layout::FILES)]) {
+        let _ = place.remove(name);
     }
 }

@@ -1,11 +1,10 @@
 //! What is recorded while an export runs, each before it is true for anybody else.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tempfile::NamedTempFile;
 use url::Url;
 
 use super::document::{self, About, Done, Made, Phase, Planned};
@@ -17,9 +16,7 @@ use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::ExportedFile;
 use crate::bulk::export::listing::Listing;
 use crate::bulk::export::options::{Mode, Wanted};
-use crate::bulk::export::settle::{self, Landed};
-use crate::files;
-use crate::place::{self, Version, local};
+use crate::place::{self, Landed, Place, Version};
 
 /// Writes records of files whose versions are known by now.
 type Record<T> = Result<T, (PathBuf, io::Error)>;
@@ -75,7 +72,7 @@ impl Job {
     /// The disk.
     pub fn draft_plan(&self) -> Result<Draft, BulkError> {
         let place = self.place();
-        Draft::behind(&place, &self.state).map_err(|source| BulkError::disk(&place, source))
+        Draft::behind(&place, &self.state).map_err(|source| BulkError::disk(place.folder(), source))
     }
 
     /// A list for what the manifest names now, in a file that has no name.
@@ -83,9 +80,9 @@ impl Job {
     /// # Errors
     /// The disk.
     pub fn new_listing(&self) -> Result<Listing, BulkError> {
-        let file = tempfile::tempfile_in(self.place());
-        file.map(Listing::new)
-            .map_err(|error| BulkError::disk(&self.place(), error))
+        let place = self.place();
+        let file = place.nameless().map(Listing::new);
+        file.map_err(|error| BulkError::disk(place.folder(), error))
     }
 
     /// From now on this plan counts: it is durable before the job says so.
@@ -95,7 +92,7 @@ impl Job {
     pub fn take_over(&mut self, draft: Draft) -> Result<(), BulkError> {
         let place = self.place();
         let finished = draft.finish(&place);
-        let (of, plan) = finished.map_err(|source| BulkError::disk(&place, source))?;
+        let (of, plan) = finished.map_err(|source| BulkError::disk(place.folder(), source))?;
         self.state.plan = Some(of);
         self.state.version = document::VERSION;
         self.plan = plan;
@@ -113,7 +110,7 @@ impl Job {
             let had = self.state.style.has_attachment_files();
             if wanted.mode == Mode::Download && !had {
                 let names = [layout::ATTACHMENTS, layout::ATTACHMENT_INDEX].into_iter();
-                let mut paths = names.map(|name| self.folder.join(name));
+                let mut paths = names.map(|name| self.files.path(name));
                 if let Some(path) = paths.find(|path| place::is_there(path)) {
                     return Err(BulkError::InTheWay { path });
                 }
@@ -157,8 +154,8 @@ impl Job {
                 version: None,
             });
         }
-        let place = self.place().join(layout::DONE);
-        let log = opened(&mut self.log_of_done, &place)?;
+        let (state, place) = (self.place(), self.place().path(layout::DONE));
+        let log = opened(&mut self.log_of_done, &state, layout::DONE)?;
         Ok(move |versions: &[Version]| {
             for (done, version) in all.iter_mut().zip(versions) {
                 done.version = Some(*version);
@@ -180,7 +177,7 @@ impl Job {
         for recorded in all {
             self.strangers.remove(&recorded.done.path);
             let former = self.done.add(&place, &recorded);
-            if let Some(former) = former.map_err(|error| BulkError::disk(&place, error))? {
+            if let Some(former) = former.map_err(|error| BulkError::disk(place.folder(), error))? {
                 self.records.add(former.made());
             }
         }
@@ -195,16 +192,16 @@ impl Job {
         &mut self,
         files: Vec<(PathBuf, PathBuf)>,
     ) -> Result<impl FnOnce(&[Version]) -> Record<Vec<Made>> + use<>, BulkError> {
-        let place = self.place().join(layout::OURS);
-        if self.log_of_ours.is_none() && !place::is_there(&place) {
+        let (state, place) = (self.place(), self.place().path(layout::OURS));
+        if self.log_of_ours.is_none() && !state.has(layout::OURS) {
             // What version 0.1 did not record is told only as long as nothing is.
             let before = self.records.all();
             let others = before.filter(|made| self.done.get(&made.path).is_none());
             let others: Vec<_> = others.cloned().collect();
-            let log = opened(&mut self.log_of_ours, &place)?;
+            let log = opened(&mut self.log_of_ours, &state, layout::OURS)?;
             append(log, &others).map_err(|error| BulkError::disk(&place, error))?;
         }
-        let log = opened(&mut self.log_of_ours, &place)?;
+        let log = opened(&mut self.log_of_ours, &state, layout::OURS)?;
         Ok(move |versions: &[Version]| {
             let made = files
                 .into_iter()
@@ -230,7 +227,7 @@ impl Job {
 
     /// Whether a file below the folder is one that this export made.
     pub fn is_ours(&self, path: &Path) -> bool {
-        let there = self.folder.join(path);
+        let there = self.files.path(path);
         self.made_under(path)
             .iter()
             .rev()
@@ -241,30 +238,30 @@ impl Job {
     ///
     /// # Errors
     /// The disk.
-    pub fn draft(&self) -> Result<NamedTempFile, BulkError> {
-        let made = files::temporary(files::TEMPORARY, &self.place());
-        made.map_err(|error| BulkError::disk(&self.place(), error))
+    pub fn draft(&self) -> Result<place::Draft, BulkError> {
+        let place = self.place();
+        let made = place.draft();
+        made.map_err(|error| BulkError::disk(place.folder(), error))
     }
 
     /// Gives a draft its name in the folder; only one of ours is replaced.
     ///
     /// # Errors
     /// Something else has the name; the disk.
-    pub fn put(&mut self, name: &str, draft: NamedTempFile) -> Result<(), BulkError> {
-        let path = self.folder.join(name);
+    pub fn put(&mut self, name: &str, draft: place::Draft) -> Result<(), BulkError> {
+        let path = self.files.path(name);
         let disk = |error| BulkError::disk(&path, error);
         let known = self.made_under(Path::new(name));
         if place::is_there(&path) && !self.is_ours(Path::new(name)) {
             return Err(BulkError::InTheWay { path });
         }
-        draft.as_file().sync_all().map_err(disk)?;
-        let version = Version::of(&draft.as_file().metadata().map_err(disk)?);
+        let version = draft.sync().map_err(disk)?;
         let record = self.record_others(vec![(name.into(), draft.path().to_owned())])?;
         let made = record(&[version]).map_err(|(path, error)| BulkError::disk(&path, error))?;
         self.recorded_others(made);
-        let from = draft.into_temp_path();
-        match settle::place(&from, &path, &known).map_err(disk)? {
-            Landed::Placed => files::sync_dir(&self.folder),
+        let is_ours = || known.iter().rev().any(|made| made.is_at(&path));
+        match draft.land(&path, is_ours).map_err(disk)? {
+            Landed::Placed => self.files.sync(),
             Landed::InTheWay => return Err(BulkError::InTheWay { path }),
         }
         Ok(())
@@ -275,11 +272,11 @@ impl Job {
     /// # Errors
     /// It was.
     pub fn still_there(&self) -> Result<(), BulkError> {
-        if self.place().join(layout::JOB).exists() {
+        if self.place().has(layout::JOB) {
             return Ok(());
         }
         Err(BulkError::Vanished {
-            folder: self.folder.clone(),
+            folder: self.folder().to_owned(),
         })
     }
 
@@ -287,19 +284,16 @@ impl Job {
     pub(super) fn clear_leftovers(&mut self) -> Result<(), BulkError> {
         self.log_of_done = None;
         self.log_of_ours = None;
-        for path in self.records.here(&self.folder) {
-            let _ = fs::remove_file(self.folder.join(path));
+        for path in self.records.here(self.folder()) {
+            let _ = self.files.remove(path);
         }
-        let _ = fs::remove_dir(self.folder.join(layout::ATTACHMENTS));
-        let _ = fs::remove_dir_all(self.parts());
-        let lists = [layout::FILES, layout::DONE, layout::OURS].map(|name| self.place().join(name));
-        for path in lists.into_iter().chain(plan::all(&self.place())) {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(BulkError::disk(&path, error));
-                }
-                _ => {}
-            }
+        self.files.remove_empty(layout::ATTACHMENTS);
+        let place = self.place();
+        let _ = place.clear(layout::PARTS);
+        let lists = [layout::FILES, layout::DONE, layout::OURS].map(PathBuf::from);
+        for name in lists.into_iter().chain(plan::all(&place)) {
+            let removed = place.remove(&name);
+            removed.map_err(|error| BulkError::disk(&place.path(&name), error))?;
         }
         self.records = super::Records::default();
         self.done = super::DoneFiles::default();
@@ -307,35 +301,20 @@ impl Job {
     }
 
     pub(super) fn save(&self) -> Result<(), BulkError> {
-        self.write(layout::JOB, &self.state)
+        let place = self.place();
+        // As a stream: the text of it is longer than what is kept of it.
+        let saved = place.swap_by(layout::JOB, |writer| {
+            Ok(serde_json::to_writer_pretty(writer, &self.state)?)
+        });
+        saved.map_err(|source| BulkError::disk(&place.path(layout::JOB), source))
     }
-
-    fn write(&self, name: &str, value: &impl Serialize) -> Result<(), BulkError> {
-        let path = self.place().join(name);
-        write_json(&path, value).map_err(|source| BulkError::disk(&path, source))
-    }
-}
-
-/// Replaces a document, as a stream: the text of a list is longer than what is kept of it.
-fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let folder = files::folder_of(path);
-    let made = files::temporary(files::TEMPORARY, &folder)?;
-    let mut writer = io::BufWriter::with_capacity(64 << 10, made);
-    serde_json::to_writer_pretty(&mut writer, value)?;
-    let made = writer
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)?;
-    made.as_file().sync_all()?;
-    made.persist(path).map_err(|error| error.error)?;
-    files::sync_dir(&folder);
-    Ok(())
 }
 
 /// A log that is opened when it is first written to.
-fn opened(log: &mut Option<File>, path: &Path) -> Result<File, BulkError> {
-    let disk = |error| BulkError::disk(path, error);
+fn opened(log: &mut Option<File>, place: &Place, name: &str) -> Result<File, BulkError> {
+    let disk = |error| BulkError::disk(&place.path(name), error);
     if log.is_none() {
-        *log = Some(local::open_log(path).map_err(disk)?);
+        *log = Some(place.log(name).map_err(disk)?);
     }
     let cloned = log.as_ref().map(File::try_clone).transpose();
     let gone = || disk(io::ErrorKind::NotFound.into());
@@ -355,6 +334,6 @@ fn append(mut log: File, all: &[impl Serialize]) -> io::Result<Vec<Line>> {
         places.push(Line { at, length });
         at += u64::from(length);
     }
-    local::append(&mut log, &lines)?;
+    place::append(&mut log, &lines)?;
     Ok(places)
 }

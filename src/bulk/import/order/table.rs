@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
+use crate::place;
 /// A key: bits that are spread evenly.
 pub(super) type Key = [u8; 16];
 
@@ -194,7 +195,7 @@ struct Writer {
 impl Writer {
     fn new() -> io::Result<Self> {
         Ok(Self {
-            file: BufWriter::with_capacity(BUFFER, tempfile::tempfile()?),
+            file: BufWriter::with_capacity(BUFFER, place::scratch()?),
             length: 0,
             entries: 0,
             blocks: Vec::new(),

@@ -10,7 +10,7 @@ use crate::bulk::export::{layout, state};
 use crate::bulk::import::ImportError;
 use crate::bulk::import::read::input::Input;
 use crate::bulk::listed::Listed;
-use crate::files::Lock;
+use crate::place::{Lock, Place};
 use crate::words;
 
 #[derive(Deserialize)]
@@ -28,22 +28,21 @@ struct Manifest {
 /// # Errors
 /// It is not, or its state cannot be read.
 pub fn is_export(folder: &Path, notice: &mut dyn FnMut(&str)) -> Result<bool, ImportError> {
-    let place = folder.join(layout::STATE);
-    if !place.is_dir() {
+    let place = layout::state_of(folder);
+    if !place.is_made() {
         return Ok(false);
     }
     is_at_rest(folder)?;
-    let path = place.join(layout::JOB);
-    let state =
-        state::document::read_json::<state::State>(&path).map_err(|source| ImportError::Input {
-            name: path.display().to_string(),
-            source,
-        })?;
+    let state = state::document::read_json::<state::State>(&place, layout::JOB);
+    let state = state.map_err(|source| ImportError::Input {
+        name: place.path(layout::JOB).display().to_string(),
+        source,
+    })?;
     match state {
         Some(state) if state.phase != state::Phase::Done => Err(ImportError::IncompleteExport {
             folder: folder.to_owned(),
         }),
-        None if !place.join(layout::SERIES).exists() => {
+        None if !place.has(layout::SERIES) => {
             notice(&format!(
                 "An export to {} was stopped: what it brought may not be all",
                 folder.display()
@@ -56,8 +55,7 @@ pub fn is_export(folder: &Path, notice: &mut dyn FnMut(&str)) -> Result<bool, Im
 
 /// Whether an export moves its files just now, or was killed at it: old and new ones then lie side by side.
 fn is_at_rest(folder: &Path) -> Result<(), ImportError> {
-    let place = folder.join(layout::STATE);
-    if place.join(layout::MOVING).exists() {
+    if layout::state_of(folder).has(layout::MOVING) {
         return Err(ImportError::HalfReplaced {
             folder: folder.to_owned(),
         });
@@ -70,13 +68,13 @@ fn is_at_rest(folder: &Path) -> Result<(), ImportError> {
 /// # Errors
 /// One of them is not there, not below the folder, or has other bytes; the export replaces them just now.
 pub fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
-    let path = folder.join(layout::MANIFEST);
-    let manifest = match state::document::read_json::<Manifest>(&path) {
+    let place = Place::new(folder);
+    let manifest = match state::document::read_json::<Manifest>(&place, layout::MANIFEST) {
         Ok(Some(manifest)) => manifest,
         Ok(None) => return Ok(None),
         // It may be anybody's.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
-        Err(source) => return Err(ImportError::disk(&path, source)),
+        Err(source) => return Err(ImportError::disk(&place.path(layout::MANIFEST), source)),
     };
     let listed: Vec<Listed> = manifest
         .output
@@ -121,11 +119,11 @@ fn listed_file(folder: &Path, listed: Listed) -> Result<Input, ImportError> {
 /// Keeps exports from the folder while it is read. What cannot be locked, as an archive that is for reading only, is not
 /// written by anybody either.
 fn hold(folder: &Path) -> Result<Option<Arc<Lock>>, ImportError> {
-    let lock = folder.join(layout::STATE).join(layout::LOCK);
-    if !lock.exists() {
+    let place = layout::state_of(folder);
+    if !place.has(layout::LOCK) {
         return Ok(None);
     }
-    match Lock::try_exclusive(&lock) {
+    match place.lock(layout::LOCK) {
         Ok(Some(lock)) => Ok(Some(Arc::new(lock))),
         Ok(None) => Err(ImportError::BadRequest(format!(
             "another process is at the export in {}",
@@ -134,7 +132,7 @@ fn hold(folder: &Path) -> Result<Option<Arc<Lock>>, ImportError> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(None),
         Err(source) => Err(ImportError::Input {
-            name: lock.display().to_string(),
+            name: place.path(layout::LOCK).display().to_string(),
             source,
         }),
     }

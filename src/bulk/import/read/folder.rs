@@ -1,14 +1,13 @@
 //! What is imported: files, folders, patterns, an export's folder, stdin; and the pieces that each holds.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::bulk::export::layout;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::read::input::Input;
 use crate::bulk::import::read::{bundle, export};
-use crate::files;
+use crate::place::{self, Place};
 
 const NDJSON: [&str; 4] = [".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz"];
 const JSON: [&str; 2] = [".json", ".json.gz"];
@@ -33,9 +32,9 @@ pub fn list(
             continue;
         }
         let path = folder.map_or_else(|| name.clone(), |folder| folder.join(name));
-        if path.is_dir() {
+        if place::is_folder(&path) {
             inputs.extend(of_folder(&path, own, notice)?);
-        } else if path.exists() {
+        } else if place::leads_somewhere(&path) {
             inputs.push(Input::of(path)?);
         } else {
             inputs.extend(of_pattern(&path, own)?);
@@ -56,10 +55,10 @@ pub fn list(
 fn none_twice(inputs: &[Input]) -> Result<(), ImportError> {
     let mut seen = HashMap::new();
     for input in inputs {
-        let place = input.path.as_ref().map(|path| {
-            let place = fs::canonicalize(path);
-            place.unwrap_or_else(|_| path.clone())
-        });
+        let place = input
+            .path
+            .as_ref()
+            .map(|path| place::real(path).unwrap_or_else(|_| path.clone()));
         let Some(first) = seen.insert(place, input.name()) else {
             continue;
         };
@@ -78,7 +77,7 @@ fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
     let found = named_by(path).ok_or_else(missing)?;
     let paths = found
         .into_iter()
-        .filter(|path| path.is_file() && !is_own(path, own));
+        .filter(|path| place::is_file(path) && !is_own(path, own));
     let inputs = paths.map(Input::of).collect::<Result<Vec<Input>, _>>()?;
     if inputs.is_empty() {
         Err(missing())
@@ -89,15 +88,14 @@ fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
 
 /// What a pattern names, in order. Of names that are no UTF-8 the crate sees none, so those of one folder are matched here.
 fn named_by(path: &Path) -> Option<Vec<PathBuf>> {
-    let folder = files::folder_of(path);
+    let folder = Place::around(path);
     let has_signs = |text: &str| text.contains(['*', '?', '[']);
-    if has_signs(&folder.to_string_lossy()) {
+    if has_signs(&folder.folder().to_string_lossy()) {
         let found = glob::glob(path.to_str()?).ok()?;
         return Some(found.filter_map(Result::ok).collect());
     }
     let pattern = glob::Pattern::new(path.file_name()?.to_str()?).ok()?;
-    let entries = fs::read_dir(&folder).ok()?.flatten();
-    let names = entries.map(|entry| entry.file_name());
+    let names = folder.list().into_iter().map(|there| there.name);
     let names = names.filter(|name| pattern.matches(&name.to_string_lossy()));
     let mut paths: Vec<_> = names.map(|name| path.with_file_name(name)).collect();
     paths.sort();
@@ -150,10 +148,9 @@ fn of_names(
         source,
     };
     let (mut paths, mut left_out) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(folder).map_err(problem)? {
-        let path = entry.map_err(problem)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.into_owned();
+    for entry in Place::new(folder).names().map_err(problem)? {
+        let path = folder.join(&entry.name);
+        let name = entry.name.to_string_lossy().into_owned();
         let is_about = name == layout::MANIFEST
             || is_export && [layout::LOG, layout::ATTACHMENT_INDEX].contains(&name.as_str())
             || is_own(&path, own);
@@ -164,9 +161,9 @@ fn of_names(
         let has = |suffixes: &[&str]| suffixes.iter().any(|suffix| lower.ends_with(suffix));
         // An export holds NDJSON; what else lies there is about it.
         let is_data = has(&NDJSON) || !is_export && has(&JSON);
-        if path.is_dir() {
+        if place::is_folder(&path) {
             left_out.push(format!("{name}/"));
-        } else if is_data && path.is_file() {
+        } else if is_data && place::is_file(&path) {
             paths.push(path);
         } else {
             left_out.push(name);
@@ -188,9 +185,5 @@ fn some_of(names: &[String]) -> String {
 
 /// Whether a file is one that this import writes: its rejects and what the server said to them.
 fn is_own(path: &Path, own: &[PathBuf]) -> bool {
-    let same = |other: &PathBuf| match (fs::canonicalize(path), fs::canonicalize(other)) {
-        (Ok(path), Ok(other)) => path == other,
-        _ => path == other,
-    };
-    own.iter().any(same)
+    own.iter().any(|other| place::is_same(path, other))
 }

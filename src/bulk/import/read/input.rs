@@ -1,10 +1,8 @@
 //! One input: a file or stdin, plain or gzip, and its pieces one after the other.
 
-use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -14,7 +12,7 @@ use crate::bulk::import::piece::{Item, Piece};
 use crate::bulk::import::read::bundle::{self, Shape};
 use crate::bulk::import::read::line;
 use crate::bulk::listed::Listed;
-use crate::files::Lock;
+use crate::place::{self, Identity, Lock};
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 256 * 1024;
@@ -49,32 +47,7 @@ pub struct Input {
     /// What keeps the export from changing it meanwhile.
     pub held: Option<Arc<Lock>>,
     /// The file as it was when it was found.
-    version: Option<Version>,
-}
-
-/// What tells that a file was changed or replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
-    bytes: u64,
-    changed: Option<SystemTime>,
-    place: (u64, u64),
-}
-
-impl Version {
-    fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let place = {
-            use std::os::unix::fs::MetadataExt;
-            (metadata.dev(), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let place = (0, 0);
-        Self {
-            bytes: metadata.len(),
-            changed: metadata.modified().ok(),
-            place,
-        }
-    }
+    version: Option<Identity>,
 }
 
 impl Input {
@@ -106,17 +79,17 @@ impl Input {
             path.clone()
         };
         let is_json = extension(&inner) == "json";
-        let metadata = fs::metadata(&path).map_err(|source| ImportError::Input {
+        let found = Identity::of(&path).map_err(|source| ImportError::Input {
             name: path.display().to_string(),
             source,
         })?;
-        let is_plain = metadata.is_file();
+        let is_plain = found.is_some();
         Ok(Self {
             path: Some(path),
             is_ndjson: !is_json || !is_plain,
             is_gzip: is_gzip && is_plain,
             is_read_once: !is_plain,
-            version: is_plain.then(|| Version::of(&metadata)),
+            version: found,
             ..Self::stdin()
         })
     }
@@ -154,16 +127,16 @@ impl Input {
         let (Some(path), Some(version)) = (&self.path, &self.version) else {
             return true;
         };
-        fs::metadata(path).is_ok_and(|now| Version::of(&now) == *version)
+        Identity::of(path).is_ok_and(|now| now.as_ref() == Some(version))
     }
 
     pub(super) fn open(&self) -> io::Result<Box<dyn BufRead>> {
         let mut file: Box<dyn BufRead> = match &self.path {
             None => Box::new(BufReader::with_capacity(BUFFER, io::stdin())),
             Some(path) => {
-                let file = File::open(path)?;
-                let now = file.metadata().map(|now| Version::of(&now)).ok();
-                let is_other = |version: &Version| now.as_ref() != Some(version);
+                let file = place::open_file(path)?.ok_or(io::ErrorKind::NotFound)?;
+                let now = Identity::of_open(&file).ok();
+                let is_other = |version: &Identity| now.as_ref() != Some(version);
                 if self.version.as_ref().is_some_and(is_other) {
                     return Err(io::Error::other("it is another file now"));
                 }

@@ -1,15 +1,15 @@
 //! Where rejects go in the end: the name is looked at, locked and tried before the first request, and nothing that is
 //! there is written over or removed, except the rejects that were read and what this import put there itself.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::state::request::{Known, Request};
 use crate::bulk::import::read::input::Input;
 use crate::bulk::import::{Chosen, ImportError, Options};
-use crate::files;
 use crate::place::output::{Named, Output};
+use crate::place::{self, Place, There};
 
 /// The names of both files while the import runs, in the folder of its state.
 pub const LINES: &str = "rejects.ndjson";
@@ -49,11 +49,7 @@ impl Reservation {
                 through: Some(Output::open(path).map_err(problem)?),
             });
         };
-        let file = match private().create_new(true).open(&target) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::open(&target),
-            made => made,
-        };
-        let file = file.map_err(problem)?;
+        let file = place::found_or_made(&target).map_err(problem)?;
         lock(&file, path)?;
         Ok(Self {
             file: Some(file),
@@ -73,21 +69,10 @@ impl Reservation {
     }
 }
 
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options
-}
-
 /// Where the system has no locks, there is none.
 fn lock(file: &File, path: &Path) -> Result<(), ImportError> {
     match file.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => Err(ImportError::RejectsBusy {
+        Err(TryLockError::WouldBlock) => Err(ImportError::RejectsBusy {
             path: path.to_owned(),
         }),
         _ => Ok(()),
@@ -104,7 +89,7 @@ pub fn stays_here(options: &Options) -> Result<(), ImportError> {
     let rejects = (options.rejects_are == Chosen::AsUsual).then(|| options.rejects.clone());
     for path in rejects.into_iter().chain([outcomes]) {
         let named = Named::of(&path).map_err(|source| output_error(&path, source))?;
-        if named.leads_out_of(&files::folder_of(&path)) {
+        if named.leads_out_of(Place::around(&path).folder()) {
             return Err(ImportError::LeadsAway { path });
         }
     }
@@ -123,7 +108,7 @@ pub fn check(path: &Path, inputs: &[Input]) -> Result<(), ImportError> {
     };
     let outcomes = outcomes_path(path);
     let is_free = if is_among(path, inputs) {
-        outcomes.is_file()
+        place::is_file(&outcomes)
     } else {
         is_empty(&target) && is_empty(&outcomes)
     };
@@ -133,14 +118,11 @@ pub fn check(path: &Path, inputs: &[Input]) -> Result<(), ImportError> {
         });
     }
     // Whether the folder can be written is known only when something was.
-    let folder = files::folder_of(&target);
-    files::temporary(files::TEMPORARY, &folder)
-        .and_then(tempfile::NamedTempFile::close)
-        .map_err(problem)?;
-    match File::open(&target) {
-        Ok(file) => lock(&file, path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(problem(source)),
+    let folder = Place::around(&target);
+    folder.draft().map_err(problem)?;
+    match place::open_file(&target).map_err(problem)? {
+        Some(file) => lock(&file, path),
+        None => Ok(()),
     }
 }
 
@@ -150,21 +132,21 @@ pub fn check(path: &Path, inputs: &[Input]) -> Result<(), ImportError> {
 /// # Errors
 /// Something else is there by now; the disk.
 pub fn deliver(
-    state: &Path,
+    state: &Place,
     request: &Request,
     through: Option<Output>,
 ) -> Result<(), ImportError> {
     let path = &request.rejects;
     let report = request.finished.as_ref();
     let has_any = report.is_some_and(|report| report.rejects.is_some());
-    let lines = state.join(LINES);
+    let lines = state.path(LINES);
     let target = match Named::of(path).map_err(|source| output_error(path, source))? {
         Named::Through(_) => {
             // Without an output to hand them to, an earlier run did, or was killed at it: they stay where they are.
             let Some(mut output) = through.filter(|_| has_any) else {
                 return Ok(());
             };
-            let copied = File::open(&lines)
+            let copied = place::open_plain(&lines)
                 .and_then(|mut lines| io::copy(&mut lines, &mut output))
                 .and_then(|_| output.finish());
             return copied.map_err(|source| output_error(path, source));
@@ -183,17 +165,15 @@ pub fn deliver(
         return Ok(());
     }
     let is_ours = read.is_some_and(|read| is_still(&target, read));
-    let is_taken = |spooled: &Path, name: &Path| spooled.exists() && !is_empty(name);
-    if !is_ours
-        && (is_taken(&lines, &target) || is_taken(&state.join(OUTCOMES), &outcomes_path(path)))
-    {
+    let is_taken = |spooled: &str, name: &Path| state.has(spooled) && !is_empty(name);
+    if !is_ours && (is_taken(LINES, &target) || is_taken(OUTCOMES, &outcomes_path(path))) {
         return Err(ImportError::Misplaced {
             path: path.clone(),
             kept: lines,
         });
     }
-    move_file(&state.join(OUTCOMES), &outcomes_path(path))?;
-    move_file(&lines, path)
+    move_file(state, OUTCOMES, &outcomes_path(path))?;
+    move_file(state, LINES, path)
 }
 
 /// Removes the empty file that stood there for the rejects.
@@ -216,32 +196,32 @@ fn is_still(path: &Path, read: &Known) -> bool {
 }
 
 /// Moves a file to where a name leads, also to another disk; one that was moved is there already.
-fn move_file(from: &Path, to: &Path) -> Result<(), ImportError> {
+fn move_file(state: &Place, name: &str, to: &Path) -> Result<(), ImportError> {
     let moved = || -> io::Result<()> {
-        let mut file = match File::open(from) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            file => file?,
-        };
-        if let Named::Plain(target) = Named::of(to)?
-            && fs::rename(from, &target).is_ok()
-        {
-            files::sync_dir(&files::folder_of(&target));
+        let Some(mut file) = state.open(name)? else {
             return Ok(());
+        };
+        if let Named::Plain(target) = Named::of(to)? {
+            let into = Place::around(&target);
+            let other = target.file_name().unwrap_or_default();
+            if state.give(name, &into, other).is_ok() {
+                into.sync();
+                return Ok(());
+            }
         }
         let mut output = Output::open(to)?;
         io::copy(&mut file, &mut output)?;
         output.flush()?;
         output.finish()?;
-        fs::remove_file(from)
+        state.remove(name)
     };
     moved().map_err(|source| output_error(to, source))
 }
 
 fn remove(path: &Path) -> Result<(), ImportError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(output_error(path, error)),
-        _ => Ok(()),
-    }
+    let name = path.file_name().unwrap_or_default();
+    let removed = Place::around(path).remove(name);
+    removed.map_err(|error| output_error(path, error))
 }
 
 fn output_error(path: &Path, source: io::Error) -> ImportError {
@@ -252,20 +232,16 @@ fn output_error(path: &Path, source: io::Error) -> ImportError {
 }
 
 fn is_empty(path: &Path) -> bool {
-    fs::metadata(path).map_or(true, |metadata| metadata.len() == 0)
+    place::length(path).is_none_or(|length| length == 0)
 }
 
 fn is_plain_and_empty(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+    matches!(There::at(path), Ok(There::Plain(there)) if there.bytes == 0)
 }
 
 /// Whether rejects are among what is read.
 pub fn is_among(path: &Path, inputs: &[Input]) -> bool {
-    let Ok(path) = fs::canonicalize(path) else {
-        return false;
-    };
     let paths = inputs.iter().filter_map(|input| input.path.as_ref());
-    paths
-        .filter_map(|path| fs::canonicalize(path).ok())
-        .any(|other| other == path)
+    let mut paths = paths.map(PathBuf::as_path);
+    place::is_there(path) && paths.any(|other| place::is_same(path, other))
 }

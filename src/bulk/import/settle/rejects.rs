@@ -1,19 +1,18 @@
 //! What was refused or is unknown: the lines, to be tried again, and beside them what the server said. Both are written in
 //! the folder of the state, where nobody else is, and go to where they belong in the end.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::deliver::{self, LINES, OUTCOMES, Reservation, outcomes_path};
-use super::state::journal::open_private;
 use super::state::request::Request;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::batch::quoted;
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::read::input::Input;
 use crate::output::json;
-use crate::place::is_there;
+use crate::place::Place;
 use crate::secret;
 
 /// The two files, made when the first line comes.
@@ -21,7 +20,7 @@ use crate::secret;
 pub struct Rejects {
     /// Where the lines lie in the end.
     path: PathBuf,
-    state: PathBuf,
+    state: Place,
     reservation: Reservation,
     files: Option<(File, File)>,
     lengths: (u64, u64),
@@ -29,29 +28,23 @@ pub struct Rejects {
 }
 
 /// The lengths of both files, as an earlier run left them.
-pub fn lengths_in(state: &Path) -> (u64, u64) {
-    let length = |name| fs::metadata(state.join(name)).map_or(0, |metadata| metadata.len());
+pub fn lengths_in(state: &Place) -> (u64, u64) {
+    let length = |name| state.length(name).unwrap_or_default();
     (length(LINES), length(OUTCOMES))
 }
 
 /// What is there of both files.
-pub fn kept_in(state: &Path) -> Option<PathBuf> {
-    let mut names = [LINES, OUTCOMES].map(|name| state.join(name)).into_iter();
-    names.find(|path| is_there(path))
+pub fn kept_in(state: &Place) -> Option<PathBuf> {
+    let name = [LINES, OUTCOMES].into_iter().find(|name| state.has(name));
+    name.map(|name| state.path(name))
 }
 
 /// Takes both files of an earlier import away.
 ///
 /// # Errors
 /// The disk.
-pub fn discard_in(state: &Path) -> io::Result<()> {
-    for name in [LINES, OUTCOMES] {
-        match fs::remove_file(state.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+pub fn discard_in(state: &Place) -> io::Result<()> {
+    state.remove(LINES).and_then(|()| state.remove(OUTCOMES))
 }
 
 impl Rejects {
@@ -59,16 +52,16 @@ impl Rejects {
     ///
     /// # Errors
     /// The name cannot be written, or another import has it.
-    pub fn begin(path: &Path, state: &Path, lengths: (u64, u64)) -> Result<Self, ImportError> {
+    pub fn begin(path: &Path, state: &Place, lengths: (u64, u64)) -> Result<Self, ImportError> {
         let mut rejects = Self {
             path: path.to_owned(),
-            state: state.to_owned(),
+            state: state.clone(),
             reservation: Reservation::take(path)?,
             files: None,
             lengths,
             is_synced: true,
         };
-        if state.join(LINES).exists() {
+        if state.has(LINES) {
             rejects.open()?;
         }
         Ok(rejects)
@@ -100,7 +93,7 @@ impl Rejects {
             item.line,
             quoted(&item.resource_type),
         )
-        .map_err(|source| ImportError::disk(&self.state, source))?;
+        .map_err(|source| ImportError::disk(self.state.folder(), source))?;
         if self.files.is_none() {
             self.open()?;
         }
@@ -111,7 +104,7 @@ impl Rejects {
         lines
             .write_all(&line)
             .and_then(|()| outcomes.write_all(&said))
-            .map_err(|source| ImportError::disk(&self.state.join(LINES), source))?;
+            .map_err(|source| ImportError::disk(&self.state.path(LINES), source))?;
         self.lengths.0 += line.len() as u64;
         self.lengths.1 += said.len() as u64;
         Ok(())
@@ -132,7 +125,7 @@ impl Rejects {
         }
         if let Some((lines, outcomes)) = &self.files {
             let synced = lines.sync_data().and_then(|()| outcomes.sync_data());
-            synced.map_err(|source| ImportError::disk(&self.state.join(LINES), source))?;
+            synced.map_err(|source| ImportError::disk(&self.state.path(LINES), source))?;
         }
         self.is_synced = true;
         Ok(())
@@ -141,7 +134,7 @@ impl Rejects {
     /// Where the lines will lie, and where their outcomes, when something was rejected.
     pub fn paths(&self) -> Option<(PathBuf, PathBuf)> {
         let outcomes = if self.reservation.is_through() {
-            self.state.join(OUTCOMES)
+            self.state.path(OUTCOMES)
         } else {
             outcomes_path(&self.path)
         };
@@ -150,7 +143,7 @@ impl Rejects {
 
     /// Where lines that were rejected so far stand, when there are any.
     pub fn so_far(&self) -> Option<(PathBuf, PathBuf)> {
-        let paths = (self.state.join(LINES), self.state.join(OUTCOMES));
+        let paths = (self.state.path(LINES), self.state.path(OUTCOMES));
         (self.lengths != (0, 0)).then_some(paths)
     }
 
@@ -177,8 +170,8 @@ impl Rejects {
 
     fn open(&mut self) -> Result<(), ImportError> {
         let open = |name, length| {
-            let path = self.state.join(name);
-            open_private(&path, length).map_err(|source| ImportError::disk(&path, source))
+            let file = self.state.log_at(name, length);
+            file.map_err(|source| ImportError::disk(&self.state.path(name), source))
         };
         let files = (
             open(LINES, self.lengths.0)?,

@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::bulk::import::ImportError;
 use crate::bulk::import::intervals::Intervals;
 use crate::bulk::import::settle::report::ByType;
-use crate::files;
+use crate::place::Place;
 use crate::place::lines::read_line;
-use crate::place::local;
 
 /// A line of the journal.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -74,9 +73,9 @@ impl Journal {
     ///
     /// # Errors
     /// The disk.
-    pub fn begin(path: &Path) -> Result<Self, ImportError> {
-        let journal = Self::open(path, 0)?;
-        files::sync_dir(&files::folder_of(path));
+    pub fn begin(place: &Place, name: &str) -> Result<Self, ImportError> {
+        let journal = Self::open(place, name, 0)?;
+        place.sync();
         Ok(journal)
     }
 
@@ -85,10 +84,14 @@ impl Journal {
     ///
     /// # Errors
     /// The journal is broken, or the disk.
-    pub fn go_on(path: &Path, lengths: (u64, u64)) -> Result<(Self, Before), ImportError> {
+    pub fn go_on(
+        place: &Place,
+        name: &str,
+        lengths: (u64, u64),
+    ) -> Result<(Self, Before), ImportError> {
         let (mut before, mut good) = (Before::default(), 0);
         let mut is_over = false;
-        each_line(path, |at, end, entry| {
+        each_line(place, name, |at, end, entry| {
             let counts = entry.rejects.unwrap_or_default();
             is_over |= counts.0 > lengths.0 || counts.1 > lengths.1;
             if !is_over {
@@ -96,18 +99,23 @@ impl Journal {
                 good = end;
             } else if !entry.sent.is_empty() {
                 // Before a POST goes out all is synced, so that nobody but a person can have cut them.
-                return Err(bad(path, at, "the rejects that it counts are not there"));
+                return Err(bad(
+                    &place.path(name),
+                    at,
+                    "the rejects that it counts are not there",
+                ));
             }
             Ok(())
         })?;
-        Ok((Self::open(path, good)?, before))
+        Ok((Self::open(place, name, good)?, before))
     }
 
-    fn open(path: &Path, length: u64) -> Result<Self, ImportError> {
-        let file = open_private(path, length).map_err(|source| ImportError::disk(path, source))?;
+    fn open(place: &Place, name: &str, length: u64) -> Result<Self, ImportError> {
+        let path = place.path(name);
+        let file = place.log_at(name, length);
         Ok(Self {
-            path: path.to_owned(),
-            file,
+            file: file.map_err(|source| ImportError::disk(&path, source))?,
+            path,
         })
     }
 
@@ -139,27 +147,29 @@ impl Journal {
 /// # Errors
 /// The journal is broken; the disk; what `note` says.
 pub fn learned(
-    path: &Path,
+    place: &Place,
+    name: &str,
     mut note: impl FnMut(&str, &str) -> io::Result<()>,
 ) -> Result<(), ImportError> {
-    each_line(path, |_, _, entry| {
+    each_line(place, name, |_, _, entry| {
         let mut names = entry.learned.iter();
         names
-            .try_for_each(|(name, target)| note(name, target))
-            .map_err(|source| ImportError::disk(path, source))
+            .try_for_each(|(from, target)| note(from, target))
+            .map_err(|source| ImportError::disk(&place.path(name), source))
     })
 }
 
 /// Reads the lines of a journal, each with where it begins and ends. A kill or a power cut may have left the last one half
 /// written, that one alone: with any other, what was sent would be sent again.
 fn each_line(
-    path: &Path,
+    place: &Place,
+    name: &str,
     mut visit: impl FnMut(u64, u64, Entry) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
-    let disk = |source| ImportError::disk(path, source);
-    let file = match local::open_plain(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        file => file.map_err(disk)?,
+    let path = place.path(name);
+    let disk = |source| ImportError::disk(&path, source);
+    let Some(file) = place.open(name).map_err(disk)? else {
+        return Ok(());
     };
     let (mut reader, mut line, mut at) = (BufReader::new(file), Vec::new(), 0);
     loop {
@@ -171,7 +181,7 @@ fn each_line(
         match serde_json::from_slice(&line) {
             Ok(entry) => visit(at, at + length, entry)?,
             Err(_) if reader.fill_buf().map_err(disk)?.is_empty() => return Ok(()),
-            Err(error) => return Err(bad(path, at, &error.to_string())),
+            Err(error) => return Err(bad(&path, at, &error.to_string())),
         }
         at += length;
     }
@@ -182,16 +192,4 @@ fn bad(path: &Path, at: u64, reason: &str) -> ImportError {
         path: path.to_owned(),
         reason: format!("at byte {at}: {reason}"),
     }
-}
-
-/// Opens a private file for adding to it at `length`; what stands behind is cut off.
-///
-/// # Errors
-/// The disk.
-pub fn open_private(path: &Path, length: u64) -> io::Result<File> {
-    let file = local::open_to_add(path)?;
-    if file.metadata()?.len() != length {
-        file.set_len(length)?;
-    }
-    Ok(file)
 }

@@ -7,16 +7,14 @@
 pub mod journal;
 pub mod request;
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::report::Report;
 use super::{deliver, rejects};
 use crate::bulk::import::{ImportError, Wanted};
 use crate::fhir::Client;
-use crate::files::{self, Lock};
-use crate::place::local;
+use crate::place::{Lock, Place};
 use journal::{Before, Entry, Journal};
 use request::Request;
 
@@ -28,7 +26,7 @@ const JOURNAL: &str = "journal.ndjson";
 /// The state of one folder, held by this process alone.
 #[derive(Debug)]
 pub struct State {
-    folder: PathBuf,
+    place: Place,
     pub request: Request,
     journal: Journal,
     /// What earlier runs left.
@@ -65,14 +63,15 @@ impl State {
         request: Request,
         wanted: Wanted,
     ) -> Result<Opened, ImportError> {
-        let folder = parent.join(FOLDER);
-        if wanted == Wanted::Resume && !folder.join(REQUEST).exists() {
+        let place = Place::new(parent).within(FOLDER);
+        let folder = place.folder().to_owned();
+        if wanted == Wanted::Resume && !place.has(REQUEST) {
             return Err(nothing(parent, None));
         }
-        let lock = locked(&folder)?;
+        let lock = locked(&place)?;
         let found = match wanted {
             Wanted::Restart => Found::Nothing,
-            _ => look(&folder)?,
+            _ => look(&place)?,
         };
         let resumed = match found {
             Found::Nothing if wanted == Wanted::Resume => return Err(nothing(parent, None)),
@@ -98,31 +97,31 @@ impl State {
                 }
             }
         };
-        Self::ready(folder, request, resumed, lock).map(|state| Opened::Ready(Box::new(state)))
+        Self::ready(place, request, resumed, lock).map(|state| Opened::Ready(Box::new(state)))
     }
 
     fn ready(
-        folder: PathBuf,
+        place: Place,
         request: Request,
         resumed: Option<Request>,
         lock: Lock,
     ) -> Result<Self, ImportError> {
-        let disk = |source| ImportError::disk(&folder, source);
-        let path = folder.join(JOURNAL);
+        let disk = |source| ImportError::disk(place.folder(), source);
         let is_resumed = resumed.is_some();
         let (request, journal, before) = if let Some(request) = resumed {
-            let lengths = rejects::lengths_in(&folder);
-            let (journal, before) = Journal::go_on(&path, lengths)?;
+            let lengths = rejects::lengths_in(&place);
+            let (journal, before) = Journal::go_on(&place, JOURNAL, lengths)?;
             (request, journal, before)
         } else {
             // The journal goes first: with the new request and the old journal, lines would pass for settled.
-            remove(&path).map_err(disk)?;
-            rejects::discard_in(&folder).map_err(disk)?;
-            write_request(&folder, &request)?;
-            (request, Journal::begin(&path)?, Before::default())
+            place.remove(JOURNAL).map_err(disk)?;
+            rejects::discard_in(&place).map_err(disk)?;
+            write_request(&place, &request)?;
+            let journal = Journal::begin(&place, JOURNAL)?;
+            (request, journal, Before::default())
         };
         Ok(Self {
-            folder,
+            place,
             request,
             journal,
             before,
@@ -137,30 +136,30 @@ impl State {
     /// # Errors
     /// Another process is at it; they belong elsewhere, or cannot be put there; the disk.
     pub fn complete(parent: &Path, rejects: &Path) -> Result<(), ImportError> {
-        let folder = parent.join(FOLDER);
-        let unplaced = || match look(&folder) {
+        let place = Place::new(parent).within(FOLDER);
+        let unplaced = || match look(&place) {
             Ok(Found::Request(request)) => Some(*request).filter(|request| request.is_unplaced),
             _ => None,
         };
         if unplaced().is_none() {
             return Ok(());
         }
-        let _lock = locked(&folder)?;
+        let _lock = locked(&place)?;
         let Some(mut request) = unplaced() else {
             return Ok(());
         };
         if request.rejects == request::name_of(rejects) {
-            deliver::deliver(&folder, &request, None)?;
-        } else if let Some(kept) = rejects::kept_in(&folder) {
+            deliver::deliver(&place, &request, None)?;
+        } else if let Some(kept) = rejects::kept_in(&place) {
             let path = request.rejects;
             return Err(ImportError::Undelivered { path, kept });
         }
-        placed(&folder, &mut request)
+        placed(&place, &mut request)
     }
 
-    /// The folder of the state.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// Where the state is.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Calls `note` with where references lead, as far as earlier runs learned it.
@@ -174,7 +173,7 @@ impl State {
         if !self.is_resumed {
             return Ok(());
         }
-        journal::learned(&self.folder.join(JOURNAL), note)
+        journal::learned(&self.place, JOURNAL, note)
     }
 
     /// Adds a line to the journal.
@@ -200,7 +199,7 @@ impl State {
     pub fn settled(&mut self, report: &Report) -> Result<(), ImportError> {
         self.request.finished = Some(report.clone());
         self.request.is_unplaced = true;
-        write_request(&self.folder, &self.request)
+        write_request(&self.place, &self.request)
     }
 
     /// Notes that they are there.
@@ -208,43 +207,43 @@ impl State {
     /// # Errors
     /// The disk.
     pub fn placed(&mut self) -> Result<(), ImportError> {
-        placed(&self.folder, &mut self.request)
+        placed(&self.place, &mut self.request)
     }
 
     /// Forgets the import: nothing came of it that a resume could go on with.
     pub fn forget(&self) {
-        let _ = fs::remove_file(self.folder.join(REQUEST));
-        let _ = fs::remove_file(self.folder.join(JOURNAL));
+        let _ = self.place.remove(REQUEST);
+        let _ = self.place.remove(JOURNAL);
     }
 }
 
-fn placed(folder: &Path, request: &mut Request) -> Result<(), ImportError> {
+fn placed(place: &Place, request: &mut Request) -> Result<(), ImportError> {
     request.look_again();
     request.is_unplaced = false;
-    write_request(folder, request)?;
-    remove(&folder.join(JOURNAL)).map_err(|source| ImportError::disk(folder, source))
+    write_request(place, request)?;
+    let removed = place.remove(JOURNAL);
+    removed.map_err(|source| ImportError::disk(place.folder(), source))
 }
 
-fn locked(folder: &Path) -> Result<Lock, ImportError> {
+fn locked(place: &Place) -> Result<Lock, ImportError> {
     // Through a symlink, files would be written and removed elsewhere.
-    if fs::symlink_metadata(folder).is_ok_and(|there| there.is_symlink()) {
+    if place.is_link() {
         return Err(ImportError::Elsewhere {
-            path: folder.to_owned(),
+            path: place.folder().to_owned(),
         });
     }
-    let lock = Lock::try_exclusive(&folder.join("lock"));
-    let lock = lock.map_err(|source| ImportError::disk(folder, source))?;
+    let lock = place.lock("lock");
+    let lock = lock.map_err(|source| ImportError::disk(place.folder(), source))?;
     lock.ok_or_else(|| ImportError::Busy {
-        folder: folder.to_owned(),
+        folder: place.folder().to_owned(),
     })
 }
 
-fn look(folder: &Path) -> Result<Found, ImportError> {
-    let path = folder.join(REQUEST);
-    let text = match local::read_plain(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(source) => return Err(ImportError::disk(&path, source)),
+fn look(place: &Place) -> Result<Found, ImportError> {
+    let path = place.path(REQUEST);
+    let text = place.read(REQUEST);
+    let Some(text) = text.map_err(|source| ImportError::disk(&path, source))? else {
+        return Ok(Found::Nothing);
     };
     match Request::read(&text) {
         Ok(Some(request)) => Ok(Found::Request(Box::new(request))),
@@ -262,16 +261,8 @@ fn nothing(parent: &Path, difference: Option<String>) -> ImportError {
     }
 }
 
-fn write_request(folder: &Path, request: &Request) -> Result<(), ImportError> {
-    let path = folder.join(REQUEST);
+fn write_request(place: &Place, request: &Request) -> Result<(), ImportError> {
     let text = serde_json::to_vec(request).map_err(io::Error::from);
-    text.and_then(|text| files::replace(&path, &text))
-        .map_err(|source| ImportError::disk(&path, source))
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    text.and_then(|text| place.swap(REQUEST, &text))
+        .map_err(|source| ImportError::disk(&place.path(REQUEST), source))
 }

@@ -16,7 +16,7 @@ use crate::bulk::import::settle::report::Report;
 use crate::bulk::import::{ImportError, Options, any_name};
 use crate::bulk::requester;
 use crate::fhir::Client;
-use crate::place::local;
+use crate::place;
 
 const VERSION: u32 = 2;
 /// Bytes at each end of a file that tell whether it is the same.
@@ -59,7 +59,7 @@ impl Known {
     /// # Errors
     /// It cannot be read.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let mut file = local::open_plain(path)?;
+        let mut file = place::open_plain(path)?;
         let bytes = file.metadata()?.len();
         let mut context = Context::new(&SHA256);
         let mut add = |file: &mut File| -> io::Result<()> {
@@ -147,7 +147,7 @@ impl Request {
                 .into(),
             files,
             rejects: name_of(&options.rejects),
-            is_reserved: !options.rejects.exists(),
+            is_reserved: !place::leads_somewhere(&options.rejects),
             finished: None,
             is_unplaced: false,
         })
