@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use crate::bulk::import::order::feed::Event;
 use crate::bulk::import::piece::Unsent;
-use crate::bulk::import::run::{Source, read};
+use crate::bulk::import::run::read;
 use crate::bulk::import::settle::report::Report;
+use crate::bulk::import::source::Source;
 use crate::bulk::import::{ImportError, Observer, Options};
 
 /// Reads everything and counts, without a server.

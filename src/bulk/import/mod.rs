@@ -18,6 +18,7 @@ pub mod run;
 pub mod send;
 pub mod server_side;
 pub mod settle;
+mod source;
 
 pub use dry_run::dry_run;
 pub use error::ImportError;

@@ -22,6 +22,7 @@ use super::{Absent, Source, files};
 use crate::bulk::digest::{Algorithm, Digest, Running};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::{Attachments, Observer};
+use crate::bulk::export::fetch::part::Part;
 use crate::bulk::export::layout;
 use crate::bulk::export::options::How;
 use crate::bulk::export::settle::{self, Landing};
@@ -78,9 +79,9 @@ async fn one(
         return Ok(());
     }
     let planned = job.planned(index)?;
-    let Some(mut exported) = job.exported(&planned) else {
+    if job.exported(&planned).is_none() {
         return Ok(());
-    };
+    }
     let part = job.part(&planned);
     let file = part.create().map_err(disk)?;
     let mut target = Target::new(file, how);
@@ -125,6 +126,22 @@ async fn one(
         part.remove();
         return Ok(());
     }
+    take_place(job, index, path, part, target).await
+}
+
+/// The file with its contents takes the place of the one without.
+async fn take_place(
+    job: &mut Job,
+    index: usize,
+    path: &Path,
+    part: Part,
+    target: Target,
+) -> Result<(), BulkError> {
+    let disk = |source| BulkError::disk(path, source);
+    let planned = job.planned(index)?;
+    let Some(mut exported) = job.exported(&planned) else {
+        return Ok(());
+    };
     let (file, digest) = target.finish().map_err(disk)?;
     exported.bytes = file.metadata().map_err(disk)?.len();
     exported.digest = digest;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::line;
+use super::splitter::Splitter;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::piece::Piece;
 
@@ -16,8 +17,6 @@ const OPENED: [&str; 4] = ["transaction", "batch", "searchset", COLLECTION];
 const COLLECTION: &str = "collection";
 /// What a server said of changes and of requests; nothing of it says what is there now.
 const SAID: [&str; 3] = ["history", "batch-response", "transaction-response"];
-/// The longest entry.
-const LONGEST_ENTRY: usize = 128 << 20;
 
 /// What a JSON file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,160 +258,6 @@ fn visit_entry(
         _ => bad("its entry holds no resource"),
     };
     visit(number, piece)
-}
-
-/// Follows the nesting of JSON and cuts out the elements of the top level's `entry`, whatever they are.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
-struct Splitter {
-    emit: bool,
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
-    in_entries: bool,
-    /// The bytes of the entry.
-    kept: Vec<u8>,
-    string: Vec<u8>,
-    key: Vec<u8>,
-    after_colon: bool,
-    resource_type: Option<Vec<u8>>,
-    bundle_type: Option<Vec<u8>>,
-    closed: bool,
-}
-
-impl Splitter {
-    fn new(emit: bool) -> Self {
-        Self {
-            emit,
-            depth: 0,
-            in_string: false,
-            escaped: false,
-            in_entries: false,
-            kept: Vec::new(),
-            string: Vec::new(),
-            key: Vec::new(),
-            after_colon: false,
-            resource_type: None,
-            bundle_type: None,
-            closed: false,
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.closed && self.depth == 0
-    }
-
-    fn run(
-        &mut self,
-        mut reader: impl BufRead,
-        entry: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
-        loop {
-            let bytes = reader.fill_buf()?;
-            let length = bytes.len();
-            if length == 0 {
-                return Ok(());
-            }
-            for &byte in bytes {
-                self.step(byte, entry)?;
-            }
-            reader.consume(length);
-            if !self.emit && self.resource_type.is_some() && self.bundle_type.is_some() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn step(&mut self, byte: u8, entry: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        if self.emit {
-            self.keep(byte, entry)?;
-        }
-        if self.in_string {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => {
-                    self.in_string = false;
-                    self.end_string();
-                    return Ok(());
-                }
-                _ => {}
-            }
-            if self.depth == 1 && self.string.len() < 64 {
-                self.string.push(byte);
-            }
-            return Ok(());
-        }
-        match byte {
-            b'"' => {
-                self.in_string = true;
-                self.string.clear();
-            }
-            b':' if self.depth == 1 => self.after_colon = true,
-            b',' if self.depth == 1 => self.after_colon = false,
-            b'{' | b'[' => {
-                if self.depth == 1 && self.after_colon && self.key == b"entry" {
-                    if self.emit && byte == b'{' {
-                        return Err(io::Error::other("the Bundle's entry is no list"));
-                    }
-                    self.in_entries = true;
-                }
-                self.depth += 1;
-            }
-            b'}' | b']' => {
-                self.depth = self
-                    .depth
-                    .checked_sub(1)
-                    .ok_or_else(|| io::Error::other("it is no JSON"))?;
-                if self.depth == 1 {
-                    self.in_entries = false;
-                }
-                self.closed |= self.depth == 0;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Keeps a byte if it is of an entry, and gives the entry away where it ends.
-    fn keep(&mut self, byte: u8, entry: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        if self.closed && !byte.is_ascii_whitespace() {
-            return Err(io::Error::other("more follows after the end of the Bundle"));
-        }
-        if !self.in_entries {
-            return Ok(());
-        }
-        let is_between = self.depth == 2 && !self.in_string;
-        if is_between && matches!(byte, b',' | b']') {
-            if !self.kept.is_empty() {
-                entry(&self.kept)?;
-                self.kept.clear();
-            }
-            return Ok(());
-        }
-        if self.kept.len() == LONGEST_ENTRY {
-            return Err(io::Error::other(format!(
-                "an entry is longer than {LONGEST_ENTRY} bytes"
-            )));
-        }
-        if !is_between || !byte.is_ascii_whitespace() {
-            self.kept.push(byte);
-        }
-        Ok(())
-    }
-
-    fn end_string(&mut self) {
-        if self.depth != 1 {
-            return;
-        }
-        if !self.after_colon {
-            self.key.clone_from(&self.string);
-        } else if self.key == b"resourceType" {
-            self.resource_type = Some(self.string.clone());
-        } else if self.key == b"type" {
-            self.bundle_type = Some(self.string.clone());
-        }
-    }
 }
 
 #[cfg(test)]

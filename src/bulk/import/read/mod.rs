@@ -6,3 +6,4 @@ pub mod folder;
 pub mod input;
 pub mod line;
 pub mod promise;
+mod splitter;

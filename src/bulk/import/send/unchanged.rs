@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::bulk::import::BundleKind;
 use crate::bulk::import::batch::{Batch, quoted};
-use crate::bulk::import::piece::Action;
+use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::send::answer::SHORTEST_LIMIT;
 use crate::bulk::import::send::answer::{self, Outcome};
 use crate::fhir::object::Object;
@@ -48,42 +48,56 @@ pub(super) async fn on_server(
     batch: &Batch,
     kind: BundleKind,
 ) -> Result<HashSet<u64>, Outcome> {
-    let items: Vec<_> = batch
-        .items
-        .iter()
-        .filter(|item| item.action == Action::Put)
-        .collect();
-    let mut same = HashSet::new();
-    if items.is_empty() {
-        return Ok(same);
-    }
-    let ours = |at: usize| std::str::from_utf8(batch.text_of(items[at])).unwrap_or_default();
+    let items = batch.items.iter();
+    let items: Vec<&Item> = items.filter(|item| item.action == Action::Put).collect();
+    let ours = |item: &Item| std::str::from_utf8(batch.text_of(item)).unwrap_or_default();
     // What is much longer than ours is not the same.
-    let limit = SHORTEST_LIMIT + 4 * (0..items.len()).map(|at| ours(at).len()).sum::<usize>();
-    if kind == BundleKind::None {
-        let url = client.url(&items[0].url).map_err(answer::of_error)?;
-        let request = Request::new(HttpMethod::GET, url);
-        let answer = client
-            .read_within(request, TokenRule::OwnOrigins, limit)
-            .await;
-        let Some(answer) = unless_too_large(answer)? else {
-            return Ok(same);
-        };
-        let theirs = String::from_utf8_lossy(&answer.body);
-        if answer.status.is_success() && is_same_resource(ours(0), &theirs) {
-            same.insert(items[0].ordinal);
+    let limit = SHORTEST_LIMIT + 4 * items.iter().map(|item| ours(item).len()).sum::<usize>();
+    let mut same = HashSet::new();
+    match (items.first(), kind) {
+        (None, _) => {}
+        (Some(item), BundleKind::None) => {
+            let theirs = read_one(client, item, limit).await?;
+            if theirs.is_some_and(|theirs| is_same_resource(ours(item), &theirs)) {
+                same.insert(item.ordinal);
+            }
         }
-        return Ok(same);
+        _ => {
+            let text = read_many(client, &items, limit).await?.unwrap_or_default();
+            let found: Found = serde_json::from_str(&text).unwrap_or(Found { entry: Vec::new() });
+            for (item, entry) in items.iter().zip(found.entry) {
+                let is_same = |theirs: &RawValue| is_same_resource(ours(item), theirs.get());
+                if entry.resource.is_some_and(is_same) {
+                    same.insert(item.ordinal);
+                }
+            }
+        }
     }
-    let entries: Vec<String> = items
-        .iter()
-        .map(|item| {
-            format!(
-                r#"{{"request":{{"method":"GET","url":{}}}}}"#,
-                quoted(&item.url)
-            )
-        })
-        .collect();
+    Ok(same)
+}
+
+/// What the server has of an item; `None` of what it has not, or what is too long to be the same.
+async fn read_one(client: &Client, item: &Item, limit: usize) -> Result<Option<String>, Outcome> {
+    let url = client.url(&item.url).map_err(answer::of_error)?;
+    let request = Request::new(HttpMethod::GET, url);
+    let answer = client
+        .read_within(request, TokenRule::OwnOrigins, limit)
+        .await;
+    let answer = unless_too_large(answer)?.filter(|answer| answer.status.is_success());
+    Ok(answer.map(|answer| String::from_utf8_lossy(&answer.body).into_owned()))
+}
+
+/// A batch-response with what the server has of each item; `None` from one that cannot be asked this way.
+async fn read_many(
+    client: &Client,
+    items: &[&Item],
+    limit: usize,
+) -> Result<Option<String>, Outcome> {
+    let entry = |item: &&Item| {
+        let url = quoted(&item.url);
+        format!(r#"{{"request":{{"method":"GET","url":{url}}}}}"#)
+    };
+    let entries: Vec<String> = items.iter().map(entry).collect();
     let body = format!(
         r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
         entries.join(",")
@@ -92,26 +106,16 @@ pub(super) async fn on_server(
     let request = with_body(request, body.into(), FHIR_JSON);
     let answer = client.read_once_within(request, TokenRule::OwnOrigins, limit);
     let Some(answer) = unless_too_large(answer.await)? else {
-        return Ok(same);
+        return Ok(None);
     };
-    // A server that cannot be asked this way, or answers otherwise, has said nothing: all is written then.
+    // It has said nothing: all is written then.
     if matches!(answer.status.as_u16(), 400 | 404 | 405 | 422 | 501) {
-        return Ok(same);
+        return Ok(None);
     }
     if !answer.status.is_success() {
         return Err(answer::of_refusal(answer, true));
     }
-    let text = String::from_utf8_lossy(&answer.body);
-    let found: Found = serde_json::from_str(&text).unwrap_or(Found { entry: Vec::new() });
-    for (at, (item, entry)) in items.iter().zip(found.entry).enumerate() {
-        if entry
-            .resource
-            .is_some_and(|theirs| is_same_resource(ours(at), theirs.get()))
-        {
-            same.insert(item.ordinal);
-        }
-    }
-    Ok(same)
+    Ok(Some(String::from_utf8_lossy(&answer.body).into_owned()))
 }
 
 /// The answer, or nothing where it is too long to be the same.

@@ -3,35 +3,38 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
-use super::{Engine, temporary};
+use super::Engine;
+use super::fate::Fate;
 use crate::bulk::import::batch::Batch;
-use crate::bulk::import::order::deferred::Stage;
-use crate::bulk::import::order::extensions;
-use crate::bulk::import::order::names::is_urn;
 use crate::bulk::import::order::own::Own;
-use crate::bulk::import::order::references::{Index, Target};
-use crate::bulk::import::order::way::Way;
-use crate::bulk::import::piece::{Action, Item};
+use crate::bulk::import::piece::Action;
 use crate::bulk::import::send::outcome::outcome_of_words;
 use crate::bulk::import::send::verdict::{Answered, Verdict};
-use crate::bulk::import::{BundleKind, ImportError, Method};
+use crate::bulk::import::{ImportError, Method};
 
-/// What becomes of an item now.
-enum Fate {
-    /// It can be sent with this text and at this URL.
-    Ready {
-        text: Vec<u8>,
-        url: Option<String>,
-        /// References that lead to nothing that is imported, and those to the server that it came from.
-        lost: (u64, u64),
-        is_provisional: bool,
-        /// Full URLs made up for this transaction that it points at.
-        within: Vec<String>,
-    },
-    /// What it points at is still to come.
-    Waits,
-    /// What it points at will not come.
-    Lost(String),
+/// The items of these fates in a batch of their own, and the fates.
+fn split_off(
+    batch: &mut Batch,
+    fates: &mut Vec<Fate>,
+    is_of_them: impl Fn(&Fate) -> bool,
+) -> (Batch, Vec<Fate>) {
+    let mut flags = fates.iter().map(&is_of_them);
+    let part = batch.split_off(|_| flags.next().unwrap_or(false));
+    let part_fates = fates.extract_if(.., |fate| is_of_them(fate)).collect();
+    (part, part_fates)
+}
+
+/// What is said of an item that is lost.
+fn refused(fate: Fate) -> Answered {
+    let words = match fate {
+        Fate::Lost(words) => words,
+        _ => String::new(),
+    };
+    let verdict = Verdict::Refused {
+        status: None,
+        outcome: outcome_of_words(&words),
+    };
+    (verdict, None)
 }
 
 impl Engine<'_> {
@@ -52,42 +55,25 @@ impl Engine<'_> {
             batch.is_resolved = true;
             return Ok(Some(batch));
         }
-        let fates = self.fates(&batch)?;
-        let mut waits = fates.iter().map(|fate| matches!(fate, Fate::Waits));
-        let mut waiting = batch.split_off(|_| waits.next().unwrap_or(false));
-        let mut fates: Vec<Fate> = fates
-            .into_iter()
-            .filter(|fate| !matches!(fate, Fate::Waits))
-            .collect();
-        let mut losses = fates.iter().map(|fate| matches!(fate, Fate::Lost(_)));
-        let lost = batch.split_off(|_| losses.next().unwrap_or(false));
-        let words = fates.extract_if(.., |fate| matches!(fate, Fate::Lost(_)));
-        let verdicts = words
-            .map(|fate| {
-                let words = match fate {
-                    Fate::Lost(words) => words,
-                    _ => String::new(),
-                };
-                let outcome = outcome_of_words(&words);
-                (
-                    Verdict::Refused {
-                        status: None,
-                        outcome,
-                    },
-                    None,
-                )
-            })
-            .collect();
+        let mut fates = self.fates(&batch)?;
+        let waiting = split_off(&mut batch, &mut fates, |fate| matches!(fate, Fate::Waits)).0;
+        let is_lost = |fate: &Fate| matches!(fate, Fate::Lost(_));
+        let (lost, words) = split_off(&mut batch, &mut fates, is_lost);
         if !lost.items.is_empty() {
-            self.settle(&lost, verdicts)?;
+            self.settle(&lost, words.into_iter().map(refused).collect())?;
         }
         if !waiting.items.is_empty() {
-            waiting.is_resolved = false;
             self.again.push_back(waiting);
         }
         if batch.items.is_empty() {
             return Ok(None);
         }
+        self.put_fates(&mut batch, fates);
+        Ok(Some(batch))
+    }
+
+    /// The items get the texts and URLs that they go out with.
+    fn put_fates(&mut self, batch: &mut Batch, fates: Vec<Fate>) {
         let mut texts = Vec::with_capacity(fates.len());
         let mut within = HashSet::new();
         for (item, fate) in batch.items.iter_mut().zip(fates) {
@@ -113,117 +99,6 @@ impl Engine<'_> {
         Own::put_on(&mut batch.items, &within);
         batch.put_texts(texts);
         batch.is_resolved = true;
-        Ok(Some(batch))
-    }
-
-    /// What becomes of each item. In a transaction the server leads full URLs of what really goes along.
-    fn fates(&self, batch: &Batch) -> Result<Vec<Fate>, ImportError> {
-        let index = Arc::clone(&self.index);
-        let index = index.lock().unwrap_or_else(PoisonError::into_inner);
-        let by_id = self.options.method == Method::Post && self.naming.by_id;
-        let own_of = |fates: Option<&[Fate]>| {
-            let goes =
-                |at: usize| fates.is_none_or(|fates| matches!(fates[at], Fate::Ready { .. }));
-            let items = batch.items.iter().enumerate().filter(|(at, _)| goes(*at));
-            Own::of(items.map(|(_, item)| item), by_id)
-        };
-        let mut own = match self.options.bundle {
-            BundleKind::Transaction => own_of(None),
-            _ => Own::default(),
-        };
-        loop {
-            let fates = batch
-                .items
-                .iter()
-                .map(|item| self.fate(batch, item, &own, &index));
-            let fates = fates.collect::<Result<Vec<_>, _>>()?;
-            if own == Own::default() {
-                return Ok(fates);
-            }
-            let left = own_of(Some(&fates));
-            if left == own {
-                return Ok(fates);
-            }
-            own = left;
-        }
-    }
-
-    fn fate(
-        &self,
-        batch: &Batch,
-        item: &Item,
-        own: &Own,
-        index: &Index,
-    ) -> Result<Fate, ImportError> {
-        if self.deferred_keys.contains(&item.key) {
-            return Ok(Fate::Waits);
-        }
-        let stage = self
-            .deferred
-            .as_ref()
-            .map_or(Stage::Wait, |deferred| deferred.stage());
-        if item.action == Action::Delete {
-            return fate_of_deletion(item, stage, index);
-        }
-        let original = batch.original_of(item);
-        let ready = |text: Vec<u8>, lost, is_provisional| Fate::Ready {
-            text: if self.options.method == Method::Conditional {
-                extensions::without_id(&text)
-            } else {
-                text
-            },
-            url: None,
-            lost,
-            is_provisional,
-            within: Vec::new(),
-        };
-        let Ok(text) = std::str::from_utf8(original) else {
-            return Ok(ready(original.to_owned(), (0, 0), false));
-        };
-        let way = Way {
-            scope: item.scope(),
-            base: &self.base,
-            source: self.inputs[item.file].source.as_deref(),
-            full_url: item.full_url.as_deref(),
-            own,
-            relative: self.naming.by_id,
-            ids_change: true,
-            absolute: false,
-        };
-        let led = index.lead(text, &way).map_err(temporary)?;
-        if let Some(target) = led.failed {
-            return Ok(Fate::Lost(format!(
-                "it points at {target}, which was not taken"
-            )));
-        }
-        if let Some(target) = led.misled {
-            return Ok(Fate::Lost(format!(
-                "it points at {target}, which is the fullUrl of several resources in other Bundles"
-            )));
-        }
-        Ok(match (led.coming, stage) {
-            (None, _) => {
-                let mut fate = ready(led.text.into_bytes(), (led.dangling, led.absolute), false);
-                if let Fate::Ready { within, .. } = &mut fate {
-                    *within = led.within;
-                }
-                fate
-            }
-            (Some(_), Stage::Wait) => Fate::Waits,
-            (Some(_), Stage::Provisional) => ready(led.text.into_bytes(), (0, 0), true),
-            (Some(target), Stage::Last) => Fate::Lost(match self.options.method {
-                Method::Post if is_urn(&target) => format!(
-                    "it points at {target}, and that at it in turn; within one --bundle transaction the server links them"
-                ),
-                Method::Post => format!(
-                    "it points at {target}, and that at it in turn; --method conditional writes such circles, and so does \
-                     --bundle transaction where one of --bundle-size holds them all"
-                ),
-                _ => format!(
-                    "it points at {target}, and the server did not say under which id that lies now"
-                ),
-            }),
-        })
     }
 
     /// Nothing under way brings what these point at: they are read once more, or refused where they cannot be.
@@ -293,28 +168,4 @@ impl Engine<'_> {
         drop(index);
         self.defer(&part)
     }
-}
-
-/// Ids of the input are others here, where they may be those of somebody else.
-fn fate_of_deletion(item: &Item, stage: Stage, index: &Index) -> Result<Fate, ImportError> {
-    let ready = |url| Fate::Ready {
-        text: Vec::new(),
-        url,
-        lost: (0, 0),
-        is_provisional: false,
-        within: Vec::new(),
-    };
-    if item.url.contains('?') {
-        return Ok(ready(None));
-    }
-    Ok(
-        match index.find(item.scope(), &item.url).map_err(temporary)? {
-            Target::At(target) => ready(Some(target)),
-            Target::Coming if stage == Stage::Wait => Fate::Waits,
-            _ => Fate::Lost(
-                "the server gives its own ids, and which of them this resource has is not known"
-                    .into(),
-            ),
-        },
-    )
 }

@@ -1,6 +1,7 @@
 //! The sending side: what goes out when, how many requests at a time, and the end of it.
 
 mod answers;
+mod fate;
 mod lead;
 mod setbacks;
 
