@@ -326,7 +326,6 @@ mod tests {
         assert!(!path("part").exists());
     }
 
-    #[test]
     #[cfg(unix)]
     #[test]
     fn what_is_added_goes_to_no_other_name() {
