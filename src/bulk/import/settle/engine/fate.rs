@@ -83,11 +83,7 @@ impl Engine<'_> {
         }
         let original = batch.original_of(item);
         let ready = |text: Vec<u8>, lost, is_provisional| Fate::Ready {
-            text: if self.options.method == Method::Conditional {
-                extensions::without_id(&text)
-            } else {
-                text
-            },
+            text: self.as_sent(text),
             url: None,
             lost,
             is_provisional,
@@ -124,6 +120,14 @@ impl Engine<'_> {
             (Some(_), Stage::Provisional) => ready(led.text.into_bytes(), (0, 0), true),
             (Some(target), Stage::Last) => Fate::Lost(never_comes(self.options.method, &target)),
         })
+    }
+
+    /// A text without the id that the server is to find or give.
+    fn as_sent(&self, text: Vec<u8>) -> Vec<u8> {
+        match self.options.method {
+            Method::Conditional => extensions::without_id(&text),
+            _ => text,
+        }
     }
 }
 
