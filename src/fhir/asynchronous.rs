@@ -10,10 +10,10 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 
 use super::result::JobResult;
-use super::{Answer, Client, FhirError, LARGEST_ANSWER, Refusal, TokenRule};
+use super::{Answer, Client, FhirError, Refusal, TokenRule};
 use crate::exit::{FAILED, NETWORK, NOT_FOUND, Verdict};
 use crate::http::retry::{self, Retry};
-use crate::http::{Request, Response};
+use crate::http::{HttpError, Request, Response};
 use crate::{secret, words};
 
 /// Server's answers that ask for no wait get this one; BCDA says `Retry-After: 0`.
@@ -26,6 +26,9 @@ const MOST_FAILURES: u32 = 10;
 const MOST_ODD: u32 = 2;
 /// Bare 500s in a row: some servers stumble, others mean it.
 const MOST_BARE_ERRORS: u32 = 3;
+
+/// The longest result that is read into memory, to be judged and shown; manifests are read as streams.
+const LARGEST_RESULT: usize = 32 << 20;
 
 /// How patient to be.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +114,10 @@ impl Verdict for AsyncError {
                 (FAILED, hint) => (NETWORK, hint),
                 verdict => verdict,
             },
+            Self::Fhir(FhirError::Http(HttpError::TooLarge { .. })) => (
+                FAILED,
+                Some("the job is done; fetch its result from the status URL by another program, such as curl".into()),
+            ),
             Self::Fhir(error) => error.verdict(),
         }
     }
@@ -135,7 +142,7 @@ pub async fn wait(
             url,
             body,
         } = wait_open(client, status_url, first_wait.take(), patience, &mut watch).await?;
-        let error = match body.bytes(LARGEST_ANSWER).await {
+        let error = match body.bytes(LARGEST_RESULT).await {
             Ok(body) => {
                 return Ok(Finished {
                     url,

@@ -16,6 +16,38 @@ use crate::support::{Answer, Bulk};
 
 const ARGS: [&str; 3] = ["--attachments", "download", "--parallel=2"];
 
+/// E7: the record of the files was not on the disk when the server was told that its copy may go.
+#[test]
+fn the_record_of_all_files_is_synced_before_the_job_is_deleted() {
+    let bulk = Bulk::with_three_files();
+    let binary = crate::support::medplum::binary();
+    let line = format!(
+        "strace -f -y -s 200 -e trace=fdatasync,fsync,write,sendto,sendmsg,writev -o trace '{}' bulk export -p site -d out",
+        binary.display(),
+    );
+    bulk.medplum.shell(&line).ok();
+    let trace = bulk.medplum.read("trace");
+    let mut open = BTreeSet::new();
+    let mut deletes = 0;
+    for call in trace.lines() {
+        // `write(9</path/of/the/file>, "what is written"`
+        let path = call.split(">,").next().unwrap_or_default();
+        for name in ["done.ndjson", "/parts/", "job.json"] {
+            if call.contains(" write(") && path.contains(name) {
+                open.insert(name);
+            } else if call.contains("sync(") && call.contains(name) {
+                open.remove(name);
+            }
+        }
+        if call.contains("DELETE /fhir") {
+            assert!(open.is_empty(), "not synced: {open:?}\n{trace}");
+            deletes += 1;
+        }
+    }
+    assert_eq!(deletes, 1, "{trace}");
+    assert!(trace.contains("done.ndjson"), "{trace}");
+}
+
 /// A server whose job is gone once that is set.
 struct Site {
     bulk: Bulk,

@@ -16,7 +16,14 @@ fn odd(bytes: &[u8]) -> &OsStr {
 /// I5 of the kinds: such names were refused, by words that named none of them.
 #[test]
 fn names_that_are_no_utf_8_are_names_as_others_are() {
-    let sources: [&[u8]; 4] = [b"in", b"in/a\xff.ndjson", b"in/*.ndjson", b"\xfe"];
+    let sources: [&[u8]; 6] = [
+        b"in",
+        b"in/a\xff.ndjson",
+        b"in/*.ndjson",
+        b"\xfe",
+        b"[!i]*/a*.ndjson",
+        b"i?/*.ndjson",
+    ];
     for source in sources {
         let (store, medplum) = (Store::open(), Medplum::new());
         for folder in [b"in".as_slice(), b"\xfe"] {
@@ -48,6 +55,24 @@ fn names_that_are_no_utf_8_are_names_as_others_are() {
         args.push("--resume".into());
         medplum.run(&args).fails(5).says("finished before");
     }
+}
+
+/// A folder that a pattern leads into and nobody can read is said: its files were left out in silence, with exit 0.
+#[test]
+fn a_folder_of_a_pattern_that_cannot_be_read_is_said() {
+    let (store, medplum) = (Store::open(), Medplum::of_an_ordinary_user());
+    medplum.file("one/a.ndjson", PATIENT);
+    let closed = medplum.file("two/b.ndjson", OTHER);
+    let closed = closed.parent().unwrap();
+    let set =
+        |mode| std::fs::set_permissions(closed, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    set(0o000).unwrap();
+    let flags = store.flags();
+    let args = ["bulk", "import", "*/*.ndjson"].map(str::to_owned);
+    let run = medplum.run(args.into_iter().chain(flags));
+    set(0o755).unwrap();
+    run.fails(2).says("two");
+    assert!(store.server.requests().is_empty());
 }
 
 /// Of an import whose working folder cannot be written nothing is sent, and the words say what failed once.

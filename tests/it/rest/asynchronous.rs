@@ -88,3 +88,16 @@ fn a_result_that_says_nothing_bad_is_good() {
     let site = done_with(Answer::new(200, "text/csv", "a,b\n1,2\n"));
     site.medplum.run(POST).ok().prints("a,b\n1,2\n");
 }
+
+/// A result was kept in memory up to 1 GiB, and judged and printed from there.
+#[test]
+fn a_result_without_measure_does_not_fill_the_memory() {
+    let long = format!(
+        r#"{{"resourceType":"Parameters","x":"{}"}}"#,
+        "x".repeat(150 << 20)
+    );
+    let site = done_with(Answer::json(200, long));
+    let (run, peak) = site.medplum.measured(&POST);
+    assert!(peak < 72 << 20, "{} MB", peak >> 20);
+    run.fails(1).says("fetch its result from the status URL");
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::bulk::export::layout;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::read::input::Input;
-use crate::bulk::import::read::{bundle, export};
+use crate::bulk::import::read::{bundle, export, pattern};
 use crate::place::{self, Place};
 
 const NDJSON: [&str; 4] = [".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz"];
@@ -74,7 +74,7 @@ fn none_twice(inputs: &[Input]) -> Result<(), ImportError> {
 
 fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
     let missing = || ImportError::BadRequest(format!("there is no {}", path.display()));
-    let found = named_by(path).ok_or_else(missing)?;
+    let found = pattern::named_by(path)?.ok_or_else(missing)?;
     let paths = found
         .into_iter()
         .filter(|path| place::is_file(path) && !is_own(path, own));
@@ -84,22 +84,6 @@ fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
     } else {
         Ok(inputs)
     }
-}
-
-/// What a pattern names, in order. Of names that are no UTF-8 the crate sees none, so those of one folder are matched here.
-fn named_by(path: &Path) -> Option<Vec<PathBuf>> {
-    let folder = Place::around(path);
-    let has_signs = |text: &str| text.contains(['*', '?', '[']);
-    if has_signs(&folder.folder().to_string_lossy()) {
-        let found = glob::glob(path.to_str()?).ok()?;
-        return Some(found.filter_map(Result::ok).collect());
-    }
-    let pattern = glob::Pattern::new(path.file_name()?.to_str()?).ok()?;
-    let names = folder.list().into_iter().map(|there| there.name);
-    let names = names.filter(|name| pattern.matches(&name.to_string_lossy()));
-    let mut paths: Vec<_> = names.map(|name| path.with_file_name(name)).collect();
-    paths.sort();
-    Some(paths)
 }
 
 /// A folder's data: what its manifest lists, else its files by name and then those of `deleted`.

@@ -5,5 +5,6 @@ pub mod export;
 pub mod folder;
 pub mod input;
 pub mod line;
+pub mod pattern;
 pub mod promise;
 mod splitter;
