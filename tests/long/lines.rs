@@ -29,7 +29,7 @@ pub(crate) const SEEDS: [&str; 6] = [
     "\u{feff}{\"resourceType\":\"Patient\",\"a\":\"\\\\\\\"\\\\\",\"b\":\"\\\\\"}\n\t\n",
 ];
 
-pub(crate) const WORDS: [&str; 30] = [
+pub(crate) const WORDS: [&str; 34] = [
     "{",
     "}",
     "[",
@@ -60,6 +60,11 @@ pub(crate) const WORDS: [&str; 30] = [
     "}}",
     "]}",
     "                ",
+    // What the masks carry from one word of 64 bytes to the next, and names that only a reader of escapes knows.
+    r#""\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\"","#,
+    r#""resource\u0054ype":"Patient","#,
+    r#""\u0072esourceType":{},"#,
+    r#"{"resourceType":"Patient"}"#,
 ];
 
 /// Whether masks alone found all lines good.
