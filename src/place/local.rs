@@ -11,8 +11,8 @@ use crate::files;
 /// No document of ours that is read as a whole is longer.
 const LARGEST_DOCUMENT: u64 = 64 << 20;
 
-/// Files synced at a time: a journal commits them together.
-const AT_A_TIME: usize = 8;
+/// Files synced at a time: a journal commits them together. On ext4, 128 small ones took 70 ms by 8, 33 by 32, and no less by 64.
+const AT_A_TIME: usize = 32;
 
 /// A file that is complete under another name than its own.
 #[derive(Debug)]
