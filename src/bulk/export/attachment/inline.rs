@@ -110,10 +110,7 @@ async fn one(
             held -= line.bytes.len();
             put(line, &mut target, summary, &**observer).map_err(disk)?;
         } else if let Some(start) = long.take() {
-            // It stays as it is.
-            target.write_all(&start).map_err(disk)?;
-            drop(start);
-            lines.copy_rest(&mut target).map_err(disk)?;
+            copy(start, &mut lines, &mut target).map_err(disk)?;
             let resource = format!("line {} of {}", lines.number, planned_name(path));
             let absent = Absent::Missing(lines::TOO_LONG.to_owned());
             summary.count(&absent, "the content", &resource, &**observer);
@@ -127,6 +124,13 @@ async fn one(
         return Ok(());
     }
     take_place(job, index, path, part, target).await
+}
+
+/// A line that is too long to be looked at stays as it is.
+fn copy(start: Vec<u8>, lines: &mut Lines, target: &mut Target) -> io::Result<()> {
+    target.write_all(&start)?;
+    drop(start);
+    lines.copy_rest(target)
 }
 
 /// The file with its contents takes the place of the one without.
