@@ -41,7 +41,7 @@ pub fn report(output: &Output, error: &anyhow::Error) -> ExitCode {
 }
 
 /// What failed and its causes, each said once: many an error has the words of its cause in its own.
-fn words_of(error: &anyhow::Error) -> String {
+pub fn words_of(error: &anyhow::Error) -> String {
     error
         .chain()
         .fold(String::new(), |words, cause| match cause.to_string() {

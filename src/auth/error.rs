@@ -11,7 +11,7 @@ use super::refusal::TokenRefusal;
 use crate::exit::{FAILED, NETWORK, NOT_ALLOWED, USAGE, Verdict};
 use crate::foreign::Foreign;
 use crate::http::HttpError;
-use crate::profile::{AuthType, ProfileError, Withheld};
+use crate::profile::{AuthType, ProfileError, Withheld, typed};
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -111,16 +111,18 @@ impl Verdict for AuthError {
         match self {
             Self::NoLogin { profile, .. } => (
                 NOT_ALLOWED,
-                Some(format!("log in with `medplum login -p {profile}`, or give credentials with `medplum profile set {profile} --update --client-id … --client-secret …`")),
+                Some(format!("log in with `medplum login -p {name}`, or give credentials with `medplum profile set {name} --update --client-id … --client-secret …`", name = typed(profile))),
             ),
             Self::Incomplete { auth_type: AuthType::AuthorizationCode | AuthType::DeviceCode, missing: "a client id", .. } => (
                 USAGE,
                 Some("give the id that the server registered for you with --client-id; a Medplum server of your own may know `medplum-cli`".into()),
             ),
-            Self::Incomplete { .. } => (USAGE, Some("add them with `medplum profile set NAME --update …`".into())),
+            Self::Incomplete { profile, .. } => (USAGE, Some(format!("add them with `medplum profile set {} --update …`", typed(profile)))),
             Self::Withheld { owner, .. } => (NOT_ALLOWED, Some(owner.remedy.clone())),
             Self::Browser(error) => error.verdict(),
-            Self::Expired { .. } | Self::LoginOver { .. } | Self::LoginNotBound { .. } | Self::OfAnother { .. } => (NOT_ALLOWED, Some("log in again with `medplum login`".into())),
+            Self::Expired { profile } | Self::LoginOver { profile, .. } | Self::LoginNotBound { profile } | Self::OfAnother { profile, .. } => {
+                (NOT_ALLOWED, Some(format!("log in again with `medplum login -p {}`", typed(profile))))
+            }
             Self::Refused(refusal) => match (refusal.status.as_u16(), &refusal.signed) {
                 (500.., _) => (FAILED, None),
                 (404 | 405 | 410, _) => (NOT_ALLOWED, Some("check --token-url".into())),
@@ -144,8 +146,8 @@ impl Verdict for AuthError {
             Self::NotBound { .. } => (
                 NOT_ALLOWED,
                 Some(
-                    "the server may not know DPoP, or not for this client; do without it by `medplum profile set NAME --update \
-                     --dpop=false`"
+                    "the server may not know DPoP, or not for this client; do without it with --dpop=false, which `medplum profile \
+                     set` keeps"
                         .into(),
                 ),
             ),

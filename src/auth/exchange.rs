@@ -1,10 +1,10 @@
 //! The one token request: a form POST, no redirects, and every answer a server may give to it.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
+use reqwest::header::HeaderMap;
 
 use super::assertion::Clock;
 use super::authorization;
@@ -12,10 +12,11 @@ use super::dpop::{MOST_NONCES, Prover};
 use super::endpoints::Endpoint;
 use super::refusal::refusal;
 use super::request::TokenRequest;
-use super::token_answer::{self, TokenAnswer};
+use super::token_answer::TokenAnswer;
+use super::whole::Whole;
 use super::{AuthError, Token};
 use crate::http::Http;
-use crate::http::limit::{LONGEST_EXCHANGE, within};
+use crate::http::limit;
 use crate::http::retry::{self, Retry};
 use crate::profile::Param;
 use crate::secret;
@@ -38,6 +39,7 @@ pub(super) async fn exchange(
         at,
         clock: Clock::default(),
         retry: Retry::new(http.network.retries, LONGEST_WAIT),
+        started: Instant::now(),
         doubts_refusal: true,
         nonces: 0,
     };
@@ -55,6 +57,7 @@ struct Tries<'a> {
     /// The clock that assertions are made by: the one here, until the server shows another.
     clock: Clock,
     retry: Retry,
+    started: Instant,
     /// Whether a refused assertion is still given the benefit of the doubt.
     doubts_refusal: bool,
     nonces: u32,
@@ -64,6 +67,8 @@ struct Tries<'a> {
 struct Answer {
     said: TokenAnswer,
     headers: HeaderMap,
+    /// When the server says that it was.
+    date: Option<SystemTime>,
     received: Timestamp,
 }
 
@@ -110,11 +115,12 @@ impl Tries<'_> {
         if let Some(prover) = &sent.prover {
             prover.sign_token_request(&mut outgoing)?;
         }
-        let sending = within(LONGEST_EXCHANGE, self.at.url(), self.http.send(outgoing));
-        let answer = match sending.await {
+        let answer = match Whole::of(self.http, outgoing).await {
             Ok(answer) => answer,
             Err(error) => {
-                let again = !error.is_lasting() && (sent.is_repeatable || error.was_not_sent());
+                let again = !error.is_lasting()
+                    && !limit::is_over(&error, self.started)
+                    && (sent.is_repeatable || error.was_not_sent());
                 return match again.then(|| self.retry.wait(None)).flatten() {
                     Some(wait) => {
                         tokio::time::sleep(wait).await;
@@ -138,16 +144,11 @@ impl Tries<'_> {
             tokio::time::sleep(wait).await;
             return Ok(None);
         }
-        let received = Timestamp::now();
-        let (status, headers) = (answer.status, answer.headers);
-        let body = answer.body.bytes(token_answer::LARGEST);
-        let body = within(LONGEST_EXCHANGE, self.at.url(), body).await?;
-        let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let kind = String::from_utf8_lossy(kind.unwrap_or_default());
         Ok(Some(Answer {
-            said: TokenAnswer::read(status, &kind, &body),
-            headers,
-            received,
+            received: Timestamp::now(),
+            said: answer.read(),
+            date: answer.date(),
+            headers: answer.headers,
         }))
     }
 
@@ -174,10 +175,7 @@ impl Tries<'_> {
                 answer.said.text("error"),
                 Some("invalid_client" | "invalid_grant")
             );
-        let Some(date) = answer
-            .date()
-            .filter(|_| is_refused && sent.signed.is_some())
-        else {
+        let Some(date) = answer.date.filter(|_| is_refused && sent.signed.is_some()) else {
             return false;
         };
         let seen = Clock::of(date);
@@ -212,11 +210,6 @@ impl Tries<'_> {
 }
 
 impl Answer {
-    /// When the server says that it answered (RFC 9110 §6.6.1).
-    fn date(&self) -> Option<SystemTime> {
-        httpdate::parse_http_date(self.headers.get(DATE)?.to_str().ok()?).ok()
-    }
-
     /// The token in a good answer; `None` when there is none.
     fn token(&self, sent: &Sent, at: &Endpoint) -> Result<Option<Token>, AuthError> {
         let fields = self.said.fields();
@@ -255,7 +248,7 @@ impl Answer {
     }
 
     fn refusal(&self, at: &Endpoint, signed: Option<String>) -> AuthError {
-        refusal(at.url(), self.date(), &self.said, signed)
+        refusal(at.url(), self.date, &self.said, signed)
     }
 }
 

@@ -12,15 +12,14 @@ use super::assertion::Clock;
 use super::cache::Cache;
 use super::endpoints::Endpoint;
 use super::request::TokenRequest;
+use super::whole::Whole;
 use super::{AuthError, Authorization, Endpoints, Token, discovery, secret_command};
 use crate::foreign::Foreign;
-use crate::http::{Http, Request, Response};
+use crate::http::{Http, Request};
 use crate::profile::Profile;
 
 /// A server that does not answer must not keep anybody waiting: what is known here is said anyway.
 const LONGEST: Duration = Duration::from_secs(15);
-/// The largest answer that is read.
-const LARGEST: usize = 1 << 20;
 
 /// What one endpoint said.
 #[derive(Debug)]
@@ -92,7 +91,7 @@ async fn try_to_ask(
                 .header(ACCEPT, HeaderValue::from_static("application/json"));
             authorization.put_on(&mut request)?;
             request.shows_certificate = true;
-            answered(http.send(request).await?).await?
+            answered(http, request).await?
         }
         _ => Answered::NotOffered,
     };
@@ -116,15 +115,15 @@ async fn introspect(
         .with_secret("token", token.access_token.clone())
         .with("token_type_hint", Some("access_token"));
     let request = proof.add_for(at.url().as_str(), request, profile, Clock::default())?;
-    answered(http.send(request.into_http(at)).await?).await
+    answered(http, request.into_http(at)).await
 }
 
-async fn answered(answer: Response) -> Result<Answered, AuthError> {
+async fn answered(http: &Http, request: Request) -> Result<Answered, AuthError> {
+    let answer = Whole::of(http, request).await?;
     if !answer.status.is_success() {
         return Ok(Answered::Failed(format!("answered {}", answer.status)));
     }
-    let body = answer.body.bytes(LARGEST).await?;
-    Ok(match serde_json::from_slice(&body) {
+    Ok(match serde_json::from_slice(&answer.body) {
         Ok(Value::Object(said)) => Answered::Said(said),
         // A signed answer (RFC 9701) among them.
         _ => Answered::Failed("answered something that is no JSON object".into()),

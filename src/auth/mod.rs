@@ -30,6 +30,7 @@ mod stored_login;
 mod token;
 pub mod token_answer;
 mod way;
+mod whole;
 
 pub use assertion::SigningKey;
 pub use authorization::Authorization;

@@ -1,9 +1,12 @@
 //! Tokens given back to the server that issued them: RFC 7009, and Medplum's own way.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 use super::applicant::proof_of_client;
 use super::assertion::Clock;
@@ -32,58 +35,137 @@ pub enum Revoked {
     /// The server has no way to take tokens back.
     NotOffered,
     /// Some may still be good.
-    Failed(String),
+    Failed {
+        reason: String,
+        /// How many refresh tokens and access tokens were not taken back.
+        left: (usize, usize),
+    },
 }
 
-/// Gives tokens back. Failures are told, not raised: the caller forgets the tokens in any case.
-pub async fn revoke(
-    http: &Http,
-    profile: &Profile,
-    cache: &Cache,
-    tokens: &[Token],
-    passphrase: &Passphrase,
-) -> Revoked {
-    let trying = try_revoke(http, profile, cache, tokens, passphrase);
-    match tokio::time::timeout(LONGEST, trying).await {
-        Ok(Ok(revoked)) => revoked,
-        Ok(Err(error)) => Revoked::Failed(error.to_string()),
-        Err(_) => Revoked::Failed(format!("no answer within {} s", LONGEST.as_secs())),
+/// Who gives tokens back, and to whom.
+pub struct Giver<'a> {
+    pub http: &'a Http,
+    pub profile: &'a Profile,
+    pub cache: &'a Cache,
+    pub passphrase: &'a Passphrase,
+}
+
+/// The tokens that have not been taken back yet, counted while they are: what is cut off knows how far it came.
+struct Left(Mutex<(usize, usize)>);
+
+impl Left {
+    fn all(tokens: &[Token]) -> Self {
+        let refresh_tokens = tokens.iter().filter(|token| token.refresh_token.is_some());
+        Self(Mutex::new((refresh_tokens.count(), tokens.len())))
+    }
+
+    fn now(&self) -> MutexGuard<'_, (usize, usize)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn try_revoke(
-    http: &Http,
-    profile: &Profile,
-    cache: &Cache,
-    tokens: &[Token],
-    passphrase: &Passphrase,
-) -> Result<Revoked, AuthError> {
-    let endpoints = match endpoints(http, profile, cache).await {
-        Ok(endpoints) => Some(endpoints),
-        Err(AuthError::Discovery(DiscoveryError::NothingFound { .. })) => None,
-        Err(error) => return Err(error),
-    };
-    let revocation = endpoints.as_ref().and_then(Endpoints::revocation);
-    let (Some(endpoints), Some(at)) = (endpoints, revocation) else {
-        return match tokens
-            .first()
-            .filter(|login| login.context.contains_key("project"))
-        {
-            Some(login) => end_medplum_login(http, profile, login).await,
-            None => Ok(Revoked::NotOffered),
+/// Gives tokens back. Failures are told, not raised: the caller forgets the tokens in any case.
+pub async fn revoke(by: Giver<'_>, tokens: &[Token]) -> Revoked {
+    let left = Left::all(tokens);
+    let revoked = by.try_revoke(tokens, &left).await;
+    revoked.unwrap_or_else(|error| Revoked::Failed {
+        reason: error.to_string(),
+        left: *left.now(),
+    })
+}
+
+/// Why tokens were not taken back.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("no answer within {} s", LONGEST.as_secs())]
+    TooLate,
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+impl From<Elapsed> for Failed {
+    fn from(_: Elapsed) -> Self {
+        Self::TooLate
+    }
+}
+
+impl Giver<'_> {
+    async fn try_revoke(&self, tokens: &[Token], left: &Left) -> Result<Revoked, Failed> {
+        let mut ends = Instant::now() + LONGEST;
+        let endpoints = match timeout_at(ends, self.endpoints()).await? {
+            Ok(endpoints) => Some(endpoints),
+            Err(AuthError::Discovery(DiscoveryError::NothingFound { .. })) => None,
+            Err(error) => return Err(error.into()),
         };
-    };
-    let profile = secret_command::with_secret(profile).await?;
-    let profile = &*Box::pin(credential::filled(profile)).await?;
-    let way = match grant::of(profile).map(grant::Grant::auth_type) {
-        Some(AuthType::JwtAssertion) => ClientAuth::PrivateKeyJwt,
-        _ => client_auth::choose(profile, endpoints.client_auth()),
-    };
-    let auth_type = profile.auth_type.unwrap_or(AuthType::AuthorizationCode);
-    let proof = proof_of_client(way, profile, auth_type, passphrase).await?;
-    // For this endpoint alone: an assertion that a token endpoint takes is as good as a secret there.
-    let audience = at.url().as_str();
-    let proved = |request| proof.add_for(audience, request, profile, Clock::default());
+        let revocation = endpoints.as_ref().and_then(Endpoints::revocation);
+        let (Some(endpoints), Some(at)) = (endpoints, revocation) else {
+            let is_medplums = |login: &&Token| login.context.contains_key("project");
+            return match tokens.first().filter(is_medplums) {
+                Some(login) => Ok(timeout_at(ends, self.end_medplum_login(login, left)).await??),
+                None => Ok(Revoked::NotOffered),
+            };
+        };
+        // A program or a person who is asked for a passphrase takes none of the server's time.
+        let before = Instant::now();
+        let profile = secret_command::with_secret(self.profile).await;
+        let profile = profile.map_err(AuthError::from)?;
+        let profile = &*Box::pin(credential::filled(profile)).await?;
+        let way = match grant::of(profile).map(grant::Grant::auth_type) {
+            Some(AuthType::JwtAssertion) => ClientAuth::PrivateKeyJwt,
+            _ => client_auth::choose(profile, endpoints.client_auth()),
+        };
+        let auth_type = profile.auth_type.unwrap_or(AuthType::AuthorizationCode);
+        let proof = proof_of_client(way, profile, auth_type, self.passphrase).await?;
+        ends += before.elapsed();
+        // For this endpoint alone: an assertion that a token endpoint takes is as good as a secret there.
+        let audience = at.url().as_str();
+        let proved = |request| proof.add_for(audience, request, profile, Clock::default());
+        Ok(timeout_at(ends, give(self.http, &at, proved, tokens, left)).await??)
+    }
+
+    /// The endpoints, with what the issuer names where the server itself says nothing of revocation.
+    async fn endpoints(&self) -> Result<Endpoints, AuthError> {
+        let (http, profile) = (self.http, self.profile);
+        let mut found = discovery::known(http, profile, self.cache).await?;
+        if found.revocation_url.is_none() {
+            discovery::fill_from_issuer(http, profile, &mut found).await?;
+        }
+        Endpoints::of(profile, Some(found))
+    }
+
+    /// Medplum's server has no revocation endpoint; its `oauth2/logout` ends the login of the token it is called with.
+    async fn end_medplum_login(&self, login: &Token, left: &Left) -> Result<Revoked, AuthError> {
+        let url = urls::join(Key::TokenUrl, &self.profile.base_url, "oauth2/logout")?;
+        let mut request = Request::new(Method::POST, url);
+        let scheme = match &login.bound_to {
+            Some(key) => {
+                let prover = Prover::new(key.clone(), &Nonces::default());
+                prover.sign_with(&login.access_token, &mut request)?;
+                "DPoP"
+            }
+            None => "Bearer",
+        };
+        let request = request.header(AUTHORIZATION, header(scheme, &login.access_token)?);
+        let answer = self.http.send(request).await?;
+        Ok(if answer.status.is_success() {
+            Revoked::Yes
+        } else {
+            Revoked::Failed {
+                reason: format!("oauth2/logout answered {}", answer.status),
+                left: *left.now(),
+            }
+        })
+    }
+}
+
+/// Gives one token after the other back.
+async fn give(
+    http: &Http,
+    at: &Endpoint,
+    proved: impl Fn(TokenRequest) -> Result<TokenRequest, AuthError>,
+    tokens: &[Token],
+    left: &Left,
+) -> Result<Revoked, AuthError> {
     let mut refused = Vec::new();
     for token in tokens {
         // The refresh token first: most servers take its access tokens back with it (RFC 7009 §2.1).
@@ -96,9 +178,18 @@ async fn try_revoke(
             let request = TokenRequest::form()
                 .with_secret("token", text.clone())
                 .with("token_type_hint", Some(hint));
-            let words = send(http, &at, proved(request)?).await?;
+            let words = send(http, at, proved(request)?).await?;
+            let is_refresh_token = hint == "refresh_token";
             // Servers need not take access tokens back (RFC 7009 §2.2.1); they end by themselves soon.
-            let counts = hint == "refresh_token" || refresh_token.is_none();
+            let counts = is_refresh_token || refresh_token.is_none();
+            if words.is_none() || !counts {
+                let mut left = left.now();
+                *(if is_refresh_token {
+                    &mut left.0
+                } else {
+                    &mut left.1
+                }) -= 1;
+            }
             refused.extend(words.filter(|_| counts));
         }
     }
@@ -106,17 +197,11 @@ async fn try_revoke(
     Ok(if refused.is_empty() {
         Revoked::Yes
     } else {
-        Revoked::Failed(refused.join(", "))
+        Revoked::Failed {
+            reason: refused.join(", "),
+            left: *left.now(),
+        }
     })
-}
-
-/// The endpoints, with what the issuer names where the server itself says nothing of revocation.
-async fn endpoints(http: &Http, profile: &Profile, cache: &Cache) -> Result<Endpoints, AuthError> {
-    let mut found = discovery::known(http, profile, cache).await?;
-    if found.revocation_url.is_none() {
-        discovery::fill_from_issuer(http, profile, &mut found).await?;
-    }
-    Endpoints::of(profile, Some(found))
 }
 
 /// Sends one request; the server's words when it did not go well.
@@ -128,29 +213,4 @@ async fn send(
     let answer = http.send(request.into_http(at)).await?;
     let shown = || secret::url_for_people(at.url());
     Ok((!answer.status.is_success()).then(|| format!("{} answered {}", shown(), answer.status)))
-}
-
-/// Medplum's server has no revocation endpoint; its `oauth2/logout` ends the login of the token it is called with.
-async fn end_medplum_login(
-    http: &Http,
-    profile: &Profile,
-    login: &Token,
-) -> Result<Revoked, AuthError> {
-    let url = urls::join(Key::TokenUrl, &profile.base_url, "oauth2/logout")?;
-    let mut request = Request::new(Method::POST, url);
-    let scheme = match &login.bound_to {
-        Some(key) => {
-            let prover = Prover::new(key.clone(), &Nonces::default());
-            prover.sign_with(&login.access_token, &mut request)?;
-            "DPoP"
-        }
-        None => "Bearer",
-    };
-    let request = request.header(AUTHORIZATION, header(scheme, &login.access_token)?);
-    let answer = http.send(request).await?;
-    Ok(if answer.status.is_success() {
-        Revoked::Yes
-    } else {
-        Revoked::Failed(format!("oauth2/logout answered {}", answer.status))
-    })
 }

@@ -66,13 +66,13 @@ pub fn is_of_another(request: &Value, kept: &Value) -> bool {
     one == other && by != by_other
 }
 
-/// The client or user, the way of signing in, the tenant, and with a login to Medplum the project and its member.
+/// The client or user, the way of signing in, the tenant, and whose the requests are beside that.
 fn who(client: &Client) -> String {
     let profile = &client.profile;
     let mut who = json!({
         "signsIn": client.tokens.kind(),
         "client": profile.client_id,
-        "login": client.tokens.login_names(),
+        "login": client.tokens.whose(),
     });
     let headers = profile.headers.iter().filter(|(name, _)| {
         let name = name.as_str();

@@ -1,10 +1,11 @@
 //! Tokens given back to their server before they are forgotten here, and what is said of those that were not.
 
 use crate::auth::cache::{Cache, still_good};
-use crate::auth::revocation::{self, Revoked};
+use crate::auth::revocation::{self, Giver, Revoked};
 use crate::context::Context;
 use crate::profile::Profile;
 use crate::profile::store::ProfileFile;
+use crate::words;
 
 /// Gives the tokens of a profile back to the server that they are of, and says what stays good there.
 ///
@@ -20,14 +21,21 @@ pub(super) async fn give_back(
     if !tokens.is_empty() {
         let passphrase = context.passphrase_of(profile);
         let http = context.http(profile)?;
-        match revocation::revoke(&http, profile, cache, &tokens, &passphrase).await {
+        let by = Giver {
+            http: &http,
+            profile,
+            cache,
+            passphrase: &passphrase,
+        };
+        match revocation::revoke(by, &tokens).await {
             Revoked::Yes => {}
             Revoked::NotOffered => output.note(&format!(
                 "{} takes no tokens back; they end by themselves",
                 profile.base_url
             )),
-            Revoked::Failed(reason) => output.warn(&format!(
-                "The server did not take all tokens back ({reason}); they are good until they end by themselves."
+            Revoked::Failed { reason, left } => output.warn(&format!(
+                "The server did not take all tokens back ({reason}): {} may be good until they end by themselves.",
+                counted(left)
             )),
         }
     }
@@ -38,6 +46,19 @@ pub(super) async fn give_back(
         );
     }
     Ok(())
+}
+
+/// How many tokens of each kind.
+fn counted((refresh_tokens, access_tokens): (usize, usize)) -> String {
+    let kinds = [
+        (refresh_tokens, "refresh token"),
+        (access_tokens, "access token"),
+    ];
+    let named = kinds.into_iter().filter(|(count, _)| *count > 0);
+    let named: Vec<String> = named
+        .map(|(count, name)| words::number_of(count, name))
+        .collect();
+    named.join(" and ")
 }
 
 /// Says what became of the tokens of a profile whose settings name another server or client now.

@@ -86,7 +86,7 @@ impl Context {
         self.say_mended();
         let exists = file.as_ref().is_some_and(ProfileFile::has_options);
         if !exists && name != DEFAULT_NAME && !may_be_new {
-            return Err(ProfileError::Unknown(name.to_owned()));
+            return Err(self.store.unknown(name));
         }
         let layers = Layers {
             flags: self.globals.settings.clone(),
@@ -127,12 +127,18 @@ impl Context {
             self.output
                 .note(&format!("Profile {name} is named by the .env file here"));
         }
-        if let Some((Layer::EnvFile, key)) = profile.credential_from {
-            self.output.note(&format!(
+        match (profile.credential_from, profile.base_from) {
+            (Some((Layer::EnvFile, key)), _) => self.output.note(&format!(
                 "The credentials for {} are from the .env file here ({})",
                 profile.base_url,
                 key.variable()
-            ));
+            )),
+            (Some(_), Layer::EnvFile) => self.output.note(&format!(
+                "The server {}, which gets the credentials, is named by the .env file here ({})",
+                profile.base_url,
+                Key::BaseUrl.variable()
+            )),
+            _ => {}
         }
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! Locks between processes, and how long one is waited for.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::create_private_dir;
+use super::{create_private_dir, plain};
 use crate::signals;
 
 /// How often a lock is tried for.
@@ -41,7 +41,8 @@ impl Lock {
     /// when it takes long. `to` is what the lock is wanted for.
     ///
     /// # Errors
-    /// The file cannot be created or the system has no file locks; [`io::ErrorKind::TimedOut`] when it is not free in
+    /// The file cannot be created, something else is there ([`io::ErrorKind::InvalidData`],
+    /// [`io::ErrorKind::NotADirectory`]), or the system has no file locks; [`io::ErrorKind::TimedOut`] when it is not free in
     /// time, [`io::ErrorKind::Interrupted`] when a signal came meanwhile.
     pub fn exclusive(path: &Path, to: &str) -> io::Result<Self> {
         let file = open_lock_file(path)?;
@@ -93,16 +94,7 @@ fn open_lock_file(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         create_private_dir(folder)?;
     }
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        // A symlink in its place would have an empty file made anywhere.
-        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        options.mode(0o600).custom_flags(nofollow);
-    }
-    options.open(path)
+    plain::open_own(path)
 }
 
 #[cfg(test)]

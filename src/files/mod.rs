@@ -1,12 +1,14 @@
 //! Private files: readable by their owner alone, replaced whole, changed under a lock.
 
 mod lock;
+mod plain;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub use lock::{Lock, wait_at_most};
+pub use plain::{open_plain, read_named, read_plain, read_plain_text};
 use tempfile::NamedTempFile;
 
 /// What the names of files begin with that are being written.
@@ -34,6 +36,9 @@ pub fn temporary(prefix: &str, folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Creates a folder and its missing parents, each for its owner alone (0700 on Unix).
+///
+/// # Errors
+/// It cannot be created; [`io::ErrorKind::NotADirectory`] when something else has its name.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -42,7 +47,22 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder.create(path)
+    builder.create(path).map_err(|error| match error.kind() {
+        // The system's words are "File exists", which does not say what is wrong.
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => io::Error::new(
+            io::ErrorKind::NotADirectory,
+            format!("{} is no folder", obstacle(path).display()),
+        ),
+        _ => error,
+    })
+}
+
+/// What stands in the way of a folder: the first of its parts that is none.
+fn obstacle(path: &Path) -> &Path {
+    let mut parts: Vec<&Path> = path.ancestors().collect();
+    parts.reverse();
+    let is_obstacle = |part: &&&Path| !part.as_os_str().is_empty() && !part.is_dir();
+    parts.iter().find(is_obstacle).copied().unwrap_or(path)
 }
 
 /// Replaces a file whole: either the old or the new contents are there, never a part. 0600 on Unix.

@@ -15,9 +15,12 @@ use super::proxy::Proxy;
 use super::sorted::from_reqwest;
 use super::trace::{self, Trace};
 use super::{Request, Response};
+use crate::files;
 
 /// The most headers of an answer; the parser's own limit is 100.
 const MOST_HEADERS: usize = 1000;
+/// All authorities that there are take some hundred kilobytes.
+const LARGEST_BUNDLE: u64 = 16 << 20;
 
 /// The client every request goes through.
 #[derive(Clone, Debug)]
@@ -56,7 +59,8 @@ fn builder(network: &Network) -> Result<reqwest::ClientBuilder, HttpError> {
     }
     if let Some(path) = &network.ca_cert {
         let shown = path.display().to_string();
-        let pem = std::fs::read(path).map_err(|error| setup(&shown, error.to_string()))?;
+        let pem = files::read_named(path, LARGEST_BUNDLE)
+            .map_err(|error| setup(&shown, error.to_string()))?;
         let certificates = reqwest::Certificate::from_pem_bundle(&pem)
             .map_err(|error| setup(&shown, innermost(&error)))?;
         if certificates.is_empty() {

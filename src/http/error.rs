@@ -5,6 +5,9 @@ use url::Url;
 use crate::exit::{FAILED, NETWORK, USAGE, Verdict};
 use crate::secret;
 
+/// What an exchange is said to be that took all the time that one may take; no flag gives it more.
+pub(super) const NOT_WHOLE: &str = "not whole";
+
 /// Requests that got no answer, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -59,6 +62,10 @@ impl Verdict for HttpError {
                      or name {} in NO_PROXY",
                     server.host_str().unwrap_or_default()
                 )),
+            ),
+            Self::Timeout { what, .. } if what.starts_with(NOT_WHOLE) => (
+                NETWORK,
+                Some("the server is too slow, or means to hold this up; try again later".into()),
             ),
             Self::Timeout { .. } => (
                 NETWORK,

@@ -1,10 +1,10 @@
 //! A limit on a whole exchange: a server that sends a byte now and then never stands still, and never ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::HttpError;
+use super::error::{HttpError, NOT_WHOLE};
 
 /// As long a request that others wait for may take from its first byte to the last of its answer.
 pub const LONGEST_EXCHANGE: Duration = Duration::from_secs(60);
@@ -24,9 +24,15 @@ pub async fn within<T>(
         .unwrap_or_else(|_| {
             Err(HttpError::Timeout {
                 url: Box::new(url.clone()),
-                what: format!("not whole within {} s", limit.as_secs()),
+                what: format!("{NOT_WHOLE} within {} s", limit.as_secs()),
             })
         })
+}
+
+/// Whether a server that gave no whole answer in time is asked no more: what began at this moment has taken as long as one
+/// request may.
+pub fn is_over(error: &HttpError, started: Instant) -> bool {
+    matches!(error, HttpError::Timeout { .. }) && started.elapsed() >= LONGEST_EXCHANGE
 }
 
 #[cfg(test)]

@@ -76,7 +76,13 @@ fn headers(trace: &dyn Trace, direction: char, headers: &HeaderMap) {
         let shown = if value.is_sensitive() || secret::is_sensitive_header(name) {
             MASK.to_owned()
         } else {
-            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let text = String::from_utf8_lossy(value.as_bytes());
+            // What comes is somebody else's words; what goes out may have a word in it that is a secret elsewhere.
+            let text = if direction == '<' {
+                secret::mask_foreign(&text)
+            } else {
+                text.into_owned()
+            };
             without_signatures(&text)
         };
         trace.line(2, &format!("{direction} {name}: {shown}"));

@@ -1,6 +1,5 @@
 //! One profile file: settings, tokens and what other programs keep there.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -9,7 +8,11 @@ use serde_json::{Map, Value};
 use super::held::{Marker, Place};
 use super::parts::{ACTIVE_LOGIN, DISCOVERY, KEYRING, LOGINS, OPTIONS, TOKENS};
 use super::{Key, ProfileError, Settings, headers};
+use crate::files;
 use crate::secret::Secret;
+
+/// Twenty tokens with what came along take some hundred kilobytes.
+const LARGEST: u64 = 16 << 20;
 
 /// One profile file as it stands; keys of other programs are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,11 +28,11 @@ pub struct ProfileFile {
 /// # Errors
 /// It cannot be read or is broken.
 pub(super) fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError> {
-    let text = match fs::read_to_string(path) {
+    let text = match files::read_plain_text(path, LARGEST) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(broken(path, "it is not UTF-8 text"));
+            return Err(broken(path, &error.to_string()));
         }
         Err(source) => {
             return Err(ProfileError::File {
@@ -67,7 +70,13 @@ pub(super) fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError
         place,
         marker,
     };
-    file.options().map_err(|reason| broken(path, &reason))?;
+    let options = file.options().map_err(|reason| broken(path, &reason))?;
+    for key in Key::ALL.iter().map(|key| key.json()) {
+        // Passed over, a `baseUrl` of this kind would send the secrets beside it to the default server.
+        if matches!(options.get(key), Some(Value::Array(_) | Value::Object(_))) {
+            return Err(broken(path, &format!("its {key} is no text")));
+        }
+    }
     Ok(Some(file))
 }
 
@@ -103,11 +112,13 @@ impl ProfileFile {
         let options = self.options().unwrap_or_default();
         let mut settings = Settings::default();
         for &key in Key::ALL {
-            let value = options
-                .get(key.json())
-                .and_then(Value::as_str)
-                .filter(|value| !value.is_empty());
-            settings.set(key, value.map(str::to_owned));
+            let value = match options.get(key.json()) {
+                Some(Value::String(text)) => Some(text.clone()),
+                // Whoever edits the file by hand writes `true` without quotes.
+                Some(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.to_string()),
+                _ => None,
+            };
+            settings.set(key, value.filter(|value| !value.is_empty()));
         }
         settings
     }

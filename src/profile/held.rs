@@ -12,7 +12,11 @@ use serde_json::{Map, Value};
 
 use super::parts::{ACTIVE_LOGIN, LOGINS, OPTIONS, TOKENS};
 use super::{Key, ProfileError, Settings, keyring};
+use crate::files;
 use crate::secret::Secret;
+
+/// No profile file is larger.
+const LARGEST: u64 = 16 << 20;
 
 /// Where a profile's secrets and tokens are at rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,7 +154,7 @@ impl Marker {
         if self.owner == path {
             return true;
         }
-        let owner = std::fs::read_to_string(&self.owner).unwrap_or_default();
+        let owner = files::read_plain_text(&self.owner, LARGEST).unwrap_or_default();
         !owner.contains(&self.id)
     }
 

@@ -22,6 +22,7 @@ pub mod secret_file;
 mod settings;
 mod side;
 pub mod store;
+mod typed;
 pub mod urls;
 mod withheld;
 
@@ -42,6 +43,7 @@ pub use network::NetworkSettings;
 pub use params::Param;
 pub use settings::Settings;
 pub use side::{Side, inside};
+pub use typed::typed;
 pub use withheld::Withheld;
 
 /// The profile used when none is named.

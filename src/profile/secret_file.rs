@@ -1,9 +1,9 @@
 //! Secrets kept in files of their own: read up to a size that no secret has, and looked at for who else can read them.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::files;
 use crate::secret::Secret;
 
 /// Secrets, passphrases and tokens are some kilobytes; anything larger is another file.
@@ -12,19 +12,9 @@ pub const LARGEST: u64 = 64 << 10;
 /// The bytes of a file or a pipe, no more than `largest`; a device that never ends is not read further.
 ///
 /// # Errors
-/// It cannot be read, is a folder, or holds more.
+/// It cannot be read, is a folder, holds more, or gives nothing in time.
 pub fn bytes(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::Error::other("it is a folder"));
-    }
-    let mut bytes = Vec::new();
-    file.take(largest + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > largest {
-        let limit = largest >> 10;
-        return Err(io::Error::other(format!("it holds more than {limit} kB")));
-    }
-    Ok(bytes)
+    files::read_named(path, largest)
 }
 
 /// The secret in a file; line ends behind it do not belong to it.

@@ -1,10 +1,10 @@
 //! The secrets that this process has held, masked in every text that a person or a log may see.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::RwLock;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use reqwest::header::HeaderName;
 
 /// What stands where a secret was.
@@ -72,21 +72,68 @@ fn remember(value: &str) {
     if value.len() < SHORTEST {
         return;
     }
-    if reads_like_a_word(value) {
-        add(&WORDS, [value.to_owned()]);
-        return;
-    }
+    let (words, others): (Vec<_>, Vec<_>) = spellings(value)
+        .into_iter()
+        .partition(|spelling| reads_like_a_word(spelling));
+    add(&WORDS, words);
+    add(&KNOWN, others);
+}
+
+/// A secret as others may write it: in JSON (PHP writes `\/` there, Python `\u00e9`), in a form or a URL, in HTML, in base64.
+fn spellings(value: &str) -> Vec<String> {
     let json = serde_json::to_string(value).unwrap_or_default();
+    let json = &json[1..json.len().saturating_sub(1)];
     let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
     let percent = form.replace('+', "%20");
-    let spellings = [
+    let html = value
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    vec![
         value.to_owned(),
-        json.trim_matches('"').to_owned(),
+        json.to_owned(),
+        json.replace('/', "\\/"),
+        in_ascii(json),
+        in_small_hex(&form),
+        in_small_hex(&percent),
         form,
         percent,
+        html.replace('"', "&quot;").replace('\'', "&#39;"),
+        html.replace('"', "&#34;").replace('\'', "&#x27;"),
+        html,
         STANDARD.encode(value),
-    ];
-    add(&KNOWN, spellings);
+        STANDARD_NO_PAD.encode(value),
+        URL_SAFE_NO_PAD.encode(value),
+    ]
+}
+
+/// JSON without a character beyond ASCII.
+fn in_ascii(json: &str) -> String {
+    let mut ascii = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a String cannot fail.
+            let _ = write!(ascii, "\\u{unit:04x}");
+        }
+    }
+    ascii
+}
+
+/// `%2f` for `%2F`.
+fn in_small_hex(encoded: &str) -> String {
+    let mut parts = encoded.split('%');
+    let mut small = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (hex, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        small.push('%');
+        small.push_str(&hex.to_ascii_lowercase());
+        small.push_str(rest);
+    }
+    small
 }
 
 fn add(list: &RwLock<Vec<String>>, spellings: impl IntoIterator<Item = String>) {

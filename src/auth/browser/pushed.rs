@@ -1,6 +1,5 @@
 //! An authorization request that is left at the server before the person comes: PAR (RFC 9126).
 
-use reqwest::header::{CONTENT_TYPE, DATE};
 use url::Url;
 
 use super::super::assertion::Clock;
@@ -8,7 +7,7 @@ use super::super::client_auth::ClientProof;
 use super::super::grant::authorization_code::AuthorizationRequest;
 use super::super::refusal::refusal;
 use super::super::request::TokenRequest;
-use super::super::token_answer::{self, TokenAnswer};
+use super::super::whole::Whole;
 use super::super::{AuthError, Endpoints};
 use super::BrowserError;
 use crate::http::Http;
@@ -48,18 +47,13 @@ pub(super) async fn push(
     // RFC 9126 §2: the audience is the one of the token endpoint.
     let request = proof.add_to(request, profile, endpoints.token_url(), Clock::default())?;
     let signed = request.signed().map(str::to_owned);
-    let answer = http.send(request.into_http(&at)).await?;
-    let (status, headers) = (answer.status, answer.headers);
-    let text = |name| {
-        let value = headers.get(name).map(|value| value.as_bytes().to_vec());
-        String::from_utf8_lossy(&value.unwrap_or_default()).into_owned()
-    };
-    let body = answer.body.bytes(token_answer::LARGEST).await?;
-    let answer = TokenAnswer::read(status, &text(CONTENT_TYPE), &body);
-    let handle = answer.text("request_uri").filter(|_| status.is_success());
+    let answer = Whole::of(http, request.into_http(&at)).await?;
+    let said = answer.read();
+    let handle = said
+        .text("request_uri")
+        .filter(|_| answer.status.is_success());
     let Some(handle) = handle.filter(|handle| !handle.is_empty()) else {
-        let date = httpdate::parse_http_date(&text(DATE)).ok();
-        return Err(refusal(at.url(), date, &answer, signed));
+        return Err(refusal(at.url(), answer.date(), &said, signed));
     };
     let mut url = authorize_url.clone();
     url.query_pairs_mut()

@@ -161,11 +161,12 @@ impl Cache {
     /// take: each process then asks for itself.
     ///
     /// # Errors
-    /// The other process took too long.
+    /// The other process took too long, or something that is no lock has its name.
     pub async fn lock_tokens(&self) -> Result<Option<Lock>, AuthError> {
         let path = self.store.token_lock_path(&self.name);
+        let at = path.clone();
         let waiting = tokio::task::spawn_blocking(move || {
-            Lock::exclusive(&path, "for a token that is being asked for")
+            Lock::exclusive(&at, "for a token that is being asked for")
         });
         match waiting.await {
             Ok(Ok(lock)) => Ok(Some(lock)),
@@ -173,6 +174,21 @@ impl Cache {
                 if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) =>
             {
                 Err(AuthError::Locked(error.to_string()))
+            }
+            // Somebody put something else there. Without the lock two commands would renew one login.
+            Ok(Err(source))
+                if matches!(
+                    source.kind(),
+                    ErrorKind::InvalidData | ErrorKind::NotADirectory
+                ) =>
+            {
+                let action = "lock";
+                Err(ProfileError::File {
+                    action,
+                    path,
+                    source,
+                }
+                .into())
             }
             _ => Ok(None),
         }

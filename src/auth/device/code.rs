@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, DATE};
 use url::Url;
 
 use super::super::AuthError;
 use super::super::endpoints::Endpoint;
 use super::super::refusal::refusal;
 use super::super::request::TokenRequest;
-use super::super::token_answer::{self, TokenAnswer};
+use super::super::token_answer::TokenAnswer;
+use super::super::whole::Whole;
 use super::DeviceError;
 use crate::foreign::Foreign;
 use crate::http::Http;
-use crate::http::limit::{LONGEST_EXCHANGE, within};
 use crate::secret::{self, Secret};
 
 /// How long to wait between two questions when the server does not say (RFC 8628 §3.2).
@@ -47,21 +46,12 @@ pub(super) async fn ask(
 ) -> Result<Code, AuthError> {
     let url = at.url();
     let signed = request.signed().map(str::to_owned);
-    let answer = within(LONGEST_EXCHANGE, url, http.send(request.into_http(at))).await?;
-    let (status, content_type) = (
-        answer.status,
-        answer.header(CONTENT_TYPE).unwrap_or_default().to_owned(),
-    );
-    let date = answer
-        .header(DATE)
-        .and_then(|date| httpdate::parse_http_date(date).ok());
-    let body = answer.body.bytes(token_answer::LARGEST);
-    let body = within(LONGEST_EXCHANGE, url, body).await?;
-    let answer = TokenAnswer::read(status, &content_type, &body);
-    if !status.is_success() {
-        return Err(refusal(url, date, &answer, signed));
+    let answer = Whole::of(http, request.into_http(at)).await?;
+    let said = answer.read();
+    if !answer.status.is_success() {
+        return Err(refusal(url, answer.date(), &said, signed));
     }
-    Ok(Code::read(&answer, url)?)
+    Ok(Code::read(&said, url)?)
 }
 
 impl Code {
@@ -86,10 +76,10 @@ impl Code {
                 .or_else(|| value.as_str()?.trim().parse().ok());
             Duration::try_from_secs_f64(number?).ok()
         };
-        // Only what a person may follow is shown.
+        // Only what a person may follow is shown; a user before the host reads like another host.
         let web = |text: &str| {
             let url = Url::parse(text).ok();
-            url.filter(|url| matches!(url.scheme(), "http" | "https"))
+            url.filter(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty())
         };
         // Google spells it another way.
         let at = text("verification_url").map_or_else(|| needed("verification_uri"), Ok)?;

@@ -1,13 +1,13 @@
 //! One GET without a token: discovery documents and key sets, with the tries and the one redirect that they get.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use crate::http::limit::{LONGEST_EXCHANGE, within};
+use crate::http::limit::{LONGEST_EXCHANGE, is_over, within};
 use crate::http::retry::{self, Retry};
 use crate::http::{Http, HttpError, Request};
 use crate::profile::{Profile, urls};
@@ -72,6 +72,7 @@ async fn patiently(
     wanted: Wanted,
 ) -> Result<Page, HttpError> {
     let mut retry = Retry::new(wanted.retries, LONGEST_WAIT);
+    let started = Instant::now();
     loop {
         let (wait, reason) = match within(
             LONGEST_EXCHANGE,
@@ -87,10 +88,12 @@ async fn patiently(
                     None => return Ok(page),
                 }
             }
-            Err(error) if !error.is_lasting() => match retry.wait(None) {
-                Some(wait) => (wait, error.to_string()),
-                None => return Err(error),
-            },
+            Err(error) if !error.is_lasting() && !is_over(&error, started) => {
+                match retry.wait(None) {
+                    Some(wait) => (wait, error.to_string()),
+                    None => return Err(error),
+                }
+            }
             page => return page,
         };
         let wait_ms = wait.as_millis();

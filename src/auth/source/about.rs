@@ -1,8 +1,11 @@
 //! What can be said of a source of tokens before anything is asked for.
 
+use serde_json::{Map, Value};
+
+use super::super::id_token::IDENTITY;
 use super::super::way::{Method, Way};
 use super::TokenSource;
-use crate::profile::GivenToken;
+use crate::profile::{AuthType, GivenToken};
 
 impl TokenSource {
     /// How requests are authorized.
@@ -58,16 +61,51 @@ impl TokenSource {
         }
     }
 
-    /// The project and the member that a stored login to Medplum names.
-    pub fn login_names(&self) -> Vec<String> {
-        let login = match &self.method {
-            Method::Login => self.cache.read(&self.profile, true).ok().flatten(),
-            _ => None,
-        };
-        let context = login.map(|login| login.context).unwrap_or_default();
-        let named = ["project", "profile"].into_iter();
-        named
-            .filter_map(|name| Some(context.get(name)?.get("reference")?.as_str()?.to_owned()))
-            .collect()
+    /// Whose the requests are, as far as that can be told beside the client: the project and the member that a login to
+    /// Medplum names, who signed in elsewhere, the user that an assertion speaks for, the program that makes the token. Of a token that
+    /// is given nothing can be told: the next one may be the same user's.
+    pub fn whose(&self) -> Vec<String> {
+        let profile = &self.profile;
+        match &self.method {
+            Method::Login => {
+                let login = self.cache.read(profile, true).ok().flatten();
+                login
+                    .map(|login| of_login(&login.context))
+                    .unwrap_or_default()
+            }
+            Method::Grant(grant) => match grant.auth_type() {
+                AuthType::JwtBearer => [&profile.issuer, &profile.subject]
+                    .into_iter()
+                    .map(|name| name.clone().unwrap_or_default())
+                    .collect(),
+                AuthType::TokenExchange => {
+                    profile.exchange.subject.iter().filter_map(maker).collect()
+                }
+                _ => Vec::new(),
+            },
+            Method::Given(given) => maker(given).into_iter().collect(),
+            Method::Anonymous | Method::Basic | Method::LoggedOut(_) => Vec::new(),
+        }
+    }
+}
+
+/// Who signed in, by what the login's answer said.
+fn of_login(context: &Map<String, Value>) -> Vec<String> {
+    let text = |value: Option<&Value>| Some(value?.as_str()?.to_owned());
+    let reference = |name: &str| text(context.get(name)?.get("reference"));
+    let identity = |name: &str| text(context.get(IDENTITY)?.get(name));
+    let named = ["project", "profile"].into_iter().filter_map(reference);
+    let signed_in = ["iss", "sub"].into_iter().filter_map(identity);
+    named
+        .chain(signed_in)
+        .chain(text(context.get("patient")))
+        .collect()
+}
+
+/// What makes a token that somebody else made. A file may be another one each night, of the same user.
+fn maker(given: &GivenToken) -> Option<String> {
+    match given {
+        GivenToken::Command(command) => Some(command.to_string()),
+        GivenToken::Value(_) | GivenToken::File(_) => None,
     }
 }

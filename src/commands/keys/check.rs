@@ -9,6 +9,7 @@ use crate::auth::keys::{Key, published};
 use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::http::Request;
+use crate::http::limit::{LONGEST_EXCHANGE, within};
 use crate::secret;
 
 /// The largest set that is read.
@@ -69,7 +70,7 @@ async fn fetched(context: &Context, url: &Url, shown: &str) -> anyhow::Result<Ve
     let http = context.http(&profile)?;
     let request = Request::new(Method::GET, url.clone())
         .header(ACCEPT, HeaderValue::from_static("application/json"));
-    let answer = http.send(request).await?;
+    let answer = within(LONGEST_EXCHANGE, url, http.send(request)).await?;
     if !answer.status.is_success() {
         let to = match answer.header("location") {
             Some(to) if answer.status.is_redirection() => {
@@ -83,6 +84,6 @@ async fn fetched(context: &Context, url: &Url, shown: &str) -> anyhow::Result<Ve
         let message = format!("{shown} answered {}{to}", answer.status);
         return Err(Failure::new(exit::FAILED, message).into());
     }
-    let body = answer.body.bytes(LARGEST).await;
+    let body = within(LONGEST_EXCHANGE, url, answer.body.bytes(LARGEST)).await;
     Ok(body.context("the key set cannot be read")?.to_vec())
 }

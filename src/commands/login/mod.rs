@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::exit::Failure;
 use crate::profile::held::{self, Place};
 use crate::profile::store::ProfileFile;
-use crate::profile::{AuthType, Profile, ProfileError};
+use crate::profile::{AuthType, DEFAULT_NAME, Key, Layer, Profile, ProfileError};
 
 /// Sign in and store the login; flags given here are stored in the profile too
 ///
@@ -45,6 +45,8 @@ pub struct LoginArgs {
 
 pub async fn run(context: &Context, args: LoginArgs) -> anyhow::Result<()> {
     let (profile, file) = context.resolve(true)?;
+    check_name(context, &profile, file.as_ref())?;
+    context.store.check_writable(&profile.name)?;
     let place = args.store.map(Place::from);
     if place == Some(Place::Keyring) {
         // Before anybody is asked: a token that cannot be kept is lost.
@@ -83,6 +85,25 @@ pub async fn run(context: &Context, args: LoginArgs) -> anyhow::Result<()> {
         )),
     }
     Ok(())
+}
+
+/// Makes sure, before anybody is asked, that a profile that does not exist is meant to be made: its name may be mistyped.
+/// Whoever makes one says for which server; whoever has one of nearly that name says it with this command.
+fn check_name(
+    context: &Context,
+    profile: &Profile,
+    file: Option<&ProfileFile>,
+) -> Result<(), ProfileError> {
+    let exists = file.is_some_and(ProfileFile::has_options);
+    let says_server = context.globals.settings.get(Key::BaseUrl).is_some();
+    if exists || says_server || profile.name == DEFAULT_NAME {
+        return Ok(());
+    }
+    let says_nothing = context.globals.settings.is_empty() && profile.base_from == Layer::Default;
+    match context.store.unknown(&profile.name) {
+        ProfileError::Unknown { near, .. } if near.is_empty() && !says_nothing => Ok(()),
+        unknown => Err(unknown),
+    }
 }
 
 /// Stores a login that a person brought about.

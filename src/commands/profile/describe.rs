@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::output::{Format, table};
-use crate::profile::ProfileError;
 
 /// Show the settings of a profile
 #[derive(Args, Debug)]
@@ -22,7 +21,7 @@ pub struct DescribeArgs {
 
 pub(super) fn run(context: &Context, args: &DescribeArgs) -> anyhow::Result<()> {
     let file = super::read_to_show(context, &args.name, args.show_secrets)?
-        .ok_or_else(|| ProfileError::Unknown(args.name.clone()))?;
+        .ok_or_else(|| context.store.unknown(&args.name))?;
     let object = super::shown(&args.name, &file, args.show_secrets);
     if context.output.format_for_lists() != Format::Table {
         return context.output.json(&Value::Object(object).to_string());

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::exit::Failure;
 use crate::files;
 use crate::flags::complete;
-use crate::profile::{ProfileError, Settings};
+use crate::profile::Settings;
 
 /// Print the settings of a profile as JSON, for `profile import` elsewhere; without secrets, login and tokens
 #[derive(Args, Debug)]
@@ -30,7 +30,7 @@ pub struct ExportArgs {
 
 pub(super) fn run(context: &Context, args: &ExportArgs) -> anyhow::Result<()> {
     let file = super::read_to_show(context, &args.name, args.show_secrets)?
-        .ok_or_else(|| ProfileError::Unknown(args.name.clone()))?;
+        .ok_or_else(|| context.store.unknown(&args.name))?;
     let mut object = Map::new();
     object.insert("name".into(), args.name.as_str().into());
     let mut left_out: Vec<&str> = Vec::new();

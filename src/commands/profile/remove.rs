@@ -7,6 +7,7 @@ use crate::auth::cache::{Cache, still_good};
 use crate::context::Context;
 use crate::profile::login::StoredLogin;
 use crate::profile::resolve::{self, Layers};
+use crate::verdicts;
 
 /// Remove a profile with its login and tokens, those in the keyring too
 ///
@@ -24,7 +25,8 @@ pub(super) async fn run(context: &Context, args: &RemoveArgs) -> anyhow::Result<
     context.store.path(&args.name)?;
     if let Err(error) = give_back_of(context, &args.name).await {
         context.output.warn(&format!(
-            "Its tokens were not given back to the server ({error:#}); they are good until they end by themselves."
+            "Its tokens were not given back to the server ({}); they are good until they end by themselves.",
+            verdicts::words_of(&error)
         ));
     }
     if let Some(target) = context.store.remove(&args.name)? {

@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
         let before = file.settings();
         let new = before.is_empty();
         if new && args.update {
-            return Err(ProfileError::Unknown(args.name.clone()));
+            return Err(context.store.unknown(&args.name));
         }
         if !only_moves && !args.update {
             let keys = before.iter().map(|(key, _)| key);

@@ -2,11 +2,11 @@
 
 mod dotenv;
 
-use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use super::{Key, Settings, Side};
+use crate::files;
 pub use dotenv::parse;
 
 /// No file of settings is larger.
@@ -63,50 +63,15 @@ pub fn read(path: &Path) -> Result<EnvFile, String> {
 
 /// The text of a plain file of a sensible size; nothing else is opened, for a FIFO would hold the command up.
 fn text(path: &Path) -> Result<Option<String>, String> {
-    let about = match fs::metadata(path) {
-        Ok(about) => about,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
     // Python programmers call a folder so.
-    if about.is_dir() {
+    if path.is_dir() {
         return Ok(None);
     }
-    check(&about)?;
-    let mut options = fs::File::options();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        // Should something else stand there by now, opening it does not wait.
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    match files::read_plain_text(path, LARGEST) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
-    let file = options.open(path).map_err(|error| error.to_string())?;
-    check(&file.metadata().map_err(|error| error.to_string())?)?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(too_large());
-    }
-    String::from_utf8(bytes)
-        .map(Some)
-        .map_err(|_| "it is not UTF-8 text".into())
-}
-
-fn check(about: &fs::Metadata) -> Result<(), String> {
-    if !about.is_file() {
-        return Err("it is no plain file".into());
-    }
-    if about.len() > LARGEST {
-        return Err(too_large());
-    }
-    Ok(())
-}
-
-fn too_large() -> String {
-    format!("it is larger than {} MB", LARGEST >> 20)
 }
 
 #[cfg(test)]
@@ -116,7 +81,7 @@ mod tests {
     fn of(text: &[u8]) -> Result<EnvFile, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
-        fs::write(&path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
         read(&path)
     }
 

@@ -21,10 +21,16 @@ use server::Server;
 /// Resolves a profile.
 ///
 /// # Errors
-/// [`ProfileError::BadSetting`] for a value that cannot be used.
+/// [`ProfileError::BadSetting`] for a value that cannot be used, [`ProfileError::LedElsewhere`].
 // Long because every setting has its line.
 pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
     let server = Server::of(layers)?;
+    if server.is_led_elsewhere() {
+        return Err(ProfileError::LedElsewhere {
+            base: server.base.to_string(),
+            fhir_base: server.fhir_base.to_string(),
+        });
+    }
     let text = |key| server.value(key).map(|(_, value)| value.to_owned());
     let credentials = Credentials::of(name, &server)?;
     let auth_type = auth_type(&server, &credentials)?;
@@ -83,8 +89,8 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         asks: AskSettings {
             par: switch(&server, Key::Par)?,
             writes: false,
-            token_params: param_list(&server, Key::TokenParams)?,
-            authorize_params: param_list(&server, Key::AuthorizeParams)?,
+            token_params: param_list(&server, Key::TokenParams, Key::TokenUrl)?,
+            authorize_params: param_list(&server, Key::AuthorizeParams, Key::AuthorizeUrl)?,
         },
         credential_from: credentials.from,
         may_use_login: server.login_is_for_it,
@@ -102,9 +108,15 @@ fn switch(server: &Server<'_>, key: Key) -> Result<bool, ProfileError> {
     }
 }
 
-fn param_list(server: &Server<'_>, key: Key) -> Result<Vec<Param>, ProfileError> {
-    let text = server.value(key).map_or("", |(_, text)| text);
-    params::read(key, text)
+/// What goes along to an endpoint: as a header it is of the layers that mean this server, and where a `.env` file says where
+/// the endpoint is, of none that is stored or exported.
+fn param_list(server: &Server<'_>, key: Key, endpoint: Key) -> Result<Vec<Param>, ProfileError> {
+    let named_by = server.value(endpoint).map(|(layer, _)| layer);
+    let text = server.value(key).filter(|(layer, _)| {
+        server.is_meant_by(*layer)
+            && (named_by != Some(Layer::EnvFile) || matches!(layer, Layer::Flag | Layer::EnvFile))
+    });
+    params::read(key, text.map_or("", |(_, text)| text))
 }
 
 /// A setting that is one of a few words.

@@ -87,6 +87,15 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Whether a `.env` file puts the FHIR interface on another server than the base URL, which it does not name. That names
+    /// a server behind the back of whoever named one: what they typed, stored and write would go there.
+    pub(super) fn is_led_elsewhere(&self) -> bool {
+        let named_by = self.value(Key::FhirUrlPath).map(|(layer, _)| layer);
+        named_by == Some(Layer::EnvFile)
+            && self.base_from != Layer::EnvFile
+            && !urls::same_origin(&self.fhir_base, &self.base)
+    }
+
     fn is_meant_by_env_file(&self) -> bool {
         self.is_at(
             self.layers

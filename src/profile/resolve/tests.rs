@@ -117,6 +117,68 @@ fn stored_and_exported_credentials_do_not_follow_a_server_named_elsewhere() {
 }
 
 #[test]
+fn an_env_file_puts_fhir_on_no_other_server_than_it_names_itself() {
+    let elsewhere = "https://b.example/fhir";
+    let mut layers = Layers {
+        flags: settings(&[
+            (Key::BaseUrl, A),
+            (Key::ClientId, "id"),
+            (Key::ClientSecret, "typed-secret"),
+        ]),
+        env_file: settings(&[(Key::FhirUrlPath, elsewhere)]),
+        ..Layers::default()
+    };
+    for base in ["", A] {
+        layers.env_file.set(Key::BaseUrl, Some(base.to_owned()));
+        let refused = resolve("x", &layers).unwrap_err();
+        assert!(
+            matches!(refused, ProfileError::LedElsewhere { .. }),
+            "{refused}"
+        );
+    }
+    layers.env_file = settings(&[(Key::FhirUrlPath, "https://A.example:443/r5")]);
+    let profile = resolve("x", &layers).unwrap();
+    assert_eq!(profile.fhir_base.as_str(), "https://a.example/r5");
+    let by_file = Layers {
+        env_file: settings(&[(Key::BaseUrl, A), (Key::FhirUrlPath, elsewhere)]),
+        ..Layers::default()
+    };
+    assert_eq!(
+        resolve("x", &by_file).unwrap().fhir_base.as_str(),
+        elsewhere
+    );
+}
+
+#[test]
+fn parameters_of_a_profile_go_to_no_endpoint_that_an_env_file_names() {
+    let params = |profile: &Profile| profile.asks.token_params.len();
+    let mut layers = Layers {
+        profile: settings(&[
+            (Key::BaseUrl, A),
+            (Key::ClientId, "id"),
+            (Key::TokenParams, "key=hush"),
+        ]),
+        env_file: settings(&[(Key::BaseUrl, A), (Key::ClientSecret, "file-secret")]),
+        ..Layers::default()
+    };
+    let profile = resolve("x", &layers).unwrap();
+    assert_eq!(
+        (params(&profile), secret(&profile)),
+        (1, Some("file-secret"))
+    );
+    layers
+        .env_file
+        .set(Key::TokenUrl, Some("https://b.example/token".into()));
+    let profile = resolve("x", &layers).unwrap();
+    assert!(profile.token_url.is_some());
+    assert_eq!(params(&profile), 0);
+    // Nor to a server that only the file names.
+    layers.profile.set(Key::BaseUrl, Some(String::new()));
+    layers.env_file = settings(&[(Key::BaseUrl, B)]);
+    assert_eq!(params(&resolve("x", &layers).unwrap()), 0);
+}
+
+#[test]
 fn a_whole_env_file_works_by_itself_beside_a_stale_profile() {
     let layers = Layers {
         profile: settings(&[(Key::ClientId, "old"), (Key::ClientSecret, "own-secret")]),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 mod moves;
+mod names;
 mod rights;
 mod save;
 mod write;
@@ -16,6 +17,7 @@ use super::file::read_file;
 use super::held::Place;
 pub use super::parts::{ACTIVE_LOGIN, DISCOVERY, LOGINS, TOKENS};
 use crate::files::{self, Lock};
+pub use names::check_name;
 use save::{absolute, save};
 
 /// The folder of profiles.
@@ -171,7 +173,7 @@ impl Store {
     pub fn remove(&self, name: &str) -> Result<Option<PathBuf>, ProfileError> {
         let path = self.path(name)?;
         if path.symlink_metadata().is_err() {
-            return Err(ProfileError::Unknown(name.to_owned()));
+            return Err(self.unknown(name));
         }
         let _lock = self.lock(name)?;
         if let Ok(Some(ProfileFile {
@@ -188,10 +190,25 @@ impl Store {
             path,
             source,
         })?;
-        if self.in_use()?.as_deref() == Some(name) {
+        if self.is_in_use(name) {
             self.use_none()?;
         }
         Ok(stays)
+    }
+
+    /// Makes sure that a profile can be written, before anything is asked of a server or a person: a login that cannot
+    /// be kept is lost.
+    ///
+    /// # Errors
+    /// Its lock cannot be taken or its folder not be written.
+    pub fn check_writable(&self, name: &str) -> Result<(), ProfileError> {
+        let path = self.path(name)?;
+        let _lock = self.lock(name)?;
+        write::try_out(&path, name).map_err(|source| ProfileError::File {
+            action: "write",
+            path,
+            source,
+        })
     }
 
     /// What was found to be readable by others since this was asked last.
@@ -210,6 +227,8 @@ impl Store {
         for path in folder.into_iter().chain([file]) {
             let problem = match rights::close(path, self.group()) {
                 Ok(true) => None,
+                // Nobody can mend what is mounted so, and Kubernetes and Docker mount secrets so.
+                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => continue,
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Some(error.to_string()),
                 Ok(false) | Err(_) => continue,
             };
@@ -220,34 +239,6 @@ impl Store {
                 mended.push(Mended { path, problem });
             }
         }
-    }
-
-    /// The names of all profiles, sorted; none when the folder does not exist.
-    ///
-    /// # Errors
-    /// The folder cannot be read.
-    pub fn names(&self) -> Result<Vec<String>, ProfileError> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => {
-                return Err(ProfileError::File {
-                    action: "read",
-                    path: self.folder.clone(),
-                    source,
-                });
-            }
-        };
-        let mut names: Vec<String> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
-                let name = name.strip_suffix(".json")?;
-                check_name(name).is_ok().then(|| name.to_owned())
-            })
-            .collect();
-        names.sort();
-        Ok(names)
     }
 
     /// The lock held while one process asks for a token, so that others wait and use what it got.
@@ -295,24 +286,6 @@ impl Store {
     }
 }
 
-/// Profile names are plain names: they become file names.
-///
-/// # Errors
-/// [`ProfileError::BadName`].
-pub fn check_name(name: &str) -> Result<(), ProfileError> {
-    let plain = !name.is_empty()
-        && name.len() <= 100
-        && !name.starts_with(['.', '-'])
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || "-_.@+ ".contains(c));
-    if plain {
-        Ok(())
-    } else {
-        Err(ProfileError::BadName(name.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Key, Settings};
@@ -351,15 +324,5 @@ mod tests {
         let text = set(&[(Key::BaseUrl, "https://h.example")], true);
         assert!(!text.contains("tokens") && text.contains("scope"), "{text}");
         assert!(!set(&[(Key::BaseUrl, "https://h.example")], false).contains("scope"));
-    }
-
-    #[test]
-    fn names_with_separators_are_refused() {
-        for name in ["", "..", "../x", "a/b", "a\\b", ".hidden", "a\0b", "-x"] {
-            assert!(check_name(name).is_err(), "{name:?}");
-        }
-        for name in ["default", "bcda-sandbox", "a.b", "me@work", "Zürich 2"] {
-            check_name(name).unwrap();
-        }
     }
 }

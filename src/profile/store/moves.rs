@@ -12,6 +12,8 @@ use crate::profile::file::{ProfileFile, read_file};
 
 /// The file that names the profile in use. It begins with a dot, since the Medplum CLI lists every other name.
 const IN_USE: &str = ".in-use";
+/// It holds nothing but a name.
+const LONGEST_NAME: u64 = 4096;
 
 impl Store {
     /// Copies settings and secrets to another name. Logins and tokens stay: of two that renew one login, the server
@@ -28,7 +30,7 @@ impl Store {
     /// # Errors
     /// As [`Store::copy`].
     pub fn rename(&self, from: &str, to: &str, replace: bool) -> Result<(), ProfileError> {
-        let was_in_use = self.in_use()?.as_deref() == Some(from);
+        let was_in_use = self.is_in_use(from);
         let _tokens = both(from, to, |name| self.hold(&self.token_lock_path(name)))?;
         self.put_as(from, to, replace, false)?;
         if was_in_use {
@@ -50,7 +52,7 @@ impl Store {
         }
         let _locks = both(from, to, |name| self.lock(name))?;
         let file = self.read(from)?.filter(ProfileFile::has_options);
-        let mut file = file.ok_or_else(|| ProfileError::Unknown(from.to_owned()))?;
+        let mut file = file.ok_or_else(|| self.unknown(from))?;
         let before = read_file(&new)?;
         if before.is_some() && !replace {
             return Err(ProfileError::Exists(to.to_owned()));
@@ -80,20 +82,27 @@ impl Store {
     /// What names it cannot be read, or holds no name.
     pub fn in_use(&self) -> Result<Option<String>, ProfileError> {
         let path = self.folder.join(IN_USE);
-        let text = match fs::read_to_string(&path) {
+        let text = match files::read_plain_text(&path, LONGEST_NAME) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(ProfileError::File {
-                    action: "read",
-                    path,
-                    source,
-                });
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let reason = error.to_string();
+                return Err(ProfileError::NoChoice { path, reason });
             }
+            Err(source) => return Err(failed("read", path, source)),
         };
         let name = text.trim_end();
-        check_name(name)?;
+        if check_name(name).is_err() {
+            let reason = "it holds no name of a profile".to_owned();
+            return Err(ProfileError::NoChoice { path, reason });
+        }
         Ok(Some(name.to_owned()))
+    }
+
+    /// Whether this profile is the one in use, as far as that can be told.
+    pub(super) fn is_in_use(&self, name: &str) -> bool {
+        self.in_use()
+            .is_ok_and(|used| used.as_deref() == Some(name))
     }
 
     /// Has a profile used when none is named.
@@ -103,7 +112,7 @@ impl Store {
     pub fn use_profile(&self, name: &str) -> Result<(), ProfileError> {
         let file = self.read_public(name)?;
         if !file.is_some_and(|file| file.has_options()) {
-            return Err(ProfileError::Unknown(name.to_owned()));
+            return Err(self.unknown(name));
         }
         let path = self.folder.join(IN_USE);
         files::replace(&path, format!("{name}\n").as_bytes())

@@ -24,6 +24,15 @@ fn prefix(name: &str) -> String {
     format!("{}{name}~", files::TEMPORARY)
 }
 
+/// Whether a profile file can be written where it lies; what is there stays.
+///
+/// # Errors
+/// Its folder cannot be written.
+pub(super) fn try_out(path: &Path, name: &str) -> io::Result<()> {
+    let folder = files::folder_of(&target(path));
+    files::temporary(&prefix(name), &folder).map(drop)
+}
+
 /// Replaces a profile file; the old one stays until the new one is whole and on disk.
 ///
 /// # Errors
@@ -31,10 +40,7 @@ fn prefix(name: &str) -> String {
 pub(super) fn replace(path: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     let target = target(path);
     let folder = files::folder_of(&target);
-    let mut file = tempfile::Builder::new()
-        .prefix(&prefix(name))
-        .suffix(".tmp")
-        .tempfile_in(&folder)?;
+    let mut file = files::temporary(&prefix(name), &folder)?;
     file.write_all(text)?;
     rights::open_to_group(file.path(), rights::of_group(&folder))?;
     file.as_file().sync_all()?;

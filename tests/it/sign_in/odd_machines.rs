@@ -50,7 +50,7 @@ fn a_clock_that_was_never_set_makes_assertions_without_wrapping() {
 
 /// How to have mounts of one's own: as root, or as root of a user namespace. Where neither is allowed (Ubuntu since 24.04
 /// asks for `sysctl kernel.apparmor_restrict_unprivileged_userns=0`), the test fails and says so.
-fn own_mounts() -> &'static [&'static str] {
+pub(super) fn own_mounts() -> &'static [&'static str] {
     let ways: [&[&str]; 3] = [
         &["unshare", "--mount"],
         &["unshare", "--user", "--map-root-user", "--mount"],

@@ -172,7 +172,7 @@ fn a_login_that_is_over_asks_for_another_and_changes_nothing() {
             .fails(3)
             .prints("")
             .says(words)
-            .says("log in again with `medplum login`");
+            .says("log in again with `medplum login -p clinic`");
         assert!(!run.stderr.contains("r3fresh"), "{run}");
         assert_eq!(clinic.medplum.profile_text("clinic"), before);
         assert_eq!(
