@@ -123,6 +123,10 @@ impl Verdict for AuthError {
             Self::Expired { profile } | Self::LoginOver { profile, .. } | Self::LoginNotBound { profile } | Self::OfAnother { profile, .. } => {
                 (NOT_ALLOWED, Some(format!("log in again with `medplum login -p {}`", typed(profile))))
             }
+            Self::Refused(refusal) if refusal.moved_to.is_some() => (
+                NOT_ALLOWED,
+                Some("what proves the client follows no redirect; if that is the right place, name it with --token-url (or --device-authorization-url)".into()),
+            ),
             Self::Refused(refusal) => match (refusal.status.as_u16(), &refusal.signed) {
                 (500.., _) => (FAILED, None),
                 (404 | 405 | 410, _) => (NOT_ALLOWED, Some("check --token-url".into())),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
+use url::Url;
 
 use super::assertion::Clock;
 use super::authorization;
@@ -69,6 +70,7 @@ struct Answer {
     headers: HeaderMap,
     /// When the server says that it was.
     date: Option<SystemTime>,
+    moved_to: Option<Url>,
     received: Timestamp,
 }
 
@@ -144,10 +146,12 @@ impl Tries<'_> {
             tokio::time::sleep(wait).await;
             return Ok(None);
         }
+        let (date, moved_to) = answer.date_and_target(self.at.url());
         Ok(Some(Answer {
             received: Timestamp::now(),
             said: answer.read(),
-            date: answer.date(),
+            date,
+            moved_to,
             headers: answer.headers,
         }))
     }
@@ -248,7 +252,8 @@ impl Answer {
     }
 
     fn refusal(&self, at: &Endpoint, signed: Option<String>) -> AuthError {
-        refusal(at.url(), self.date, &self.said, signed)
+        let about = (self.date, self.moved_to.clone());
+        refusal(at.url(), about, &self.said, signed)
     }
 }
 

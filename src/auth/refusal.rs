@@ -26,6 +26,8 @@ pub struct TokenRefusal {
     pub is_page: bool,
     /// When the server says it answered (RFC 9110 §6.6.1).
     pub date: Option<SystemTime>,
+    /// Where it sends its clients instead; what proves the client follows no redirect.
+    pub moved_to: Option<Url>,
 }
 
 impl fmt::Display for TokenRefusal {
@@ -46,7 +48,10 @@ impl fmt::Display for TokenRefusal {
                 if self.code.is_some() { " -" } else { ":" }
             )?;
         }
-        Ok(())
+        match &self.moved_to {
+            Some(url) => write!(f, "; it leads to {}", secret::url_for_people(url)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -55,7 +60,7 @@ impl std::error::Error for TokenRefusal {}
 /// What an answer without a token says.
 pub(super) fn refusal(
     url: &Url,
-    date: Option<SystemTime>,
+    (date, moved_to): (Option<SystemTime>, Option<Url>),
     answer: &TokenAnswer,
     signed: Option<String>,
 ) -> AuthError {
@@ -67,5 +72,6 @@ pub(super) fn refusal(
         signed,
         is_page: answer.is_page(),
         date,
+        moved_to,
     }))
 }

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{AsHeaderName, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
+use reqwest::header::{AsHeaderName, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION};
+use url::Url;
 
 use super::token_answer::{self, TokenAnswer};
 use crate::http::limit::{LONGEST_EXCHANGE, within};
@@ -53,6 +54,13 @@ impl Whole {
     /// When the server says that it answered (RFC 9110 §6.6.1).
     pub(super) fn date(&self) -> Option<SystemTime> {
         httpdate::parse_http_date(&self.text(DATE)).ok()
+    }
+
+    /// The same with where it sends its clients instead, when it does.
+    pub(super) fn date_and_target(&self, from: &Url) -> (Option<SystemTime>, Option<Url>) {
+        let location = self.text(LOCATION);
+        let target = Some(location).filter(|text| self.status.is_redirection() && !text.is_empty());
+        (self.date(), target.and_then(|text| from.join(&text).ok()))
     }
 
     fn text(&self, name: impl AsHeaderName) -> String {

@@ -3,8 +3,8 @@
 use crate::auth::cache::{Cache, still_good};
 use crate::auth::revocation::{self, Giver, Revoked};
 use crate::context::Context;
-use crate::profile::Profile;
 use crate::profile::store::ProfileFile;
+use crate::profile::{Profile, typed};
 use crate::words;
 
 /// Gives the tokens of a profile back to the server that they are of, and says what stays good there.
@@ -67,7 +67,8 @@ pub(super) fn say_dropped(context: &Context, name: &str, before: &ProfileFile) {
     if tokens.iter().any(|token| token.refresh_token.is_some()) {
         context.output.warn(&format!(
             "The login that profile {name} had was forgotten here and not given back to its server, where it is good until \
-             it ends by itself. `medplum logout -p {name}` before such a change gives it back."
+             it ends by itself. `medplum logout -p {}` before such a change gives it back.",
+            typed(name)
         ));
     } else if !tokens.is_empty() {
         context.output.note(&format!(

@@ -3,7 +3,7 @@
 use super::causes::{self, Finding, Rank};
 use super::{Ending, Examination, Trouble, done, fetch, skipped, tls};
 use crate::auth::{AuthError, Endpoints, TokenRefusal, Way, grant};
-use crate::profile::{AuthType, ClientAuth};
+use crate::profile::{AuthType, ClientAuth, typed};
 
 pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
     let tokens = &examination.client.tokens;
@@ -19,7 +19,8 @@ pub(super) async fn check(examination: &mut Examination<'_>) -> Ending {
         Err(AuthError::Refused(refusal)) => return Err(refused(examination, &refusal)),
         Err(AuthError::Http(error)) => return Err(tls::trouble(&error)),
         Err(error @ (AuthError::NoLogin { .. } | AuthError::Expired { .. })) => {
-            let cause = format!("{error}; log in with `medplum login`");
+            let profile = typed(&examination.client.profile.name);
+            let cause = format!("{error}; log in with `medplum login -p {profile}`");
             return Err(Trouble::of(&error).because(cause));
         }
         Err(error) => return Err(Trouble::of(&error)),
@@ -55,6 +56,7 @@ fn refused(examination: &mut Examination<'_>, refusal: &TokenRefusal) -> Trouble
         words: refusal.words.clone(),
         code: refusal.code.clone(),
         signed: refusal.signed.clone(),
+        moved_to: refusal.moved_to.clone(),
         url: refusal.url.clone(),
         ..*refusal
     }));

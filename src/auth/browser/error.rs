@@ -60,7 +60,7 @@ impl Verdict for BrowserError {
                 "run it again; allow more time with --login-timeout, or sign in on another machine with --no-browser",
             ),
             Self::Denied { code, .. } if code == "access_denied" => {
-                (NOT_ALLOWED, "run `medplum login` again to sign in")
+                (NOT_ALLOWED, "run the same command again to sign in")
             }
             Self::Denied { code, .. } if code == "invalid_scope" => {
                 (NOT_ALLOWED, "ask for what the server knows with --scope")
@@ -71,7 +71,7 @@ impl Verdict for BrowserError {
             ),
             Self::BegunTwice => (
                 NOT_ALLOWED,
-                "run `medplum login` again, and open its address once; on a machine with other users, --no-browser shows \
+                "run the same command again, and open its address once; on a machine with other users, --no-browser shows \
                  the address to you alone",
             ),
             Self::BadAnswer(_) | Self::IdToken(_) => return (NOT_ALLOWED, None),

@@ -53,7 +53,12 @@ pub(super) async fn push(
         .text("request_uri")
         .filter(|_| answer.status.is_success());
     let Some(handle) = handle.filter(|handle| !handle.is_empty()) else {
-        return Err(refusal(at.url(), answer.date(), &said, signed));
+        return Err(refusal(
+            at.url(),
+            answer.date_and_target(at.url()),
+            &said,
+            signed,
+        ));
     };
     let mut url = authorize_url.clone();
     url.query_pairs_mut()

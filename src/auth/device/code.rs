@@ -49,7 +49,7 @@ pub(super) async fn ask(
     let answer = Whole::of(http, request.into_http(at)).await?;
     let said = answer.read();
     if !answer.status.is_success() {
-        return Err(refusal(url, answer.date(), &said, signed));
+        return Err(refusal(url, answer.date_and_target(url), &said, signed));
     }
     Ok(Code::read(&said, url)?)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::{
     CommandLine, GivenToken, Key, Layer, ProfileError, Settings, Withheld, inside, secret_file,
+    typed,
 };
 use super::server::{DEFAULT_BASE, Server};
 use crate::secret::Secret;
@@ -108,7 +109,8 @@ fn held_back(name: &str, server: &Server<'_>, layer: Layer, settings: &Settings)
     let remedy = match (layer, named) {
         (Layer::Profile, None) => format!(
             "if they are for {base}, let the profile say so: `medplum profile set {name} --update --base-url {base}`",
-            base = server.base
+            base = server.base,
+            name = typed(name)
         ),
         _ => "name server and credentials in one place: a profile (-p), flags, or the same environment".into(),
     };

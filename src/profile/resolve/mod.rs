@@ -12,7 +12,7 @@ use url::Url;
 pub use super::Layers;
 use super::{
     AskSettings, AuthType, ExchangeSettings, Key, Layer, NetworkSettings, Param, Profile,
-    ProfileError, Withheld, headers, network, params, urls,
+    ProfileError, Withheld, headers, network, params, typed, urls,
 };
 use crate::secret::Secret;
 use credentials::Credentials;
@@ -185,6 +185,7 @@ fn withheld(name: &str, server: &Server<'_>, credentials: &Credentials) -> Optio
             },
             remedy: format!(
                 "sign in to {base} with `medplum login -p {name} --base-url {base}`, or choose another profile with -p",
+                name = typed(name),
                 base = server.base
             ),
             is_login: true,

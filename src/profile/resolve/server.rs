@@ -75,14 +75,18 @@ impl<'a> Server<'a> {
             .unwrap_or_else(|| self.is_at(DEFAULT_BASE))
     }
 
-    /// By the table of settings. What is stored stands above the file, so beside a login it says no word of sign-in.
+    /// By the table of settings. Beside what stands above it the file says no word of sign-in.
     fn env_file_may_say(&self, key: Key) -> bool {
         let file = &self.layers.env_file;
         match key.side() {
             Side::Never => false,
             Side::Freely => self.is_named_by(file) != Some(false),
+            // It opens a file here, and reaches no server.
+            _ if matches!(key, Key::KeyPassphrase | Key::KeyPassphraseFile) => {
+                self.is_meant_by_env_file()
+            }
             Side::BesideServer | Side::PathInside => {
-                self.is_meant_by_env_file() && !self.login_is_for_it
+                self.is_meant_by_env_file() && !self.stands_above_env_file()
             }
         }
     }
@@ -94,6 +98,17 @@ impl<'a> Server<'a> {
         named_by == Some(Layer::EnvFile)
             && self.base_from != Layer::EnvFile
             && !urls::same_origin(&self.fhir_base, &self.base)
+    }
+
+    /// Whether a login or a credential is stored for this server, or exported together with its name. For whom an assertion
+    /// is, who it speaks for and what goes along is then no business of a file that somebody else may have written.
+    fn stands_above_env_file(&self) -> bool {
+        let (profile, environment) = (&self.layers.profile, &self.layers.environment);
+        self.login_is_for_it
+            || profile.has_credential() && self.is_meant_by(Layer::Profile)
+            || environment.has_credential()
+                && self.is_named_by(environment) == Some(true)
+                && self.is_meant_by(Layer::Environment)
     }
 
     fn is_meant_by_env_file(&self) -> bool {

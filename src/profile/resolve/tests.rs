@@ -150,6 +150,34 @@ fn an_env_file_puts_fhir_on_no_other_server_than_it_names_itself() {
 }
 
 #[test]
+fn beside_a_stored_credential_an_env_file_says_nothing_of_sign_in() {
+    let file = settings(&[
+        (Key::BaseUrl, A),
+        (Key::Audience, "https://b.example/token"),
+        (Key::Subject, "admin"),
+        (Key::KeyPassphrase, "opens"),
+        (Key::Scope, "s"),
+    ]);
+    let own = settings(&[(Key::BaseUrl, A), (Key::PrivateKeyPath, "key.pem")]);
+    let as_profile = Layers {
+        profile: own.clone(),
+        env_file: file.clone(),
+        ..Layers::default()
+    };
+    let exported = Layers {
+        environment: own,
+        env_file: file,
+        ..Layers::default()
+    };
+    for layers in [as_profile, exported] {
+        let profile = resolve("x", &layers).unwrap();
+        assert_eq!((profile.audience, profile.subject), (None, None));
+        assert!(profile.key_passphrase.is_some() && profile.private_key_path.is_some());
+        assert_eq!(profile.scope.as_deref(), Some("s"));
+    }
+}
+
+#[test]
 fn parameters_of_a_profile_go_to_no_endpoint_that_an_env_file_names() {
     let params = |profile: &Profile| profile.asks.token_params.len();
     let mut layers = Layers {

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use crate::support::jwt::Jwt;
+use crate::support::keys::key;
 use crate::support::{Answer, Medplum, Server};
 
 /// A server that takes whatever comes and names itself for everything.
@@ -121,4 +123,49 @@ fn a_server_that_only_an_env_file_names_is_said_when_it_gets_a_credential() {
     assert!(run.stderr.contains(&server.url("/")), "{run}");
     let quiet = medplum.run([&["-q"][..], &get].concat()).ok();
     assert_eq!(quiet.stderr, "");
+}
+
+/// The key of a profile signed for whatever server a line of the folder named, and the profile's own server got that.
+#[test]
+fn an_env_file_does_not_say_for_whom_a_stored_key_signs() {
+    let own = greedy();
+    let base = own.url("/");
+    let medplum = Medplum::new();
+    let private_key = key("rsa.jwk");
+    let set = [
+        "profile",
+        "set",
+        "p",
+        "--base-url",
+        &base,
+        "--client-id",
+        "me",
+        "--token-url",
+        "token",
+    ];
+    let signing = [
+        "--auth-type",
+        "jwt-assertion",
+        "--private-key-path",
+        &private_key,
+    ];
+    medplum.run([&set[..], &signing].concat()).ok();
+    let lines = [
+        "AUDIENCE=https://other.example/token",
+        "JKU=https://evil.example/jwks",
+        "KEY_ID=evil",
+        "TOKEN_PARAMS=a=evil",
+    ];
+    let text = lines.map(|line| format!("MEDPLUM_{line}\n")).concat();
+    medplum.file(".env", format!("MEDPLUM_BASE_URL={base}\n{text}"));
+    medplum.run(["-p", "p", "get", "Patient/1"]).ok();
+    let form = own.request_to("/token").form();
+    let assertion = form.iter().find(|(name, _)| name == "client_assertion");
+    let jwt = Jwt::parse(&assertion.unwrap().1).unwrap();
+    assert_eq!(jwt.claims["aud"], own.url("/token"));
+    let said = format!("{form:?} {} {}", jwt.header, jwt.claims);
+    assert!(
+        !said.contains("evil") && !said.contains("other.example"),
+        "{said}"
+    );
 }

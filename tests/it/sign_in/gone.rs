@@ -105,3 +105,38 @@ fn the_login_of_a_medplum_server_is_renewed_where_medplum_has_its_endpoint() {
         assert_eq!(server.requests_to("/oauth2/token").len(), expected, "{run}");
     }
 }
+
+/// A token request follows no redirect, and whoever set up the endpoint learns where it leads.
+#[test]
+fn an_endpoint_that_redirects_is_not_followed_and_is_told_with_where_it_leads() {
+    let other = Server::start();
+    let target = other.url("/realms/x/token");
+    for (location, shown) in [
+        (target.as_str(), target.as_str()),
+        ("/moved?code=hidden-1", "/moved?code=********"),
+    ] {
+        for status in [301, 302, 307, 308] {
+            let server = Server::start();
+            server.on("POST", "/token", Answer::redirect(status, location));
+            let base = server.url("/");
+            let medplum = Medplum::new();
+            let get = [
+                "get",
+                "Patient/1",
+                "--base-url",
+                &base,
+                "--client-id",
+                "me",
+                "--client-secret",
+                "secret-of-x",
+            ];
+            let run = medplum
+                .run([&get[..], &["--token-url", "token"]].concat())
+                .fails(3);
+            let run = run.says("it leads to").says(shown).says("--token-url");
+            assert!(!run.stderr.contains("hidden-1"), "{run}");
+            assert_eq!(server.lines(), ["POST /token"]);
+        }
+    }
+    assert_eq!(other.lines(), [""; 0]);
+}
