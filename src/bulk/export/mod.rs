@@ -116,13 +116,9 @@ async fn run_logged(
 ) -> Result<Summary, BulkError> {
     let status_url = plan::list_files(client, options, observer, &mut work).await?;
     if let Some(replacement) = &work.replacement {
-        let new = work
-            .job
-            .each()
-            .map(|planned| planned.map(|planned| planned.path));
-        let new = new.collect::<Result<Vec<_>, _>>()?;
+        let new = work.job.each();
         replacement.check(
-            new.iter().map(|path| &**path),
+            new.map(|planned| planned.map(|planned| planned.path)),
             options.style.has_attachment_files(),
         )?;
     }

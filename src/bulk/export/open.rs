@@ -69,7 +69,9 @@ pub(super) fn open(
     let job = open_job(client, &kickoff, options, &place, replacement.is_some())?;
     if job.state.phase == Phase::KickingOff {
         match &replacement {
-            Some(replacement) => replacement.check([], options.style.has_attachment_files())?,
+            Some(replacement) => {
+                replacement.check(std::iter::empty(), options.style.has_attachment_files())?;
+            }
             None => nothing_is_in_the_way(&job, options)?,
         }
     }

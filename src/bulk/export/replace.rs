@@ -10,8 +10,9 @@ use super::log::read as log;
 use super::options::Again;
 use super::state::document::{self, Phase, State};
 use super::state::inside;
-use super::state::moving::{Moving, Old, settle};
+use super::state::moving::{self, settle};
 use super::state::{GivenUp, Records, Whole};
+use crate::place::lines::Lines;
 use crate::place::{Lock, Place};
 
 /// The place of an export that will replace one that is finished or was given up.
@@ -74,30 +75,31 @@ impl Replacement {
     ///
     /// # Errors
     /// [`BulkError::InTheWay`] with the first of those; the disk.
-    pub fn check<'a>(
+    pub fn check(
         &self,
-        new: impl IntoIterator<Item = &'a Path>,
+        new: impl Iterator<Item = Result<PathBuf, BulkError>>,
         with_attachments: bool,
     ) -> Result<(), BulkError> {
         let (old, files) = (self.records()?, Place::new(&self.folder));
         let is_free = |path: &Path| !files.has(path) || old.is_ours(&self.folder, path);
-        let documents = [layout::MANIFEST].map(Path::new);
-        let attachments = [layout::ATTACHMENT_INDEX].map(Path::new);
+        let documents = [layout::MANIFEST].map(PathBuf::from);
+        let attachments = [layout::ATTACHMENT_INDEX].map(PathBuf::from);
         let attachments = attachments.into_iter().filter(|_| with_attachments);
-        let all = new.into_iter().chain(documents).chain(attachments);
+        let all = new.chain(documents.into_iter().chain(attachments).map(Ok));
         let in_the_way = |path: &Path| {
             Err(BulkError::InTheWay {
                 path: self.folder.join(path),
             })
         };
         for path in all {
-            if !is_free(path) {
-                return in_the_way(path);
+            let path = path?;
+            if !is_free(&path) {
+                return in_the_way(&path);
             }
         }
         let has_own = || {
-            old.all()
-                .any(|made| made.path.starts_with(layout::ATTACHMENTS))
+            let mut all = old.all().map_while(Result::ok);
+            all.any(|made| made.path.starts_with(layout::ATTACHMENTS))
         };
         let attachments = Path::new(layout::ATTACHMENTS);
         if with_attachments && files.has(attachments) && !has_own() {
@@ -119,18 +121,18 @@ impl Replacement {
         let new_folder = inner(&self.folder);
         let state = document::read_state(&layout::state_of(&new_folder)).map_err(disk)?;
         let state = state.ok_or_else(|| disk(io::ErrorKind::NotFound.into()))?;
-        let new = Records::of(&new_folder, &state)
-            .map_err(disk)?
-            .here(&new_folder);
-        let has_attachments = new.iter().any(|path| path.starts_with(layout::ATTACHMENTS));
-        self.check(new.iter().map(PathBuf::as_path), has_attachments)?;
-        let old = self.records()?;
-        let moving = Moving {
-            old: old.all().cloned().map(Old::Made).collect(),
-            new,
-        };
-        let text = serde_json::to_vec(&moving).unwrap_or_default();
-        place.swap(layout::MOVING, &text).map_err(disk)?;
+        let records = Records::of(&new_folder, &state).map_err(disk)?;
+        let mut new = Lines::new(place.nameless().map_err(disk)?);
+        let mut has_attachments = false;
+        for path in records.here(&new_folder) {
+            let path = path.map_err(disk)?;
+            has_attachments |= path.starts_with(layout::ATTACHMENTS);
+            new.push(&path).map_err(disk)?;
+        }
+        drop(records);
+        let paths = new.each().map(|path| path.map_err(disk));
+        self.check(paths, has_attachments)?;
+        moving::write(&place, &self.records()?, &new).map_err(disk)?;
         settle(&self.folder)
     }
 
@@ -183,8 +185,9 @@ fn records_of(folder: &Path, state: &State) -> Result<Records, BulkError> {
 /// Whether files of the manifest or attachments have come, and are here.
 fn has_brought_files(folder: &Path, state: &State) -> Result<bool, BulkError> {
     let documents = [layout::MANIFEST, layout::ATTACHMENT_INDEX].map(Path::new);
-    let here = records_of(folder, state)?.here(folder);
-    Ok(here.iter().any(|path| !documents.contains(&path.as_path())))
+    let records = records_of(folder, state)?;
+    let mut here = records.here(folder).map_while(Result::ok);
+    Ok(here.any(|path| !documents.contains(&path.as_path())))
 }
 
 /// The folder that a new export grows in.

@@ -18,7 +18,7 @@ pub struct Landing {
     pub part: Part,
     /// Its final name.
     pub path: PathBuf,
-    /// What we made under this name before: that, and nothing else, is replaced.
+    /// What we made under this name before, the latest first: that, and nothing else, is replaced.
     pub replaces: Vec<Made>,
 }
 
@@ -69,9 +69,7 @@ pub fn land<R>(
 /// # Errors
 /// The disk.
 pub fn place(from: &Path, to: &Path, replaces: &[Made]) -> io::Result<Landed> {
-    place::land(from, to, || {
-        replaces.iter().rev().any(|made| made.is_at(to))
-    })
+    place::land(from, to, || replaces.iter().any(|made| made.is_at(to)))
 }
 
 /// Checks, before a server is asked for anything, that files can be made in a folder and moved there from its state.

@@ -258,3 +258,24 @@ fn a_report_of_many_failures_is_small_in_memory() {
     assert!(peak <= MOST, "{} MB", peak >> 20);
     assert!(gzip(b"").len() < 40);
 }
+
+/// What both exports had recorded was in memory as a whole, and once more as text while their files moved.
+#[test]
+fn an_export_of_many_files_is_replaced_in_little_memory() {
+    let bulk = Bulk::with_three_files();
+    bulk.export(&["--keep"]).ok();
+    let list = "out/.medplum-export/done.ndjson";
+    let mut text = bulk.medplum.read(list);
+    let line = text.lines().next().unwrap().to_owned();
+    for number in 0..30_000 {
+        text += &line.replace("_files_", &format!("_{number}_"));
+        text.push('\n');
+    }
+    bulk.medplum.file(list, text);
+    let args = "bulk export -p site -d out --keep --overwrite --file-names medplum";
+    let args: Vec<&str> = args.split(' ').collect();
+    let (run, peak) = bulk.medplum.measured(&args);
+    let run = run.ok();
+    assert!(peak < 52 << 20, "{} MB\n{}", peak >> 20, run.stderr);
+    assert_eq!(bulk.names().len(), 3);
+}

@@ -241,6 +241,21 @@ fn an_export_without_a_log_is_reported_with_what_is_unknown() {
     );
 }
 
+/// C5 of the kinds: the link was replaced by the page.
+#[test]
+fn a_report_goes_along_a_symlink() {
+    let bulk = Bulk::with_three_files();
+    bulk.export(&[]).ok();
+    let link = bulk.medplum.path("page.html");
+    std::os::unix::fs::symlink("elsewhere.html", &link).unwrap();
+    let _ = bulk
+        .medplum
+        .run(["bulk", "report", "out", "--html", "page.html"])
+        .ok();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(bulk.medplum.read("elsewhere.html").contains("Patient"));
+}
+
 #[test]
 fn a_series_is_reported_with_all_its_exports() {
     let bulk = Bulk::with_three_files();

@@ -104,7 +104,7 @@ pub(super) async fn all(
             Some(landed) = landings.join_next() => {
                 let landed = landed.map_err(ended)?;
                 let (files, records) = landed.map_err(|(path, error)| BulkError::disk(&path, error))?;
-                job.recorded_others(records);
+                job.recorded_others(&records)?;
                 for ((next, bytes), landed) in files {
                     if landed == Landed::InTheWay {
                         let why = in_the_way();

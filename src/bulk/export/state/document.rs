@@ -244,11 +244,16 @@ pub fn read_json<T: for<'de> Deserialize<'de>>(
     match place.open(name)? {
         Some(file) => serde_json::from_reader(BufReader::new(file.take(LARGEST_DOCUMENT)))
             .map(Some)
-            .map_err(|error| match error.classify() {
-                Category::Io => error.into(),
-                _ => io::Error::new(io::ErrorKind::InvalidData, error),
-            }),
+            .map_err(of_json),
         None => Ok(None),
+    }
+}
+
+/// What is wrong with a document: the disk, or what it says.
+pub fn of_json(error: serde_json::Error) -> io::Error {
+    match error.classify() {
+        Category::Io => error.into(),
+        _ => io::Error::new(io::ErrorKind::InvalidData, error),
     }
 }
 
@@ -265,23 +270,26 @@ pub struct Made {
     pub digest: Option<Digest>,
 }
 
-/// The lines of a file that only grows. A last line that a crash cut is one that was not written.
+/// Gives each line of a file that only grows. A last line that a crash cut is one that was not written.
 ///
 /// # Errors
-/// The disk.
-pub fn read_lines<T: for<'de> Deserialize<'de>>(
+/// The disk; what `take` says.
+pub fn each_line<T: for<'de> Deserialize<'de>>(
     place: &Place,
     name: impl AsRef<Path>,
-) -> io::Result<Vec<T>> {
+    mut take: impl FnMut(T) -> io::Result<()>,
+) -> io::Result<()> {
     let Some(file) = place.open(name)? else {
-        return Ok(Vec::new());
+        return Ok(());
     };
-    let (mut reader, mut read, mut line) = (BufReader::new(file), Vec::new(), Vec::new());
+    let (mut reader, mut line) = (BufReader::new(file), Vec::new());
     while read_line(&mut reader, &mut line)? > 0 {
-        read.extend(serde_json::from_slice(&line));
+        if let Ok(read) = serde_json::from_slice(&line) {
+            take(read)?;
+        }
         line.clear();
     }
-    Ok(read)
+    Ok(())
 }
 
 /// The state in a folder of states; `None` when there is none.

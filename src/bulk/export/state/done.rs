@@ -40,7 +40,7 @@ impl DoneFiles {
     ///
     /// # Errors
     /// The disk, or a path that leads out of the folder.
-    pub fn read(place: &Place, mut former: impl FnMut(Done)) -> io::Result<Self> {
+    pub fn read(place: &Place, mut former: impl FnMut(Done) -> io::Result<()>) -> io::Result<Self> {
         let mut all = Self::default();
         let Some(file) = place.open(layout::DONE)? else {
             return Ok(all);
@@ -58,7 +58,7 @@ impl DoneFiles {
                 check_name(&done.path)?;
                 let length = u32::try_from(read).map_err(io::Error::other)?;
                 if let Some(before) = all.get(&done.path) {
-                    former(before);
+                    former(before)?;
                 }
                 all.lines.insert(all.hash(&done.path), Line { at, length });
             }

@@ -1,13 +1,12 @@
 //! What the export made in its folder, as it was recorded before it got its name: only that may be replaced or removed.
 
-use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
-use super::document::{self, Done, Made, Phase, State};
+use super::document::{self, Made, State};
 use crate::bulk::digest::{Algorithm, Digest};
 use crate::bulk::export::layout;
 use crate::place::{self, Place, There};
@@ -60,88 +59,8 @@ pub(super) fn digest_of(path: &Path, is_packed: bool, algorithm: Algorithm) -> i
     }
 }
 
-/// All that an export recorded, by path: a name that was given more than once has a record of each.
-#[derive(Clone, Debug, Default)]
-pub struct Records {
-    by_path: HashMap<PathBuf, Vec<Made>>,
-}
-
-impl Records {
-    /// Those of the export in a folder.
-    ///
-    /// # Errors
-    /// The disk, or a record that leads out of the folder.
-    pub fn of(folder: &Path, state: &State) -> io::Result<Self> {
-        let mut records = Self::of_others(folder, state)?;
-        let place = layout::state_of(folder);
-        for done in document::read_lines::<Done>(&place, layout::DONE)? {
-            document::check_name(&done.path)?;
-            records.add(done.made());
-        }
-        Ok(records)
-    }
-
-    /// Those of other files than the manifest lists.
-    ///
-    /// # Errors
-    /// The disk, or a record that leads out of the folder.
-    pub fn of_others(folder: &Path, state: &State) -> io::Result<Self> {
-        let mut records = Self::default();
-        let place = layout::state_of(folder);
-        if place.has(layout::OURS) {
-            for made in document::read_lines::<Made>(&place, layout::OURS)? {
-                records.add(made);
-            }
-        } else if matches!(state.phase, Phase::Fetching | Phase::Done) {
-            for made in of_version_0_1(folder, state) {
-                records.add(made);
-            }
-        }
-        for path in records.by_path.keys() {
-            document::check_name(path)?;
-        }
-        Ok(records)
-    }
-
-    /// Adds one.
-    pub fn add(&mut self, made: Made) {
-        self.by_path
-            .entry(made.path.clone())
-            .or_default()
-            .push(made);
-    }
-
-    /// What was made under this name, the latest last.
-    pub fn under(&self, path: &Path) -> &[Made] {
-        self.by_path.get(path).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether what has this name in the folder is ours.
-    pub fn is_ours(&self, folder: &Path, path: &Path) -> bool {
-        let there = folder.join(path);
-        self.under(path).iter().rev().any(|made| made.is_at(&there))
-    }
-
-    /// Every file of ours that is there.
-    pub fn here(&self, folder: &Path) -> Vec<PathBuf> {
-        let mut here: Vec<_> = self
-            .by_path
-            .keys()
-            .filter(|path| self.is_ours(folder, path))
-            .cloned()
-            .collect();
-        here.sort();
-        here
-    }
-
-    /// All records.
-    pub fn all(&self) -> impl Iterator<Item = &Made> {
-        self.by_path.values().flatten()
-    }
-}
-
 /// What version 0.1 made beside the files of the manifest, and did not record: told by what is in it.
-fn of_version_0_1(folder: &Path, state: &State) -> Vec<Made> {
+pub(super) fn of_version_0_1(folder: &Path, state: &State) -> Vec<Made> {
     let made = |path: &str, bytes| Made {
         path: path.into(),
         bytes,

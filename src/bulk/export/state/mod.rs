@@ -9,6 +9,7 @@ mod made;
 pub mod moving;
 pub mod plan;
 mod record;
+mod records;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -31,8 +32,8 @@ pub use document::{About, Done, Made, Phase, Planned, State};
 pub use done::{DoneFiles, Recorded};
 pub use ending::{GivenUp, Whole};
 pub use look::{Snapshot, Standing, kept_request, look};
-pub use made::Records;
 pub use plan::{Draft, Plan};
+pub use records::Records;
 
 /// The job of one folder, held by this process alone.
 #[derive(Debug)]
@@ -169,7 +170,7 @@ impl Job {
                 .map_err(|source| BulkError::disk(place.folder(), source))?;
             // It is read while it grows, so it must be the one that does.
             place.unshare(layout::DONE).map_err(disk(layout::DONE))?;
-            let former = |done: Done| self.records.add(done.made());
+            let former = |done: Done| self.records.add(&done.made());
             self.done = DoneFiles::read(&place, former).map_err(disk(layout::DONE))?;
             self.recognise()?;
         } else if self.state.phase == Phase::Waiting {

@@ -126,11 +126,10 @@ impl Job {
         !place::is_there(&self.target(planned)) || self.is_ours(&planned.path)
     }
 
-    /// What was made under this name below the folder.
+    /// What was made under this name below the folder, the latest first.
     pub fn made_under(&self, path: &Path) -> Vec<Made> {
-        let mut made = self.records.under(path).to_vec();
-        made.extend(self.done.get(path).map(|done| done.made()));
-        made
+        let latest = self.done.get(path).map(|done| done.made());
+        latest.into_iter().chain(self.records.under(path)).collect()
     }
 
     /// Prepares to record files that are about to get their final names: what it gives does so, durably.
@@ -178,7 +177,8 @@ impl Job {
             self.strangers.remove(&recorded.done.path);
             let former = self.done.add(&place, &recorded);
             if let Some(former) = former.map_err(|error| BulkError::disk(place.folder(), error))? {
-                self.records.add(former.made());
+                let added = self.records.add(&former.made());
+                added.map_err(|error| BulkError::disk(place.folder(), error))?;
             }
         }
         Ok(())
@@ -196,8 +196,12 @@ impl Job {
         if self.log_of_ours.is_none() && !state.has(layout::OURS) {
             // What version 0.1 did not record is told only as long as nothing is.
             let before = self.records.all();
-            let others = before.filter(|made| self.done.get(&made.path).is_none());
-            let others: Vec<_> = others.cloned().collect();
+            let others = before.filter(|made| match made {
+                Ok(made) => self.done.get(&made.path).is_none(),
+                Err(_) => true,
+            });
+            let others = others.collect::<io::Result<Vec<_>>>();
+            let others = others.map_err(|error| BulkError::disk(&place, error))?;
             let log = opened(&mut self.log_of_ours, &state, layout::OURS)?;
             append(log, &others).map_err(|error| BulkError::disk(&place, error))?;
         }
@@ -219,19 +223,19 @@ impl Job {
     }
 
     /// Takes note of other files that were recorded.
-    pub fn recorded_others(&mut self, all: Vec<Made>) {
-        for made in all {
-            self.records.add(made);
-        }
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn recorded_others(&mut self, all: &[Made]) -> Result<(), BulkError> {
+        let mut all = all.iter();
+        let added = all.try_for_each(|made| self.records.add(made));
+        added.map_err(|error| BulkError::disk(self.place().folder(), error))
     }
 
     /// Whether a file below the folder is one that this export made.
     pub fn is_ours(&self, path: &Path) -> bool {
         let there = self.files.path(path);
-        self.made_under(path)
-            .iter()
-            .rev()
-            .any(|made| made.is_at(&there))
+        self.made_under(path).iter().any(|made| made.is_at(&there))
     }
 
     /// A file that is made where a crash leaves nothing for the user to wonder at, for [`Job::put`].
@@ -258,8 +262,8 @@ impl Job {
         let version = draft.sync().map_err(disk)?;
         let record = self.record_others(vec![(name.into(), draft.path().to_owned())])?;
         let made = record(&[version]).map_err(|(path, error)| BulkError::disk(&path, error))?;
-        self.recorded_others(made);
-        let is_ours = || known.iter().rev().any(|made| made.is_at(&path));
+        self.recorded_others(&made)?;
+        let is_ours = || known.iter().any(|made| made.is_at(&path));
         match draft.land(&path, is_ours).map_err(disk)? {
             Landed::Placed => self.files.sync(),
             Landed::InTheWay => return Err(BulkError::InTheWay { path }),
@@ -284,7 +288,7 @@ impl Job {
     pub(super) fn clear_leftovers(&mut self) -> Result<(), BulkError> {
         self.log_of_done = None;
         self.log_of_ours = None;
-        for path in self.records.here(self.folder()) {
+        for path in self.records.here(self.folder()).map_while(Result::ok) {
             let _ = self.files.remove(path);
         }
         self.files.remove_empty(layout::ATTACHMENTS);
@@ -295,7 +299,7 @@ impl Job {
             let removed = place.remove(&name);
             removed.map_err(|error| BulkError::disk(&place.path(&name), error))?;
         }
-        self.records = super::Records::default();
+        self.records = super::Records::new(&place);
         self.done = super::DoneFiles::default();
         Ok(())
     }

@@ -69,18 +69,17 @@ fn names_in(folder: &Path) -> Result<Vec<Name>, ImportError> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::fs;
-    use std::os::unix::ffi::OsStrExt;
 
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn a_pattern_names_what_is_there_whatever_its_names_are() {
         let folder = tempfile::tempdir().unwrap();
-        let odd = OsStr::from_bytes(b"d\xff");
+        let odd: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"d\xff");
         for name in [
             Path::new("d1/a.x"),
             &Path::new(odd).join("a.x"),
