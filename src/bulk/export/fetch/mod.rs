@@ -325,8 +325,8 @@ impl<'a> Fetching<'a> {
             .into_iter()
             .map(|(index, complete)| (complete.0, (index, complete.1)))
             .unzip();
-        for (landing, (index, _)) in landings.iter_mut().zip(&files) {
-            landing.replaces = self.job.made_under(&self.job.planned(*index)?.path);
+        for (landing, (_, file)) in landings.iter_mut().zip(&files) {
+            landing.replaces = self.job.made_under(self.job.name_of(&file.path));
         }
         let record = self.job.record(&files)?;
         self.disk.spawn_blocking(move || {

@@ -53,7 +53,6 @@ impl Part {
     /// # Errors
     /// The folder cannot be written.
     pub fn create(&self) -> io::Result<File> {
-        self.remove();
         if !self.state.is_made() {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
@@ -61,8 +60,20 @@ impl Part {
             ));
         }
         let folder = self.folder();
-        folder.make()?;
-        folder.create(self.name())
+        let made = match folder.create(self.name()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                folder.make().and_then(|()| folder.create(self.name()))
+            }
+            made => made,
+        };
+        match made {
+            // A mark without a part is swept away before anything is fetched.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.remove();
+                folder.create(self.name())
+            }
+            made => made,
+        }
     }
 
     /// What an earlier run left of what this link names: the file, cut to its durable bytes, and the mark that says so.

@@ -28,6 +28,8 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Standing {
     pub folder: PathBuf,
+    /// The same from the root on.
+    root: PathBuf,
     pub state: State,
     plan: Plan,
     done: DoneFiles,
@@ -50,6 +52,7 @@ impl Standing {
         })?;
         let mut standing = Self {
             folder: folder.to_owned(),
+            root: super::absolute(folder),
             plan: Plan::default(),
             done: DoneFiles::default(),
             state,
@@ -65,7 +68,7 @@ impl Standing {
     /// What is recorded of a file, when it is here as it was recorded.
     pub fn here(&self, planned: &Planned) -> Option<Done> {
         let done = self.done.get(&planned.path)?;
-        exported(&self.folder, planned, &done).map(|_| done)
+        exported(&self.root, planned, &done).map(|_| done)
     }
 
     /// How many files the manifest lists.
@@ -94,17 +97,16 @@ impl Standing {
 
     /// A file that is done, and here.
     pub fn exported(&self, planned: &Planned) -> Option<ExportedFile> {
-        exported(&self.folder, planned, &self.done.get(&planned.path)?)
+        exported(&self.root, planned, &self.done.get(&planned.path)?)
     }
 }
 
-/// A file that is done, if one of its length is there.
-pub(super) fn exported(folder: &Path, planned: &Planned, done: &Done) -> Option<ExportedFile> {
+/// A file that is done, if one of its length is there below the folder, whose path begins at the root.
+pub(super) fn exported(root: &Path, planned: &Planned, done: &Done) -> Option<ExportedFile> {
     if !planned.accepts(done) {
         return None;
     }
-    let path = folder.join(&planned.path);
-    let path = std::path::absolute(&path).unwrap_or(path);
+    let path = root.join(&planned.path);
     let is_there = matches!(There::at(&path), Ok(There::Plain(there)) if there.bytes == done.bytes);
     is_there.then(|| ExportedFile {
         path,

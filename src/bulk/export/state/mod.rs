@@ -40,6 +40,8 @@ pub use records::Records;
 pub struct Job {
     /// Where the files go; the state lies below.
     files: Place,
+    /// The same from the root on, as files are named.
+    root: PathBuf,
     pub state: State,
     plan: Plan,
     pub done: DoneFiles,
@@ -136,6 +138,7 @@ impl Job {
         let found = document::read_state(&place).map_err(|source| BulkError::disk(&path, source));
         let job = Self {
             files: Place::new(folder),
+            root: absolute(folder),
             state,
             plan: Plan::default(),
             done: DoneFiles::default(),
@@ -294,8 +297,12 @@ impl Job {
 
     /// The final place of a planned file.
     pub fn target(&self, planned: &Planned) -> PathBuf {
-        let path = self.files.path(&planned.path);
-        std::path::absolute(&path).unwrap_or(path)
+        self.root.join(&planned.path)
+    }
+
+    /// The name below the folder that a path of [`Job::target`] has.
+    pub fn name_of<'a>(&self, target: &'a Path) -> &'a Path {
+        target.strip_prefix(&self.root).unwrap_or(target)
     }
 
     /// Where its bytes are until then.
@@ -309,7 +316,7 @@ impl Job {
         if self.strangers.contains(&planned.path) {
             return None;
         }
-        look::exported(self.folder(), planned, &done)
+        look::exported(&self.root, planned, &done)
     }
 
     /// The SHA-256 of the lines of a file that is done, in hex. Where another digest was made of it, it is read again.
@@ -355,6 +362,10 @@ impl Job {
     pub fn parts(&self) -> PathBuf {
         self.place().path(layout::PARTS)
     }
+}
+
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 /// Takes away what a run that was killed left half made; the lock says that no other run makes it.

@@ -141,9 +141,9 @@ impl Job {
         files: &[(usize, ExportedFile)],
     ) -> Result<impl FnOnce(&[Version]) -> Record<Vec<Recorded>> + use<>, BulkError> {
         let mut all = Vec::with_capacity(files.len());
-        for (index, file) in files {
+        for (_, file) in files {
             all.push(Done {
-                path: self.planned(*index)?.path,
+                path: self.name_of(&file.path).to_owned(),
                 resources: file.resources,
                 bytes: file.bytes,
                 digest: file.digest,
