@@ -71,22 +71,39 @@ fn refusal(kind: ErrorKind, flag: &Flag, tree: &mut Command, path: &[&str]) -> E
 /// An error about a flag that the command does not know, with the place where it belongs, if there is one.
 #[must_use]
 pub fn with_tip(mut error: Error, tree: &Command, path: &[&str]) -> Error {
-    if error.kind() != ErrorKind::UnknownArgument {
-        return error;
-    }
-    let Some(ContextValue::String(written)) = error.get(ContextKind::InvalidArg) else {
-        return error;
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
     };
-    let name = written.split(['=', ' ']).next().unwrap_or_default();
-    let Some(place) = place(name, tree, path) else {
+    let place = match error.kind() {
+        ErrorKind::UnknownArgument => text(ContextKind::InvalidArg).and_then(|written| {
+            if !written.starts_with('-') {
+                return surplus(&written, path);
+            }
+            let name = written.split(['=', ' ']).next().unwrap_or_default();
+            place(name, tree, path)
+        }),
+        ErrorKind::InvalidSubcommand => text(ContextKind::InvalidSubcommand)
+            .and_then(|written| super::meant::command(&written, tree, path)),
+        _ => None,
+    };
+    let Some(place) = place else {
         return error;
     };
     error.remove(ContextKind::SuggestedArg);
+    error.remove(ContextKind::SuggestedSubcommand);
     error.insert(
         ContextKind::Suggested,
         ContextValue::StyledStrs(vec![place.into()]),
     );
     error
+}
+
+/// What a word too many may be meant as.
+fn surplus(word: &str, path: &[&str]) -> Option<String> {
+    (path == ["bulk", "export"]).then(|| {
+        format!("a folder is named with -d {word}, and types are joined by commas: -t Patient,Observation")
+    })
 }
 
 /// Where a flag belongs that stands in the wrong place.

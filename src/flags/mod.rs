@@ -9,6 +9,7 @@ pub mod flag;
 mod given;
 pub mod group;
 pub mod keys;
+mod meant;
 pub mod network;
 pub mod output;
 pub mod sign_in;

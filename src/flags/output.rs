@@ -12,9 +12,12 @@ pub const FLAGS: &[Flag] = &[
         arg.value_parser(value_parser!(FormatArg))
     })
     .short('o'),
-    Flag::own("quiet", "", "Say nothing but warnings and errors", |arg| {
-        arg.action(ArgAction::SetTrue)
-    })
+    Flag::own(
+        "quiet",
+        "",
+        "Print results, warnings and errors, and nothing else",
+        |arg| arg.action(ArgAction::SetTrue),
+    )
     .short('q'),
     Flag::own(
         "verbose",

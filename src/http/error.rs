@@ -51,7 +51,10 @@ impl Verdict for HttpError {
             ),
             Self::Connect { .. } => (
                 NETWORK,
-                Some("check the base URL, and HTTPS_PROXY if there is a proxy".into()),
+                Some(
+                    "check the base URL, and the proxy if there is one (HTTPS_PROXY, HTTP_PROXY)"
+                        .into(),
+                ),
             ),
             Self::Proxy {
                 variable, server, ..

@@ -136,6 +136,9 @@ impl Verdict for BulkError {
                 USAGE,
                 Some("let .medplum-export lie on the same disk as the folder, or choose another folder with -d".into()),
             ),
+            Self::Folder { source, .. } if source.kind() == ErrorKind::StorageFull => {
+                (FAILED, Some(of_disk(source).into()))
+            }
             Self::Folder { .. } => (USAGE, Some("choose another folder with -d".into())),
             Self::Disk { source, .. } if source.kind() == std::io::ErrorKind::NotFound => (
                 FAILED,
@@ -170,7 +173,7 @@ impl Verdict for BulkError {
             Self::BadRequest(_) => (USAGE, None),
             Self::Busy { .. } => (USAGE, Some("wait for it, or choose another folder with -d".into())),
             Self::Series { .. } => (USAGE, Some("go on with it by --since auto, or choose another folder with -d".into())),
-            Self::NoManifest { .. } => (USAGE, Some("name the folder of an export that listed its files, such as `medplum bulk verify DIR`".into())),
+            Self::NoManifest { .. } => (USAGE, Some("look at what it is with `medplum bulk status DIR`; an export that is not finished goes on with `medplum bulk resume DIR`".into())),
             Self::NoJob { .. } => (USAGE, Some("name the folder of an export, such as `medplum bulk status DIR`".into())),
             Self::Vanished { .. } => (FAILED, Some("leave the folder as it is while an export runs, and run the same command again".into())),
             Self::JobsRunning { jobs, .. } => (

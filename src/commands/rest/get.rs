@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::value::RawValue;
 
 use super::output_file::OutputFile;
-use super::{AnswerArgs, shown};
+use super::{AnswerArgs, searched, shown};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::fhir::error::outcome_words;
@@ -51,7 +51,11 @@ pub async fn run(context: &Context, args: GetArgs) -> anyhow::Result<()> {
         return all(context, &client, &args).await;
     }
     let request = Request::new(Method::GET, client.url(&args.url)?);
+    let asked = request.url.clone();
     let answer = client.read(request, TokenRule::OwnOrigins).await?;
+    if answer.status.is_success() {
+        searched::say(&context.output, &asked, &answer.body);
+    }
     super::show(context, &args.answer, answer)
 }
 
@@ -71,11 +75,9 @@ fn say_outcomes(context: &Context, bundle: &Bundle) -> anyhow::Result<()> {
 
 /// All pages. Resources of one page are in memory at a time, but for a Bundle or transaction that needs them all.
 async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Result<()> {
-    let mut pages = Pages::new(
-        client,
-        client.url(&args.url)?,
-        reqwest::header::HeaderMap::new(),
-    );
+    let asked = client.url(&args.url)?;
+    let mut is_first = true;
+    let mut pages = Pages::new(client, asked.clone(), reqwest::header::HeaderMap::new());
     let stream = context.output.format == Some(Format::Ndjson) && !args.as_transaction;
     let mut file = args
         .answer
@@ -86,6 +88,9 @@ async fn all(context: &Context, client: &Client, args: &GetArgs) -> anyhow::Resu
     let mut resources: Vec<String> = Vec::new();
     while let Some(page) = pages.next().await? {
         let bundle = Bundle::parse(&page.text)?;
+        if std::mem::take(&mut is_first) {
+            searched::say_ignored(&context.output, &asked, &bundle);
+        }
         say_outcomes(context, &bundle)?;
         if stream {
             let lines: String = bundle

@@ -7,6 +7,7 @@ pub mod get;
 mod judgement;
 mod output_file;
 pub mod post;
+mod searched;
 mod shown;
 pub mod write;
 

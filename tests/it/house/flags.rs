@@ -262,3 +262,18 @@ fn completions_know_the_flags_that_help_leaves_out() {
         "{list}"
     );
 }
+
+#[test]
+fn a_command_of_another_tool_is_answered_with_its_name_here_and_a_word_too_many_is_no_flag() {
+    let medplum = Medplum::new();
+    for (words, tip) in [
+        (&["export"][..], "`medplum bulk export`"),
+        (&["search", "Patient"], "medplum get 'Patient?name=smith'"),
+        (&["profile", "delete", "x"], "`medplum profile remove NAME`"),
+        (&["bulk", "export", "-e", "Group/all", "prod"], "-d prod"),
+    ] {
+        medplum.run(words).fails(2).says(tip);
+    }
+    let run = medplum.run(["get", "Patient/1", "pat"]).fails(2);
+    assert!(!run.stderr.contains("does not take"), "{run}");
+}

@@ -100,6 +100,7 @@ impl Imports {
 /// The text without comments and without the tests at its foot.
 pub fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
+    let text = text.split("#[cfg(all(test, unix))]\nmod ").next().unwrap();
     let lines = text.lines().map(|line| line.split("//").next().unwrap());
     lines.collect::<Vec<_>>().join("\n")
 }

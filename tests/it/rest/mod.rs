@@ -9,3 +9,4 @@ mod judged;
 mod network;
 mod odd_answers;
 mod redirects;
+mod searched;
