@@ -64,9 +64,14 @@ pub enum ProfileError {
 impl Verdict for ProfileError {
     fn verdict(&self) -> (u8, Option<String>) {
         match self {
-            Self::Unknown { near, .. } if !near.is_empty() => {
-                (USAGE, Some(format!("did you mean {}?", near.join(" or "))))
-            }
+            Self::Unknown { name, near } if !near.is_empty() => (
+                USAGE,
+                Some(format!(
+                    "did you mean {}? A new one is made with `medplum login -p {} --base-url URL`",
+                    near.join(" or "),
+                    typed(name)
+                )),
+            ),
             Self::Unknown { name, .. } => (
                 USAGE,
                 Some(format!(

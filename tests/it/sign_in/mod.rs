@@ -36,4 +36,5 @@ mod token_requests;
 mod tokens;
 mod totals;
 mod waiting;
+mod where_to_go;
 mod whose_export;
