@@ -8,15 +8,16 @@
 )]
 
 use std::hint::black_box;
-use std::io::Read;
+use std::io::{Read, Write};
 
-use flate2::read::MultiGzDecoder;
+use flate2::Compression;
+use flate2::write::{GzEncoder, MultiGzDecoder};
 use medplum::bulk::digest::Algorithm;
 use medplum::fhir::ndjson::Checker;
 use medplum_check::Way;
 use serde::de::IgnoredAny;
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 11;
 /// As much as a read of a socket brings, and what goes to the disk at a time.
 const CHUNKS: [usize; 2] = [64 << 10, 256 << 10];
 
@@ -25,11 +26,12 @@ type Step<'a> = (String, Box<dyn Fn(&[u8]) + 'a>);
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut text = Vec::new();
     for path in std::env::args().skip(1) {
-        MultiGzDecoder::new(std::fs::File::open(path)?).read_to_end(&mut text)?;
+        flate2::read::MultiGzDecoder::new(std::fs::File::open(path)?).read_to_end(&mut text)?;
         // The files end without a newline.
         text.push(b'\n');
     }
-    let steps = steps();
+    let packed = pack(&text);
+    let steps = steps(&packed);
     let mut speeds: Vec<Vec<f64>> = vec![Vec::new(); steps.len()];
     for _ in 0..ROUNDS {
         for (at, (_, step)) in steps.iter().enumerate() {
@@ -55,7 +57,40 @@ fn seconds() -> Result<f64, Box<dyn std::error::Error>> {
     Ok(nanoseconds / 1e9)
 }
 
-fn steps() -> Vec<Step<'static>> {
+/// As servers pack what they send, and `--compress` what it keeps.
+fn pack(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let written = encoder.write_all(text);
+    written.and_then(|()| encoder.finish()).unwrap_or_default()
+}
+
+fn unpack(packed: &[u8], length: usize) {
+    let mut decoder = MultiGzDecoder::new(Count(0));
+    let unpacked = packed
+        .chunks(CHUNKS[0])
+        .try_for_each(|chunk| decoder.write_all(chunk));
+    let count = unpacked.and_then(|()| decoder.finish());
+    assert!(
+        count.is_ok_and(|count| count.0 == length),
+        "it is what was packed"
+    );
+}
+
+/// Counts bytes.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn steps(packed: &[u8]) -> Vec<Step<'_>> {
     let mut steps: Vec<Step> = vec![
         ("memcpy".to_owned(), Box::new(copy)),
         (
@@ -63,6 +98,14 @@ fn steps() -> Vec<Step<'static>> {
             Box::new(|text| assert!(std::str::from_utf8(text).is_ok())),
         ),
         ("serde_json".to_owned(), Box::new(serde)),
+        (
+            "gunzip".to_owned(),
+            Box::new(|text| unpack(packed, text.len())),
+        ),
+        (
+            "gzip".to_owned(),
+            Box::new(|text| assert!(!pack(text).is_empty())),
+        ),
     ];
     for algorithm in [Algorithm::Blake3, Algorithm::Sha256] {
         let digest = move |text: &[u8]| {

@@ -1,9 +1,13 @@
-//! See tests/long/targets.rs, which says what is read and what must hold.
+//! The reader `env` of tests/long/targets.rs, which says what must hold.
 #![no_main]
 
+#[path = "../../tests/long/book.rs"]
+mod book;
+#[path = "../../tests/long/lines.rs"]
+mod lines;
 #[path = "../../tests/long/targets.rs"]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    let _ = (targets::ALL[3].read)(input);
+    targets::named("env").expect("a target").read(input);
 });

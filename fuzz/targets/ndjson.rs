@@ -32,7 +32,11 @@ fuzz_target!(|data: &[u8]| {
     for (name, way) in Way::ALL {
         let wanted = expected.map_or(Wanted::But(&[]), Wanted::Only);
         let good = medplum_check::good(text, wanted, way);
-        let found = check(Checker::new(expected).without_masks(), &text[..good.bytes], chunk);
+        let found = check(
+            Checker::new(expected).without_masks(),
+            &text[..good.bytes],
+            chunk,
+        );
         assert_eq!(found, Ok(good.resources), "{name} lets pass what is bad");
     }
     if !book::is_beyond(data) {

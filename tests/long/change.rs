@@ -33,7 +33,7 @@ const LONGEST: usize = 4096;
 const MOST_CHANGES: usize = 6;
 
 /// A seed with some changes.
-pub(crate) fn changed(seeds: &[&str], words: &[&str], random: &mut Rng) -> Vec<u8> {
+pub(crate) fn changed(seeds: &[&str], words: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
     let mut bytes = one_of(seeds, random).as_bytes().to_vec();
     for _ in 0..random.usize(0..=MOST_CHANGES) {
         let (from, to) = range(bytes.len(), random);
@@ -41,7 +41,7 @@ pub(crate) fn changed(seeds: &[&str], words: &[&str], random: &mut Rng) -> Vec<u
             0 => drop(bytes.drain(from..to)),
             1 => bytes.truncate(from),
             2 => insert(&mut bytes, from, one_of(&ODD, random)),
-            3 => insert(&mut bytes, from, one_of(words, random).as_bytes()),
+            3 => insert(&mut bytes, from, &words[random.usize(0..words.len())]),
             4 => {
                 let piece = bytes[from..to].to_vec();
                 insert(&mut bytes, to, &piece);

@@ -1,4 +1,7 @@
-//! What is read, what it is made of, and what must hold of everything that is accepted.
+//! What is read, what it is made of, and what must hold of everything that is accepted. `tests/long/main.rs` tries these
+//! readers, and so do the fuzz targets of the same names, which begin with the same seeds and words.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use medplum::auth::device::Code;
@@ -17,99 +20,122 @@ use crate::lines;
 pub(crate) struct Target {
     pub name: &'static str,
     pub seeds: &'static [&'static str],
-    pub words: &'static [&'static str],
+    /// What the reader looks for.
+    pub words: fn() -> Vec<Vec<u8>>,
     /// Whether it took the input.
-    pub read: fn(&[u8]) -> bool,
+    read: fn(&[u8]) -> bool,
 }
 
-pub(crate) const ALL: [Target; 6] = [
+pub(crate) static ALL: [Target; 6] = [
     Target {
         name: "lines",
         seeds: &lines::SEEDS,
-        words: &lines::WORDS,
+        words: || lines::WORDS.map(|word| word.as_bytes().to_vec()).to_vec(),
         read: lines::read,
     },
     Target {
         name: "token-answer",
         seeds: &[
-            r#"{"access_token":"eyJhbGciOiJSUzM4NCJ9.e30.c2ln","token_type":"Bearer","expires_in":3600,"scope":"system/*.rs","refresh_token":"r-1","id_token":"a.b.c"}"#,
-            r#"{"access_token":"t","expires_in":"300.5","project":{"reference":"Project/1","display":"P"},"patient":"1","fhirContext":[{"reference":"X/1"}]}"#,
-            r#"{"error":"invalid_client","error_description":"no such client eyJhbGciOiJub25lIn0.e30.x"}"#,
-            r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"login","details":{"text":"no"}}]}"#,
-            "access_token=t%2D1&token_type=bearer&expires_in=60&scope=a+b",
-            "<html><head><title>502 Bad Gateway</title></head><body>no</body></html>",
-            "<?xml version=\"1.0\"?><Error><Code>X</Code><Message>y</Message></Error>",
+            include_str!("../../fuzz/seeds/token-answer/bearer"),
+            include_str!("../../fuzz/seeds/token-answer/launch"),
+            include_str!("../../fuzz/seeds/token-answer/refusal"),
+            include_str!("../../fuzz/seeds/token-answer/outcome"),
+            include_str!("../../fuzz/seeds/token-answer/form"),
+            include_str!("../../fuzz/seeds/token-answer/html"),
+            include_str!("../../fuzz/seeds/token-answer/xml"),
         ],
-        words: &[
-            "\"access_token\":",
-            "\"expires_in\":",
-            "\"error\":",
-            "\"issue\":[",
-            "\u{feff}",
-            "<title>",
-            "eyJ",
-            "&error=",
-            "\"scope\":",
-        ],
+        words: || dictionary(include_str!("../../fuzz/token-answer.dict")),
         read: token_answer,
     },
     Target {
         name: "device-answer",
         seeds: &[
-            r#"{"device_code":"d-123456","user_code":"ABCD-EFGH","verification_uri":"https://h.example/device","verification_uri_complete":"https://h.example/device?c=A","expires_in":1800,"interval":5}"#,
-            r#"{"device_code":"d","user_code":"A","verification_url":"http://h.example/","expires_in":"600","interval":"5"}"#,
-            r#"{"error":"invalid_client"}"#,
+            include_str!("../../fuzz/seeds/device-answer/whole"),
+            include_str!("../../fuzz/seeds/device-answer/texts"),
+            include_str!("../../fuzz/seeds/device-answer/refusal"),
         ],
-        words: &[
-            "\"expires_in\":",
-            "\"interval\":",
-            "\"user_code\":",
-            "\"verification_uri\":",
-            "https://",
-            "javascript:",
-        ],
+        words: || dictionary(include_str!("../../fuzz/device-answer.dict")),
         read: device_answer,
     },
     Target {
         name: "discovery",
         seeds: &[
-            r#"{"issuer":"https://h.example","token_endpoint":"https://h.example/token","authorization_endpoint":"https://h.example/authorize","token_endpoint_auth_methods_supported":["client_secret_basic","private_key_jwt"],"scopes_supported":["openid"],"capabilities":["permission-v2"],"mtls_endpoint_aliases":{"token_endpoint":"https://m.example/token"},"authorization_response_iss_parameter_supported":true}"#,
-            r#"{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1","rest":[{"security":{"extension":[{"url":"http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris","extension":[{"url":"token","valueUri":"https://h.example/token"}]}]},"resource":[{"type":"Patient","interaction":[{"code":"read"}]}]}]}"#,
+            include_str!("../../fuzz/seeds/discovery/smart"),
+            include_str!("../../fuzz/seeds/discovery/statement"),
         ],
-        words: &[
-            "\"token_endpoint\":",
-            "\"rest\":",
-            "\"extension\":",
-            "\"valueUri\":",
-            "\"resource\":",
-            "true",
-            "[[",
-            "{\"a\":",
-        ],
+        words: || dictionary(include_str!("../../fuzz/discovery.dict")),
         read: discovery,
     },
     Target {
         name: "env",
         seeds: &[
-            "MEDPLUM_BASE_URL=https://h.example\nMEDPLUM_CLIENT_ID='a'\nMEDPLUM_CLIENT_SECRET=\"x$y\\n#z\" # comment\n",
-            "export A = b\n# c\nB=`multi\nline`\r\nC=\"multi\nline\"\nD='it''s'\n=\nE",
+            include_str!("../../fuzz/seeds/env/settings"),
+            include_str!("../../fuzz/seeds/env/odd"),
         ],
-        words: &[
-            "export ", "=", "\"", "'", "`", "#", "\\n", "${A}", "$", "\n", "MEDPLUM_",
-        ],
+        words: || dictionary(include_str!("../../fuzz/env.dict")),
         read: env,
     },
     Target {
         name: "id-token",
         seeds: &[
-            r#"{"iss":"https://i.example","aud":"app","exp":4102444800,"nonce":"n-1","sub":"s","fhirUser":"Practitioner/1"}"#,
-            r#"{"iss":"https://i.example","aud":["app","b"],"azp":"app","exp":4102444800.5,"nonce":"n-1"}"#,
-            "not JSON",
+            include_str!("../../fuzz/seeds/id-token/one"),
+            include_str!("../../fuzz/seeds/id-token/several"),
+            include_str!("../../fuzz/seeds/id-token/text"),
         ],
-        words: &["\"exp\":", "\"aud\":", "\"iss\":", "\"nonce\":\"n-1\"", "."],
+        words: || dictionary(include_str!("../../fuzz/id-token.dict")),
         read: id_token,
     },
 ];
+
+/// Tokens that were read are remembered by the process; here they would be millions.
+const FORGET_EVERY: u64 = 500;
+
+/// The target of a name.
+pub(crate) fn named(name: &str) -> Option<&'static Target> {
+    ALL.iter().find(|target| target.name == name)
+}
+
+impl Target {
+    /// Reads an input; whether the reader took it.
+    pub(crate) fn read(&self, input: &[u8]) -> bool {
+        static READ: AtomicU64 = AtomicU64::new(0);
+        if READ
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(FORGET_EVERY)
+        {
+            medplum::secret::forget();
+        }
+        (self.read)(input)
+    }
+}
+
+/// The words of a dictionary of libFuzzer: one in quotes a line, with `\\`, `\"` and `\xNN` in it.
+fn dictionary(text: &str) -> Vec<Vec<u8>> {
+    text.lines().map(word).collect()
+}
+
+fn word(line: &str) -> Vec<u8> {
+    let quoted = line
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let mut rest = quoted.expect("a word in quotes").bytes();
+    let mut word = Vec::new();
+    while let Some(byte) = rest.next() {
+        let byte = match byte {
+            b'\\' => match rest.next().expect("what is escaped") {
+                b'x' => {
+                    let digits: Vec<u8> = rest.by_ref().take(2).collect();
+                    let digits = String::from_utf8(digits).expect("two digits");
+                    u8::from_str_radix(&digits, 16).expect("two digits")
+                }
+                other => other,
+            },
+            byte => byte,
+        };
+        word.push(byte);
+    }
+    word
+}
 
 /// One line of bounded length that steers nothing.
 fn check(words: Option<Foreign>) {

@@ -19,6 +19,7 @@ use super::state::{About, Job, Phase, Planned};
 use super::wait::read_manifest;
 use crate::fhir::Client;
 use crate::fhir::asynchronous::AsyncError;
+use crate::secret;
 use crate::words::number_of;
 
 /// Brings the job to where its manifest is known, from wherever it is.
@@ -270,7 +271,8 @@ fn replan(
         ));
     }
     let about = About {
-        request: manifest.request,
+        // A server may name the token there that it was asked with.
+        request: manifest.request.map(|request| secret::mask(&request)),
         requires_access_token: manifest.requires_access_token,
     };
     job.state.reading = reading;

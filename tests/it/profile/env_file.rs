@@ -164,17 +164,17 @@ fn a_secret_with_a_dollar_sign_is_sent_as_it_stands() {
         (r"a\nb", r"a\nb"),
         (r#""ab\qcd""#, r"ab\qcd"),
     ] {
-        let (medplum, server) = (Medplum::new(), greedy());
-        let lines = lines(&server, Key::ClientSecret, written);
-        medplum.file(".env", format!("\u{feff}{lines}MEDPLUM_CLIENT_AUTH=post\n"));
-        let _ = medplum.run(["get", "Patient/1"]).ok();
-        let form = server.request_to("/oauth2/token").form();
-        let sent = form.iter().find(|(name, _)| name == "client_secret");
-        assert_eq!(
-            sent.map(|(_, value)| value.as_str()),
-            Some(secret),
-            "{written}"
-        );
+        for mark in ["", "\u{feff}"] {
+            let (medplum, server) = (Medplum::new(), greedy());
+            let lines = lines(&server, Key::ClientSecret, written);
+            let text = format!("{mark}{lines}MEDPLUM_CLIENT_AUTH=post\n");
+            medplum.file(".env", text);
+            let _ = medplum.run(["get", "Patient/1"]).ok();
+            let form = server.request_to("/oauth2/token").form();
+            let sent = form.iter().find(|(name, _)| name == "client_secret");
+            let sent = sent.map(|(_, value)| value.as_str());
+            assert_eq!(sent, Some(secret), "{written}, mark: {mark:?}");
+        }
     }
 }
 

@@ -1,13 +1,11 @@
 //! A stored login renewed: rotation, many processes at once, processes that die, tokens of seconds.
 
 use std::collections::HashMap;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::support::medplum::ReadOnly;
-use crate::support::run::KILLED;
 use crate::support::run::Running;
 use crate::support::{Answer, Clinic, Medplum, Server};
 
@@ -358,61 +356,4 @@ fn export(server: &Server, clinic: &Clinic) {
             _ => Answer::new(200, "application/fhir+ndjson", "{\"resourceType\":\"Patient\",\"id\":\"1\"}\n"),
         })
     });
-}
-
-/// Killed at any moment of a renewal, the file is whole and its settings are there; the login works or asks for a new
-/// one. The moments are spread by a generator with a fixed seed.
-#[test]
-fn a_kill_at_any_moment_of_a_renewal_leaves_a_whole_file() {
-    const ROUNDS: usize = 100;
-    let mut random = fastrand::Rng::with_seed(20_261_122);
-    let clinic = expired();
-    let settings = clinic.medplum.options("clinic");
-    let whole = {
-        let started = Instant::now();
-        clinic.get().ok();
-        started.elapsed()
-    };
-    let (mut over, mut renewed) = (0, 0);
-    for round in 0..ROUNDS {
-        expire(&clinic);
-        let before = login_of(&clinic);
-        let asked = clinic.auth.token_requests().len();
-        let running = clinic.medplum.spawn(["get", "-p", "clinic", "Patient/1"]);
-        thread::sleep(whole.mul_f64(random.f64() * 1.2));
-        running.kill();
-        let run = running.finish();
-        assert!([0, KILLED].contains(&run.code), "{run}");
-        // Readable, with the settings, and with one of the two logins, whole.
-        assert_eq!(clinic.medplum.options("clinic"), settings, "round {round}");
-        let after = login_of(&clinic);
-        assert!(
-            (after.0 == before.0) == (after.1 == before.1),
-            "round {round}: half a login"
-        );
-        assert!(
-            after == before || clinic.auth.knows_refresh_token(&after.1),
-            "round {round}"
-        );
-        renewed += usize::from(after != before);
-        let was_asked = clinic.auth.token_requests().len() > asked;
-        let run = clinic.get();
-        if run.code == 3 {
-            // Lost in between, and only then: a login ends by nothing but an answer that never arrived.
-            assert!(was_asked && after == before, "round {round}: {run}");
-            // The server had given out a new token that never arrived here.
-            run.says("log in again");
-            over += 1;
-            let (login, _) = clinic.log_in(&[]);
-            login.ok();
-        } else {
-            run.ok();
-        }
-    }
-    assert!(
-        renewed > 0 && renewed < ROUNDS,
-        "the kills fell all on one side: {renewed} renewed before, {over} logins lost with their process"
-    );
-    let names = clinic.medplum.run(["profile", "list"]).ok().json();
-    assert_eq!(names.as_array().map(Vec::len), Some(1), "{names}");
 }

@@ -3,10 +3,13 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use url::Url;
 
 use crate::support::browser::{connect, visit};
+use crate::support::run::Running;
 use crate::support::{Clinic, Medplum, Site};
 
 /// A gate before the token endpoint: requests wait until it opens.
@@ -66,6 +69,28 @@ fn held(medplum: &Medplum, name: &str) -> File {
     file
 }
 
+/// Waits until a command says that it finishes a renewal, or has ended.
+fn is_finishing(running: &Running) {
+    let words = "Finishing the renewal";
+    while !running.has_ended() && !running.so_far().contains(words) {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until a command waits for a lock: it says so, or it is stuck in one.
+fn is_waiting_for_a_lock(running: &Running) {
+    let id = running.id().to_string();
+    let is_stuck = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        let mut waiting = locks.lines().filter(|line| line.contains("->"));
+        waiting.any(|line| line.split_whitespace().any(|word| word == id))
+    };
+    while !is_stuck() && !running.so_far().contains("another medplum process holds") {
+        assert!(!running.has_ended(), "{}", running.so_far());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// D12: Ctrl-C between the answer and the write cost the login, and is pressed exactly when nothing seems to happen.
 #[test]
 fn a_signal_waits_until_a_rotated_token_is_stored() {
@@ -75,13 +100,14 @@ fn a_signal_waits_until_a_rotated_token_is_stored() {
         let running = clinic.medplum.spawn(["get", "-p", "clinic", "Patient/1"]);
         clinic.server.wait_for("/oauth2/token");
         running.send(signal);
-        running.stderr_line("Finishing the renewal");
+        is_finishing(&running);
         gate.open();
         let run = running.finish();
-        assert_eq!(run.code, if signal == "-INT" { 130 } else { 143 }, "{run}");
         let after = refresh_token(&clinic);
-        assert_ne!(after, before, "{signal}");
+        assert_ne!(after, before, "{signal}: the new refresh token is lost");
         assert!(clinic.auth.knows_refresh_token(&after));
+        assert_eq!(run.code, if signal == "-INT" { 130 } else { 143 }, "{run}");
+        run.says("Finishing the renewal");
         // The next command goes on with it.
         clinic.get().ok();
     }
@@ -97,11 +123,13 @@ fn an_export_that_is_interrupted_stores_the_token_it_was_getting() {
         .spawn(["bulk", "export", "-p", "clinic", "-d", "out"]);
     clinic.server.wait_for("/oauth2/token");
     running.send("-INT");
-    running.stderr_line("Finishing the renewal");
+    is_finishing(&running);
     gate.open();
-    assert_eq!(running.finish().code, 130);
+    let run = running.finish();
     let after = refresh_token(&clinic);
-    assert!(after != before && clinic.auth.knows_refresh_token(&after));
+    assert_ne!(after, before, "the new refresh token is lost\n{run}");
+    assert!(clinic.auth.knows_refresh_token(&after));
+    run.fails(130).says("Finishing the renewal");
 }
 
 /// A person who presses twice does not want to wait.
@@ -152,14 +180,16 @@ fn a_wait_for_a_lock_is_told_and_ends() {
 /// D15 (E56): a command that handles Ctrl-C itself did not react while it waited for the profile's lock.
 #[test]
 fn ctrl_c_reaches_a_command_that_waits_for_a_lock() {
-    let site = Site::open();
-    let _held = held(&site.medplum, "site.token");
-    let running = site
-        .medplum
-        .spawn(["bulk", "export", "-p", "site", "-d", "out"]);
-    running.stderr_line("another medplum process holds");
-    running.send("-INT");
-    assert_eq!(running.finish().code, 130);
+    for lock in ["site.lock", "site.token"] {
+        let site = Site::open();
+        let _held = held(&site.medplum, lock);
+        let export = ["bulk", "export", "-p", "site", "-d", "out"];
+        let running = site.medplum.spawn(export);
+        is_waiting_for_a_lock(&running);
+        running.send("-INT");
+        let run = running.finish().fails(130);
+        run.says("another medplum process holds");
+    }
 }
 
 /// D17: password managers start agents, which keep the pipe open: 30 s, then "did not end", though it had.

@@ -8,7 +8,7 @@ use super::run::Running;
 
 /// A sandbox that ends with the test, and what it says of itself.
 pub struct Sandbox {
-    _running: Running,
+    running: Running,
     facts: Value,
 }
 
@@ -21,9 +21,14 @@ impl Sandbox {
         running.stdout_line("}");
         let facts = running.stdout_so_far();
         Self {
-            _running: running,
+            running,
             facts: serde_json::from_str(&facts).unwrap(),
         }
+    }
+
+    /// What it has printed so far.
+    pub fn so_far(&self) -> String {
+        self.running.so_far()
     }
 
     /// One of the facts.
