@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use crate::bulk::import::ImportError;
-use crate::place::{Name, Place, is_there};
+use crate::place::{Name, Place, leads_somewhere};
 
 /// What a pattern names, in order; `None` when it is no pattern.
 ///
@@ -24,7 +24,7 @@ pub fn named_by(pattern: &Path) -> Result<Option<Vec<PathBuf>>, ImportError> {
             };
             let text = name.to_string_lossy();
             // A name that is there is taken as it stands, whatever signs are in it.
-            if !text.contains(['*', '?', '[']) || is_there(&plain) {
+            if !text.contains(['*', '?', '[']) || leads_somewhere(&plain) {
                 next.insert(plain);
             } else if text == "**" {
                 below(folder, &mut next)?;
