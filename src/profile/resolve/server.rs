@@ -100,11 +100,12 @@ impl<'a> Server<'a> {
             && !urls::same_origin(&self.fhir_base, &self.base)
     }
 
-    /// Whether a login or a credential is stored for this server, or exported together with its name. For whom an assertion
+    /// Whether a login or a credential is stored for this server, or typed or exported together with its name. For whom an assertion
     /// is, who it speaks for and what goes along is then no business of a file that somebody else may have written.
     fn stands_above_env_file(&self) -> bool {
         let (profile, environment) = (&self.layers.profile, &self.layers.environment);
         self.login_is_for_it
+            || self.base_from == Layer::Flag && self.layers.flags.has_credential()
             || profile.has_credential() && self.is_meant_by(Layer::Profile)
             || environment.has_credential()
                 && self.is_named_by(environment) == Some(true)

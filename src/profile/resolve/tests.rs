@@ -150,7 +150,7 @@ fn an_env_file_puts_fhir_on_no_other_server_than_it_names_itself() {
 }
 
 #[test]
-fn beside_a_stored_credential_an_env_file_says_nothing_of_sign_in() {
+fn beside_a_credential_of_the_same_server_an_env_file_says_nothing_of_sign_in() {
     let file = settings(&[
         (Key::BaseUrl, A),
         (Key::Audience, "https://b.example/token"),
@@ -165,11 +165,16 @@ fn beside_a_stored_credential_an_env_file_says_nothing_of_sign_in() {
         ..Layers::default()
     };
     let exported = Layers {
-        environment: own,
+        environment: own.clone(),
+        env_file: file.clone(),
+        ..Layers::default()
+    };
+    let typed = Layers {
+        flags: own,
         env_file: file,
         ..Layers::default()
     };
-    for layers in [as_profile, exported] {
+    for layers in [as_profile, exported, typed] {
         let profile = resolve("x", &layers).unwrap();
         assert_eq!((profile.audience, profile.subject), (None, None));
         assert!(profile.key_passphrase.is_some() && profile.private_key_path.is_some());

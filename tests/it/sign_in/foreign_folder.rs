@@ -125,23 +125,19 @@ fn a_server_that_only_an_env_file_names_is_said_when_it_gets_a_credential() {
     assert_eq!(quiet.stderr, "");
 }
 
-/// The key of a profile signed for whatever server a line of the folder named, and the profile's own server got that.
+/// A key signed for whatever server a line of the folder named, and the server of the key's owner got that.
 #[test]
-fn an_env_file_does_not_say_for_whom_a_stored_key_signs() {
-    let own = greedy();
-    let base = own.url("/");
-    let medplum = Medplum::new();
+fn an_env_file_does_not_say_for_whom_a_key_signs_that_is_stored_exported_or_typed() {
     let private_key = key("rsa.jwk");
-    let set = [
-        "profile",
-        "set",
-        "p",
+    let own = greedy();
+    let (base, token_url) = (own.url("/"), own.url("/token"));
+    let flags = [
         "--base-url",
         &base,
         "--client-id",
         "me",
         "--token-url",
-        "token",
+        &token_url,
     ];
     let signing = [
         "--auth-type",
@@ -149,7 +145,7 @@ fn an_env_file_does_not_say_for_whom_a_stored_key_signs() {
         "--private-key-path",
         &private_key,
     ];
-    medplum.run([&set[..], &signing].concat()).ok();
+    let flags = [&flags[..], &signing].concat();
     let lines = [
         "AUDIENCE=https://other.example/token",
         "JKU=https://evil.example/jwks",
@@ -157,15 +153,40 @@ fn an_env_file_does_not_say_for_whom_a_stored_key_signs() {
         "TOKEN_PARAMS=a=evil",
     ];
     let text = lines.map(|line| format!("MEDPLUM_{line}\n")).concat();
-    medplum.file(".env", format!("MEDPLUM_BASE_URL={base}\n{text}"));
-    medplum.run(["-p", "p", "get", "Patient/1"]).ok();
-    let form = own.request_to("/token").form();
-    let assertion = form.iter().find(|(name, _)| name == "client_assertion");
-    let jwt = Jwt::parse(&assertion.unwrap().1).unwrap();
-    assert_eq!(jwt.claims["aud"], own.url("/token"));
-    let said = format!("{form:?} {} {}", jwt.header, jwt.claims);
-    assert!(
-        !said.contains("evil") && !said.contains("other.example"),
-        "{said}"
-    );
+    for way in ["stored", "exported", "typed"] {
+        own.forget();
+        let mut medplum = Medplum::new();
+        medplum.file(".env", format!("MEDPLUM_BASE_URL={base}\n{text}"));
+        let get = ["get", "Patient/1"];
+        let run = match way {
+            "stored" => {
+                let set = ["profile", "set", "default"];
+                medplum.run([&set[..], &flags].concat()).ok();
+                medplum.run(get)
+            }
+            "exported" => {
+                for (name, value) in [
+                    ("BASE_URL", base.as_str()),
+                    ("CLIENT_ID", "me"),
+                    ("TOKEN_URL", &token_url),
+                    ("AUTH_TYPE", "jwt-assertion"),
+                    ("PRIVATE_KEY_PATH", &private_key),
+                ] {
+                    medplum.set_env(&format!("MEDPLUM_{name}"), value);
+                }
+                medplum.run(get)
+            }
+            _ => medplum.run([&get[..], &flags].concat()),
+        };
+        run.ok();
+        let form = own.request_to("/token").form();
+        let assertion = form.iter().find(|(name, _)| name == "client_assertion");
+        let jwt = Jwt::parse(&assertion.unwrap().1).unwrap();
+        assert_eq!(jwt.claims["aud"], own.url("/token"), "{way}");
+        let said = format!("{form:?} {} {}", jwt.header, jwt.claims);
+        assert!(
+            !said.contains("evil") && !said.contains("other.example"),
+            "{way}: {said}"
+        );
+    }
 }
