@@ -106,6 +106,19 @@ impl AuthError {
     }
 }
 
+/// What to do about a refresh token that came a second time.
+fn used_before(profile: &str) -> String {
+    format!(
+        "{}; a refresh token of this server serves once, so two copies of one profile \
+         end each other's login, and if you have no copy, somebody else may have the token",
+        log_in_again(profile)
+    )
+}
+
+fn log_in_again(profile: &str) -> String {
+    format!("log in again with `medplum login -p {}`", typed(profile))
+}
+
 impl Verdict for AuthError {
     fn verdict(&self) -> (u8, Option<String>) {
         match self {
@@ -120,9 +133,8 @@ impl Verdict for AuthError {
             Self::Incomplete { profile, .. } => (USAGE, Some(format!("add them with `medplum profile set {} --update …`", typed(profile)))),
             Self::Withheld { owner, .. } => (NOT_ALLOWED, Some(owner.remedy.clone())),
             Self::Browser(error) => error.verdict(),
-            Self::Expired { profile } | Self::LoginOver { profile, .. } | Self::LoginNotBound { profile } | Self::OfAnother { profile, .. } => {
-                (NOT_ALLOWED, Some(format!("log in again with `medplum login -p {}`", typed(profile))))
-            }
+            Self::LoginOver { profile, refusal } if refusal.says_used_before() => (NOT_ALLOWED, Some(used_before(profile))),
+            Self::Expired { profile } | Self::LoginOver { profile, .. } | Self::LoginNotBound { profile } | Self::OfAnother { profile, .. } => (NOT_ALLOWED, Some(log_in_again(profile))),
             Self::Refused(refusal) if refusal.moved_to.is_some() => (
                 NOT_ALLOWED,
                 Some("what proves the client follows no redirect; if that is the right place, name it with --token-url (or --device-authorization-url)".into()),

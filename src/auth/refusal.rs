@@ -57,6 +57,23 @@ impl fmt::Display for TokenRefusal {
 
 impl std::error::Error for TokenRefusal {}
 
+impl TokenRefusal {
+    /// Whether the server's words say of a refresh token that it came a second time (RFC 9700 §4.14.2). Keycloak calls it
+    /// stale or speaks of its reuse, as Okta and Auth0 do; others say that it was used.
+    pub fn says_used_before(&self) -> bool {
+        let words = self
+            .words
+            .as_ref()
+            .map(|words| words.as_str().to_lowercase());
+        let is_so = |words: &str| {
+            ["stale token", "reuse", "been used", "already used"]
+                .iter()
+                .any(|part| words.contains(part))
+        };
+        words.is_some_and(|words| is_so(&words))
+    }
+}
+
 /// What an answer without a token says.
 pub(super) fn refusal(
     url: &Url,
