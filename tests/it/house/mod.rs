@@ -11,6 +11,7 @@ mod manual;
 mod outputs;
 mod recipes;
 mod sandbox;
+mod servers;
 mod sizes;
 mod still;
 mod support_works;

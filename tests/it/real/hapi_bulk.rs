@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::hapi::{COPY, EXPORTED, SECOND, SHARED, hapi, user_of};
+use super::hapi::{EXPORTED, SHARED, hapi, user_of};
 use crate::support::{Medplum, synthea};
 
 fn ids(medplum: &Medplum, folder: &str) -> BTreeSet<String> {
@@ -18,7 +18,7 @@ fn ids(medplum: &Medplum, folder: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn resources(medplum: &Medplum, folder: &str) -> Vec<Value> {
+pub fn resources(medplum: &Medplum, folder: &str) -> Vec<Value> {
     synthea::files(&medplum.path(folder))
         .iter()
         .flat_map(|path| synthea::lines(path))
@@ -203,70 +203,4 @@ fn hapi_takes_transactions_of_500_and_nothing_of_one_with_a_fault() {
         .fails(5);
     assert_eq!(report.json()["refused"], 4);
     medplum.run(["get", "Patient/fault-0"]).fails(4);
-}
-
-/// The first patients of the Synthea set and all that is theirs, closed under references: those that lead out are left out.
-fn some_of(folder: &std::path::Path) -> String {
-    let all: Vec<String> = synthea::files(folder)
-        .iter()
-        .flat_map(|path| synthea::lines(path))
-        .collect();
-    let patients: Vec<String> = all
-        .iter()
-        .map(|line| synthea::name(line))
-        .filter(|(of, _)| of == "Patient")
-        .map(|(_, id)| id)
-        .take(3)
-        .collect();
-    let shared = ["Organization", "Practitioner", "Device"];
-    let chosen = all.iter().filter(|line| {
-        let (of, id) = synthea::name(line);
-        shared.contains(&&*of)
-            || patients.contains(&id)
-            || of != "CareTeam" && patients.iter().any(|patient| line.contains(patient))
-    });
-    chosen.fold(String::new(), |text, line| text + line + "\n")
-}
-
-/// Of a resource, all but `meta`.
-fn contents(medplum: &Medplum, folder: &str) -> BTreeSet<String> {
-    let mut all = resources(medplum, folder);
-    for resource in &mut all {
-        resource.as_object_mut().unwrap().remove("meta");
-    }
-    let count = all.len();
-    let all: BTreeSet<String> = all.iter().map(Value::to_string).collect();
-    assert_eq!(all.len(), count, "a resource came twice");
-    all
-}
-
-#[test]
-fn hapi_holds_after_export_and_import_what_another_hapi_held() {
-    let Some(hapi) = hapi() else { return };
-    let Some(folder) = synthea::folder() else {
-        return;
-    };
-    let [first, second] = [COPY, SECOND].map(|base| user_of(hapi, base));
-    let lines = some_of(&folder);
-    let count = lines.lines().count();
-    assert!(count > 500, "{count}");
-    first.file("some.ndjson", lines);
-    let run = first
-        .run(["bulk", "import", "some.ndjson", "-q", "-o", "json"])
-        .ok();
-    assert_eq!(run.json()["created"], count, "{run}");
-    first.run(["bulk", "export", "-q", "-d", "out"]).ok();
-    let moved = first.path("out").display().to_string();
-    let run = second
-        .run(["bulk", "import", &moved, "-q", "-o", "json"])
-        .ok();
-    assert_eq!(run.json()["created"], count, "{run}");
-    second.run(["bulk", "export", "-q", "-d", "out"]).ok();
-    let [theirs, copied] = [&first, &second].map(|medplum| contents(medplum, "out"));
-    assert_eq!(theirs.len(), count);
-    assert!(
-        theirs == copied,
-        "{} differ",
-        theirs.symmetric_difference(&copied).count()
-    );
 }

@@ -12,8 +12,8 @@ use super::medplum::Invocation;
 use super::run::Stream;
 use super::{Medplum, plain_http};
 
-/// A peer that is not ready by then is none. The one that loads all of the data set needs ten seconds of a free machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// A peer that is not ready by then is none. Those in Java need ten seconds of a free machine, and a busy one gives them minutes.
+const PATIENCE: Duration = Duration::from_secs(420);
 
 /// A server that runs until it is dropped, or until the tests end: it ends when its stdin does.
 #[derive(Debug)]

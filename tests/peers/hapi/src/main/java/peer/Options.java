@@ -1,5 +1,6 @@
 package peer;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -22,6 +23,8 @@ public final class Options {
   static final class All {
     int port = 0;
     boolean log = false;
+    /** A PEM file with the authority whose servers are believed, besides nobody's. */
+    Path trust = null;
     final List<Options> servers = new ArrayList<>(List.of(new Options("fhir")));
   }
 
@@ -31,6 +34,7 @@ public final class Options {
     for (int at = 0; at < arguments.length; at++) {
       switch (arguments[at]) {
         case "--port" -> all.port = Integer.parseInt(arguments[++at]);
+        case "--trust" -> all.trust = Path.of(arguments[++at]);
         case "--log" -> all.log = true;
         case "--also" -> all.servers.add(options = new Options(arguments[++at]));
         case "--file-capacity" -> options.fileCapacity = Integer.parseInt(arguments[++at]);
