@@ -45,7 +45,7 @@ pub enum ProfileError {
     #[error("the .env file here cannot be used: {0}")]
     EnvFile(String),
     #[error(
-        "nothing was sent: the .env file here puts FHIR at {fhir_base} ({}), and credentials and data for {base} belong to another server",
+        "nothing was sent: the .env file here puts FHIR at {fhir_base} ({}), and credentials and data for {base} belong to another server, or to another path of it",
         Key::FhirUrlPath.variable()
     )]
     LedElsewhere { base: String, fhir_base: String },

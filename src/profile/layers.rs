@@ -38,6 +38,15 @@ pub struct Layers {
 }
 
 impl Layers {
+    /// Whether anything but a `.env` file brings a credential: a login, a secret, a header.
+    pub(super) fn are_trusted(&self) -> bool {
+        let others = [&self.flags, &self.profile, &self.environment];
+        let brings = |settings: &&Settings| {
+            settings.has_credential() || settings.get(super::Key::Headers).is_some()
+        };
+        self.login.is_some() || others.iter().any(brings)
+    }
+
     /// The layers, the strongest first.
     pub(super) fn ordered(&self) -> [(Layer, &Settings); 4] {
         [

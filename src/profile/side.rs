@@ -30,6 +30,14 @@ pub fn inside(folder: &Path, path: &str) -> Result<PathBuf, String> {
     if !file.starts_with(&folder) {
         return Err("a .env file names files inside its own folder only".into());
     }
+    // In a clone they are not the author's: `.git/config` holds the token of whoever cloned it.
+    let below = file.strip_prefix(&folder).unwrap_or(&file);
+    if below
+        .iter()
+        .any(|part| part.to_string_lossy().starts_with('.'))
+    {
+        return Err("a .env file names no hidden file and none in a hidden folder".into());
+    }
     let about = std::fs::metadata(&file).map_err(|error| error.to_string())?;
     if !about.is_file() {
         return Err("it is no plain file".into());
@@ -48,6 +56,12 @@ mod tests {
         std::fs::create_dir_all(folder.join("keys")).unwrap();
         std::fs::write(folder.join("keys/a"), "a").unwrap();
         std::fs::write(root.path().join("up"), "up").unwrap();
+        std::fs::create_dir_all(folder.join(".git")).unwrap();
+        std::fs::write(folder.join(".git/config"), "token").unwrap();
+        std::os::unix::fs::symlink(".git/config", folder.join("shown")).unwrap();
+        for hidden in [".git/config", "keys/../.git/config", "shown"] {
+            assert!(inside(&folder, hidden).is_err(), "{hidden}");
+        }
         for good in ["keys/a", "./keys/a", "keys/../keys/a"] {
             assert!(inside(&folder, good).is_ok(), "{good}");
         }

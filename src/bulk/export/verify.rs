@@ -29,7 +29,7 @@ const LONGEST_LINE: u64 = 1 << 20;
 pub struct Kept {
     /// Whether the export had ended; none in a folder of version 0.1.
     pub complete: Option<bool>,
-    output: Vec<Listed>,
+    output: Option<Vec<Listed>>,
     deleted: Vec<Listed>,
     error: Vec<Listed>,
 }
@@ -65,6 +65,8 @@ impl Kept {
         let place = Place::new(folder);
         let read = document::read_json(&place, layout::MANIFEST);
         let read = read.map_err(|error| BulkError::disk(&place.path(layout::MANIFEST), error))?;
+        // A document without a list says of nothing that it should be here.
+        let read = read.filter(|kept: &Self| kept.output.is_some());
         read.ok_or_else(|| BulkError::NoManifest {
             folder: folder.to_owned(),
         })
@@ -72,7 +74,11 @@ impl Kept {
 
     /// All files that it lists.
     pub fn files(&self) -> impl Iterator<Item = &Listed> {
-        self.output.iter().chain(&self.deleted).chain(&self.error)
+        self.output
+            .iter()
+            .flatten()
+            .chain(&self.deleted)
+            .chain(&self.error)
     }
 }
 

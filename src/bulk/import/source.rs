@@ -14,6 +14,7 @@ use crate::bulk::import::read::input::Input;
 use crate::bulk::import::settle::deliver::outcomes_path;
 use crate::bulk::import::settle::report::Report;
 use crate::bulk::import::{BundleKind, ImportError, Method, Observer, Options, Order};
+use crate::words;
 
 /// What is read, and what is known of it before anything is sent.
 pub(super) struct Source {
@@ -118,7 +119,16 @@ impl Source {
                 naming,
             })
         });
-        looking.await.unwrap_or(Err(ImportError::Interrupted))
+        let known: Known = looking.await.unwrap_or(Err(ImportError::Interrupted))?;
+        let survey = known.survey.as_ref();
+        match survey.and_then(|survey| survey.rewritten.as_deref()) {
+            Some(name) if self.is_ordered => Err(ImportError::BadRequest(format!(
+                "{} is deleted and then written again, and with all deletions last it would be gone: import one \
+                 source after the other, or all in the order given with --order given",
+                words::shortened(name)
+            ))),
+            _ => Ok(known),
+        }
     }
 
     /// The reading side, before anything was settled.

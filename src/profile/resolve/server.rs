@@ -91,13 +91,19 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Whether a `.env` file puts the FHIR interface on another server than the base URL, which it does not name. That names
-    /// a server behind the back of whoever named one: what they typed, stored and write would go there.
+    /// Whether a `.env` file puts the FHIR interface on another server than the base URL, which it does not name, or on
+    /// another path of it beside a credential that it does not name either: what is asked there says where tokens come from.
+    /// That names a server behind the back of whoever named one: what they typed, stored and write would go there.
     pub(super) fn is_led_elsewhere(&self) -> bool {
         let named_by = self.value(Key::FhirUrlPath).map(|(layer, _)| layer);
+        let is_usual = || {
+            let usual = urls::fhir_base(&self.base, DEFAULT_FHIR_PATH);
+            usual.is_ok_and(|usual| usual == self.fhir_base)
+        };
         named_by == Some(Layer::EnvFile)
             && self.base_from != Layer::EnvFile
-            && !urls::same_origin(&self.fhir_base, &self.base)
+            && (!urls::same_origin(&self.fhir_base, &self.base)
+                || self.layers.are_trusted() && !is_usual())
     }
 
     /// Whether a login or a credential is stored for this server, or typed or exported together with its name. For whom an assertion

@@ -137,6 +137,13 @@ fn an_env_file_puts_fhir_on_no_other_server_than_it_names_itself() {
         );
     }
     layers.env_file = settings(&[(Key::FhirUrlPath, "https://A.example:443/r5")]);
+    // Another path of the same server says where tokens come from, too.
+    let refused = resolve("x", &layers).unwrap_err();
+    assert!(
+        matches!(refused, ProfileError::LedElsewhere { .. }),
+        "{refused}"
+    );
+    layers.flags = settings(&[(Key::BaseUrl, A)]);
     let profile = resolve("x", &layers).unwrap();
     assert_eq!(profile.fhir_base.as_str(), "https://a.example/r5");
     let by_file = Layers {

@@ -141,6 +141,33 @@ fn deletions_are_read_as_servers_write_them() {
     assert_eq!(store.names(), ["Patient/p4"]);
 }
 
+/// Deletions go last: what is written again behind one would be gone in the end, with exit 0.
+#[test]
+fn what_is_written_again_behind_its_deletion_is_refused_or_sent_in_the_order_given() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let deletion = json!({"request": {"method": "DELETE", "url": "Patient/p1"}});
+    let bundle = |entries: serde_json::Value| {
+        json!({"resourceType": "Bundle", "type": "batch", "entry": entries}).to_string()
+    };
+    medplum.file("1.ndjson", patients(1));
+    medplum.file("2.json", bundle(json!([deletion])));
+    medplum.file("3.ndjson", patients(1));
+    let again = json!({"resource": {"resourceType": "Patient", "id": "p1"}, "request": {"method": "PUT", "url": "Patient/p1"}});
+    medplum.file("4.json", bundle(json!([deletion, again])));
+    for files in [&["1.ndjson", "2.json", "3.ndjson"][..], &["4.json"]] {
+        import(&medplum, &store, files)
+            .fails(2)
+            .says("Patient/p1 is deleted and then written again");
+        assert!(store.bundles().is_empty());
+    }
+    // A deletion behind all is what an export has.
+    import(&medplum, &store, &["1.ndjson", "2.json"]).ok();
+    assert!(store.names().is_empty() && !store.bundles().is_empty());
+    let given = ["1.ndjson", "2.json", "3.ndjson", "--order", "given"];
+    import(&medplum, &store, &given).ok();
+    assert_eq!(store.names(), ["Patient/p1"]);
+}
+
 /// What a server says with a 200 of an import of its own.
 #[test]
 fn an_import_by_the_server_is_judged_by_what_it_says() {

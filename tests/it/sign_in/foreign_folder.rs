@@ -190,3 +190,32 @@ fn an_env_file_does_not_say_for_whom_a_key_signs_that_is_stored_exported_or_type
         );
     }
 }
+
+/// Another path of the same server says where tokens come from as well as another server does: a tenant, a folder for uploads.
+#[test]
+fn an_env_file_leads_no_credential_to_another_path_of_its_server() {
+    let own = greedy();
+    let base = own.url("/");
+    let medplum = Medplum::new();
+    let secret = ["--client-id", "me", "--client-secret", "stored-secret-1"];
+    let set = ["profile", "set", "site", "--base-url", &base];
+    medplum.run(set.iter().chain(&secret)).ok();
+    let typed = [&["get", "Patient/1", "--base-url", &base][..], &secret].concat();
+    let exported = Medplum::new()
+        .env("MEDPLUM_BASE_URL", &base)
+        .env("MEDPLUM_CLIENT_ID", "me")
+        .env("MEDPLUM_CLIENT_SECRET", "exported-secret-1");
+    let line = "MEDPLUM_FHIR_URL_PATH=/attacker/fhir\n";
+    medplum.file(".env", line);
+    exported.file(".env", line);
+    for run in [
+        medplum.run(["get", "-p", "site", "Patient/1"]),
+        medplum.run(typed),
+        exported.run(["get", "Patient/1"]),
+    ] {
+        run.fails(3).says("or to another path of it");
+    }
+    assert_eq!(own.lines(), [""; 0]);
+    let run = medplum.run(["get", "-p", "site", "Patient/1", "--no-env-file"]);
+    assert!(!own.lines().is_empty(), "nothing came at all: {run}");
+}

@@ -1,6 +1,6 @@
 //! The first pass over the files: which ranks lie in which file, how much there is, and where `urn:uuid` lead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 
 use crate::bulk::import::ImportError;
@@ -19,6 +19,8 @@ pub struct Survey {
     pub ranks: Vec<u64>,
     pub totals: BTreeMap<String, u64>,
     pub links: Links,
+    /// The first resource that is written behind its deletion: in another order it would be gone in the end.
+    pub rewritten: Option<String>,
 }
 
 /// Reads all files once.
@@ -29,6 +31,7 @@ pub fn survey(inputs: &[Input], scan: &Scan) -> Result<Survey, ImportError> {
     let mut survey = Survey::default();
     // Types come in runs, so the last one is counted apart.
     let (mut last, mut number) = (String::new(), 0);
+    let mut deleted = HashSet::new();
     for input in inputs {
         let mut ranks = 0_u64;
         let mut rank_of_last = None;
@@ -38,12 +41,18 @@ pub fn survey(inputs: &[Input], scan: &Scan) -> Result<Survey, ImportError> {
                     let needs_name = || {
                         full_url.is_some() && Head::read(text).is_ok_and(|head| head.id.is_none())
                     };
+                    if !deleted.is_empty() && survey.rewritten.is_none() {
+                        survey.rewritten = name_of(text).filter(|name| deleted.contains(name));
+                    }
                     survey.links.add(scan.links(text, input.source.as_deref()));
                     survey.links.has_urns = survey.links.has_urns || needs_name();
                     (line::type_name(text), false)
                 }
                 Piece::Bad { .. } => ("".into(), false),
-                Piece::Deletion { url } => (line::type_of_url(url).into(), true),
+                Piece::Deletion { url } => {
+                    deleted.insert(url.clone());
+                    (line::type_of_url(url).into(), true)
+                }
             };
             if *name != *last {
                 *survey.totals.entry(std::mem::take(&mut last)).or_default() += number;
@@ -65,6 +74,12 @@ pub fn survey(inputs: &[Input], scan: &Scan) -> Result<Survey, ImportError> {
     *survey.totals.entry(last).or_default() += number;
     survey.totals.retain(|_, number| *number > 0);
     Ok(survey)
+}
+
+/// `Type/id` of a resource that has an id.
+fn name_of(text: &[u8]) -> Option<String> {
+    let head = Head::read(text).ok()?;
+    Some(format!("{}/{}", head.resource_type, head.id?))
 }
 
 /// Reads all files for the names that references can lead to. With ids that are kept they lead to where resources will
