@@ -4,7 +4,8 @@
 #[cfg(unix)]
 pub(super) fn interrupts() -> std::io::Result<impl Future<Output = ()>> {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Poll;
 
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,8 +24,17 @@ pub(super) fn interrupts() -> std::io::Result<impl Future<Output = ()>> {
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
     );
+    // The flag is there before the runtime knows: nothing more is begun in between.
+    let came = std::future::poll_fn(move |_| {
+        if was_told.load(Ordering::SeqCst) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    });
     Ok(async move {
         tokio::select! {
+            () = came => {}
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }

@@ -30,20 +30,36 @@ fn refresh_token(front: &Front) -> String {
         .to_owned()
 }
 
+/// Waits until the clock shows another second.
+fn next_second() {
+    let second = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.unwrap().as_secs()
+    };
+    let before = second();
+    while second() == before {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
 /// Each refresh token serves once. One that comes again ends the login of whoever holds it, and is told as what it is.
 #[test]
 fn keycloak_rotates_refresh_tokens_and_tells_of_one_that_comes_again() {
     let Some(keycloak) = keycloak() else { return };
     let front = signed_in(keycloak, "openid");
     let first = refresh_token(&front);
+    // Keycloak tells the order of tokens by whole seconds.
+    next_second();
     let path = front.medplum.profile_path("clinic");
     front.medplum.age_tokens("clinic", 3600);
     let old = fs::read(&path).unwrap();
     front.run(&["get", "Patient/1"]).ok();
     assert_ne!(refresh_token(&front), first);
+    next_second();
     front.medplum.age_tokens("clinic", 3600);
     front.run(&["get", "Patient/1"]).ok();
 
+    next_second();
     // A copy of the profile from before, as from a backup or another machine.
     fs::write(&path, old).unwrap();
     for words in ["serves once", "medplum login"] {
