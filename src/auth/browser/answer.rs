@@ -1,9 +1,10 @@
 //! What comes back from the authorize endpoint (RFC 6749 §4.1.2), by the browser or pasted.
 
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use crate::foreign::Foreign;
-use crate::secret::Secret;
+use crate::profile::urls;
+use crate::secret::{self, Secret};
 
 /// The one answer that is waited for.
 #[derive(Clone, Debug)]
@@ -13,6 +14,10 @@ pub(super) struct Awaited {
     pub(super) issuer: Option<String>,
     /// Whether the server says that it names itself in every answer (RFC 9207 §3): one that does not is no answer of it.
     pub(super) must_name_issuer: bool,
+    /// Where the code goes.
+    pub(super) token_url: Url,
+    /// Whether the issuer says itself that this is its token endpoint, or the user named that.
+    pub(super) is_vouched: bool,
 }
 
 /// The answer to this login.
@@ -57,6 +62,11 @@ impl Awaited {
             .unwrap_or_else(|reason| Answer::Bad(reason.into())))
     }
 
+    fn may_be_of(&self, issuer: &str) -> bool {
+        let is_at = |issuer: Url| urls::same_origin(&issuer, &self.token_url);
+        self.is_vouched || Url::parse(issuer).is_ok_and(is_at)
+    }
+
     fn answer(
         &self,
         one: impl Fn(&str) -> Result<Option<String>, String>,
@@ -64,6 +74,13 @@ impl Awaited {
         match (one("iss")?, &self.issuer) {
             (Some(issuer), Some(expected)) if issuer != *expected => {
                 return Err(format!("it comes from {issuer}, not from {expected}"));
+            }
+            // A document can claim anybody's name, and lead to that server's page (RFC 9207 §1): the code is for another one.
+            (Some(issuer), _) if !self.may_be_of(&issuer) => {
+                return Err(format!(
+                    "it comes from {issuer}, which does not say that {} is its token endpoint",
+                    secret::url_for_people(&self.token_url)
+                ));
             }
             (None, Some(expected)) if self.must_name_issuer => {
                 return Err(format!(
@@ -103,6 +120,8 @@ mod tests {
             state: Secret::public("s-1"),
             issuer: Some("https://i.example".into()),
             must_name_issuer: query.contains("&must"),
+            token_url: Url::parse("https://i.example/token").unwrap(),
+            is_vouched: false,
         };
         match awaited.read(query) {
             Err(reason) => format!("not ours: {reason}"),

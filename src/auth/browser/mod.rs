@@ -103,7 +103,8 @@ pub async fn sign_in(
         &mut asked,
     )
     .await?;
-    let (answer, reply) = answer(&mut how, listener, &profile, &asked, &endpoints).await?;
+    let awaited = awaited(http, &profile, &asked, &endpoints).await;
+    let (answer, reply) = answer(&mut how, listener, &profile, &asked, &awaited).await?;
     let token = match answer {
         Answer::Code(code) => {
             let at = endpoints.token(way);
@@ -139,22 +140,39 @@ fn signed_in(
     }
 }
 
+/// Which answer is that of this login, and of which server it may come.
+async fn awaited(
+    http: &Http,
+    profile: &Profile,
+    asked: &AuthorizationRequest,
+    endpoints: &Endpoints,
+) -> Awaited {
+    let token_url = endpoints.token_url();
+    let issuer = endpoints.issuer();
+    Awaited {
+        state: asked.state.clone(),
+        issuer: issuer.map(str::to_owned),
+        must_name_issuer: endpoints.names_issuer(),
+        is_vouched: profile.token_url.is_some()
+            || match issuer {
+                Some(issuer) => discovery::is_of(http, profile, issuer, token_url).await,
+                None => false,
+            },
+        token_url: token_url.clone(),
+    }
+}
+
 /// Sends the person to the server and waits for what comes back.
 async fn answer(
     how: &mut SignIn<'_>,
     mut listener: Listener,
     profile: &Profile,
     asked: &AuthorizationRequest,
-    endpoints: &Endpoints,
+    awaited: &Awaited,
 ) -> Result<(Answer, Reply), AuthError> {
     let start = how.open.then(|| listener.start_at(&asked.url)).flatten();
     send_person(how, profile, asked, start.as_ref()).await;
-    let awaited = Awaited {
-        state: asked.state.clone(),
-        issuer: endpoints.issuer().map(str::to_owned),
-        must_name_issuer: endpoints.names_issuer(),
-    };
-    let waiting = listener.answer(&awaited, &mut how.pasted, how.person);
+    let waiting = listener.answer(awaited, &mut how.pasted, how.person);
     let answered = tokio::time::timeout(how.timeout, waiting).await;
     Ok(answered.map_err(|_| BrowserError::TooLate(how.timeout))??)
 }

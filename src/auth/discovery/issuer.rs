@@ -69,6 +69,17 @@ pub async fn fill_from_issuer(
     Ok(())
 }
 
+/// Whether an issuer is at a token endpoint, or says itself that it is its own. One that cannot be asked does not.
+pub async fn is_of(http: &Http, profile: &Profile, issuer: &str, token: &Url) -> bool {
+    if Url::parse(issuer).is_ok_and(|issuer| urls::same_origin(&issuer, token)) {
+        return true;
+    }
+    let document = document_of(http, profile, issuer).await.ok().flatten();
+    document.is_some_and(|(document, base)| {
+        url_of(&base, &document.token_endpoint).as_ref() == Some(token)
+    })
+}
+
 /// Whether the server of a sign-in page says that a token endpoint is its own, by the document of an issuer at the same
 /// origin. Any other server could name the page too, and would get the code for it (RFC 9207 §1: mix-up).
 ///

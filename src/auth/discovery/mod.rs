@@ -20,7 +20,7 @@ use document::{Document, Statement, Text};
 pub use error::DiscoveryError;
 use fetch::{Page, Wanted};
 pub use found::Found;
-pub use issuer::{fill_from_issuer, vouches};
+pub use issuer::{fill_from_issuer, is_of, vouches};
 
 /// SMART configurations and documents of issuers are small.
 const LARGEST_DOCUMENT: usize = 4 << 20;

@@ -508,6 +508,50 @@ fn an_answer_without_iss_is_refused_where_the_server_promised_one() {
     run.ok();
 }
 
+/// RFC 9207 §1: a document claims the name of an honest server and leads to that one's page; the code comes back with its name.
+#[test]
+fn a_code_of_another_server_goes_to_no_token_endpoint_that_it_does_not_name() {
+    let (clinic, honest) = (Clinic::open(), Server::start());
+    let issuer = honest.url("");
+    let own = clinic.server.url("/oauth2/token");
+    let says = |token_endpoint: &str| {
+        let document = json!({"issuer": issuer, "token_endpoint": token_endpoint});
+        let at = "/.well-known/openid-configuration";
+        honest.on("GET", at, Answer::json(200, document.to_string()));
+    };
+    let claims = |issuer: Option<&str>| {
+        let document = json!({"issuer": issuer, "authorization_endpoint": clinic.server.url("/oauth2/authorize"),
+            "token_endpoint": own});
+        names(&clinic.server, &document);
+    };
+    let log_in = || {
+        let login = clinic.login(&[]);
+        let mut back = clinic.auth.authorize(&clinic.medplum.opened(&login));
+        let given = parameters(&back);
+        back.query_pairs_mut()
+            .clear()
+            .append_pair("code", &given["code"])
+            .append_pair("state", &given["state"])
+            .append_pair("iss", &issuer);
+        let page = visit(&back);
+        (login.finish(), page.status)
+    };
+    for claimed in [Some(issuer.as_str()), None] {
+        says(&honest.url("/token"));
+        claims(claimed);
+        let (run, status) = log_in();
+        assert_eq!(status, 400, "{run}");
+        let _ = run.fails(3).says("does not say that");
+        assert_eq!(clinic.auth.token_requests().len(), 0, "{claimed:?}");
+    }
+    // What the issuer says of itself is believed: the code is sent, though the id_token here is of another name.
+    says(&own);
+    claims(Some(&issuer));
+    let (run, _) = log_in();
+    assert_eq!(clinic.auth.token_requests().len(), 1, "{run}");
+    let _ = run.fails(3).says("id_token");
+}
+
 /// D3: an assertion for the revocation endpoint is of no use at a token endpoint.
 #[test]
 fn the_assertion_for_revocation_is_for_that_endpoint_alone() {
