@@ -109,7 +109,7 @@ pub enum ManifestError {
     NotAManifest { url: String, found: String },
     #[error("the manifest at {url} lists a file without a usable URL: {found}")]
     BadFile { url: String, found: String },
-    #[error("the manifest at {url} names a next page that is no URL: {found}")]
+    #[error("the manifest at {url} names a next page that cannot be told: {found}")]
     BadNext { url: String, found: String },
     #[error("the manifest's pages lead in a circle at {url}")]
     Loop { url: String },
@@ -156,7 +156,7 @@ impl<'a> Page<'a> {
 
     /// The page that a link leads to, when there is one; what stands in place of a URL is the error.
     pub(super) fn next(&self, link: &Value) -> Result<Option<Url>, String> {
-        let Some(link) = next_link(link) else {
+        let Some(link) = next_link(link)? else {
             return Ok(None);
         };
         // Passing over it would hide the files of all later pages.
@@ -201,15 +201,32 @@ pub(super) fn requires_token(value: &Value) -> bool {
     }
 }
 
-/// The `next` link as it stands there, when there is one. A link that is a single object is read as a list of one.
-fn next_link(link: &Value) -> Option<&Value> {
+/// The `next` link as it stands there, when there is one. A link that is a single object is read as a list of one, and its
+/// relation in whatever case (RFC 8288 §2.1.1). What cannot be read so is the error, and so are two next pages: what is
+/// passed over may be a page, whose files would be missing in an export that is called whole.
+fn next_link(link: &Value) -> Result<Option<&Value>, String> {
     let links = match link {
+        Value::Null => return Ok(None),
         Value::Array(links) => links.as_slice(),
         link => std::slice::from_ref(link),
     };
-    let next = |link: &&Value| link.get("relation").and_then(Value::as_str) == Some("next");
-    let next = links.iter().find(next)?;
-    Some(next.get("url").unwrap_or(&Value::Null))
+    let odd = |link: &Value| Err(words::shortened(&link.to_string()));
+    let mut next = None;
+    for link in links {
+        let Some(link) = link.as_object() else {
+            return odd(link);
+        };
+        let is_next = match link.get("relation").unwrap_or(&Value::Null) {
+            Value::Null => false,
+            Value::String(relation) => relation.eq_ignore_ascii_case("next"),
+            relation => return odd(relation),
+        };
+        let url = link.get("url").unwrap_or(&Value::Null);
+        if is_next && next.replace(url).is_some_and(|before| before != url) {
+            return odd(url);
+        }
+    }
+    Ok(next)
 }
 
 #[cfg(test)]
@@ -217,6 +234,30 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_link_is_a_next_page_or_none_or_an_error_and_never_passed_over() {
+        let next = |url: &str| json!({"relation": "next", "url": url});
+        let page = json!("a");
+        for (link, expected) in [
+            (json!(null), Some(None)),
+            (json!([]), Some(None)),
+            (
+                json!([{"relation": "self", "url": "b"}, {"url": "c"}]),
+                Some(None),
+            ),
+            (json!([next("a")]), Some(Some(&page))),
+            (next("a"), Some(Some(&page))),
+            (json!([{"relation": "NEXT", "url": "a"}]), Some(Some(&page))),
+            (json!([next("a"), next("a")]), Some(Some(&page))),
+            (json!([next("b"), next("a")]), None),
+            (json!([{"relation": ["next"], "url": "a"}]), None),
+            (json!("a"), None),
+            (json!(["a"]), None),
+        ] {
+            assert_eq!(next_link(&link).ok(), expected, "{link}");
+        }
+    }
 
     #[test]
     fn a_count_is_a_whole_number_however_it_is_written() {

@@ -158,6 +158,9 @@ fn faults_of_the_manifest() -> Vec<Fault> {
         ("a next page without a URL", Elsewhere, Manifest(|m| m["link"] = json!([{"relation": "next"}])), 1, NONE, "next page"),
         ("a next page whose URL is a number", Elsewhere, Manifest(|m| m["link"] = json!([{"relation": "next", "url": 5}])), 1, NONE, "next page"),
         ("a next page that is an object", Elsewhere, Manifest(|m| m["link"] = json!({"relation": "next", "url": SECOND_PAGE})), 1, NONE, ""),
+        ("two next pages", Elsewhere, Manifest(|m| m["link"] = json!([{"relation": "next", "url": "/a"}, {"relation": "next", "url": "/b"}])), 1, NONE, "next page"),
+        ("a link that is a text", Elsewhere, Manifest(|m| m["link"] = json!(SECOND_PAGE)), 1, NONE, "next page"),
+        ("a next page whose relation is a list", Elsewhere, Manifest(|m| m["link"] = json!([{"relation": ["next"], "url": SECOND_PAGE}])), 1, NONE, "next page"),
         ("a URL that is listed twice", Elsewhere, Manifest(|m| m["output"][2] = m["output"][0].clone()), 0, &[O, P], ""),
         ("names that differ only in case", Elsewhere, Servers(|bulk| {
             bulk.manifest(|m| m["output"][2] = json!({"type": "Patient", "url": "/files/P"}));

@@ -76,7 +76,7 @@ fn all_pages_of_a_manifest_are_fetched_and_waited_for() {
         let next = if link.is_empty() {
             json!([])
         } else {
-            json!([{"relation": "next", "url": link}])
+            json!([{"relation": "NEXT", "url": link}])
         };
         let page = json!({
             "transactionTime": "2026-01-31T10:00:00Z", "requiresAccessToken": true, "link": next,
