@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::{There, Version, local, unless_missing};
 
 /// What tells that a file was changed or replaced since it was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     bytes: u64,
     changed: Option<SystemTime>,

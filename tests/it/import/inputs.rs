@@ -493,6 +493,10 @@ fn a_file_is_not_taken_twice_however_it_is_spelled() {
     import(&medplum, &store, &["d/x.ndjson", "link.ndjson"])
         .fails(2)
         .says("link.ndjson is d/x.ndjson, which is named already");
+    std::fs::hard_link(medplum.path("d/x.ndjson"), medplum.path("hard.ndjson")).unwrap();
+    import(&medplum, &store, &["d/x.ndjson", "hard.ndjson"])
+        .fails(2)
+        .says("hard.ndjson is d/x.ndjson, which is named already");
     assert!(store.server.requests().is_empty());
 }
 

@@ -53,13 +53,15 @@ pub fn list(
 
 /// Makes sure that no file is imported twice, however it is spelled.
 fn none_twice(inputs: &[Input]) -> Result<(), ImportError> {
-    let mut seen = HashMap::new();
+    let (mut seen, mut files) = (HashMap::new(), HashMap::new());
     for input in inputs {
         let place = input
             .path
             .as_ref()
             .map(|path| place::real(path).unwrap_or_else(|_| path.clone()));
-        let Some(first) = seen.insert(place, input.name()) else {
+        let found = input.found();
+        let linked = found.and_then(|found| files.insert(found, input.name()));
+        let Some(first) = seen.insert(place, input.name()).or(linked) else {
             continue;
         };
         let name = input.name();

@@ -122,6 +122,11 @@ impl Input {
         }
     }
 
+    /// The file as it was found, where two paths of one file can be told (hard links).
+    pub(super) fn found(&self) -> Option<&Identity> {
+        self.version.as_ref().filter(|_| cfg!(unix))
+    }
+
     /// Whether its path still leads to the file that was found, unchanged.
     fn is_as_found(&self) -> bool {
         let (Some(path), Some(version)) = (&self.path, &self.version) else {
