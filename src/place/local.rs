@@ -260,31 +260,22 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
     Ok(matches!(locked, Err(fs::TryLockError::WouldBlock)))
 }
 
-/// Opens a file to read it. What is no plain file is refused and not waited for: a folder may come from anywhere, and a
-/// FIFO in it gives neither bytes nor an end.
+/// Opens a file to read it by [`files::open_plain`]: a folder may come from anywhere. What is odd is no broken document of
+/// ours, which [`io::ErrorKind::InvalidData`] means from here on.
 ///
 /// # Errors
 /// It cannot be opened, or is no plain file.
 pub fn open_plain(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    }
-    let file = options.open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(not_plain())
-    }
+    files::open_plain(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => io::Error::other(error.to_string()),
+        _ => error,
+    })
 }
 
 /// Reads a document by the same rule.
 ///
 /// # Errors
-/// As [`open_plain`]; it is longer than any of ours.
+/// As [`open_plain`]; [`io::ErrorKind::InvalidData`] when it is longer than any of ours.
 pub(super) fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_plain(path)?

@@ -32,6 +32,11 @@ struct Count {
 
 /// Says it of the answer to a search, if it is one. Lines and tables have no place for the link to the next page.
 pub(super) fn say(output: &Output, asked: &Url, body: &[u8]) {
+    let is_cut = matches!(output.format, Some(Format::Ndjson | Format::Table));
+    // What there may be nothing to say of is not read for it.
+    if !is_cut && names_of(asked).is_empty() {
+        return;
+    }
     let Ok(text) = std::str::from_utf8(body) else {
         return;
     };
@@ -42,7 +47,6 @@ pub(super) fn say(output: &Output, asked: &Url, body: &[u8]) {
         return;
     }
     say_ignored(output, asked, &bundle);
-    let is_cut = matches!(output.format, Some(Format::Ndjson | Format::Table));
     if is_cut && bundle.next_link().is_some() {
         let here = bundle.resources().count();
         let total = serde_json::from_str::<Count>(text)

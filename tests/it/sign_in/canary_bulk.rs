@@ -85,17 +85,8 @@ fn no_canary_is_left_by_exports_and_imports_that_fail_go_on_and_are_verified() {
     let is_moody = Arc::new(AtomicBool::new(true));
     let (server, medplum) = (parrot(Arc::clone(&is_moody)), Medplum::new());
     let base = server.url("/");
-    let set = [
-        "profile",
-        "set",
-        "x",
-        "--base-url",
-        &base,
-        "--client-id",
-        "me",
-    ];
     let secret = ["--client-secret", SECRET, "--client-auth", "post"];
-    medplum.run([&set[..], &secret].concat()).ok();
+    medplum.set_client(&base, &secret);
     let two = "{\"resourceType\":\"Patient\",\"id\":\"1\"}\n{\"resourceType\":\"Patient\",\"id\":\"2\"}\n";
     medplum.file("in/two.ndjson", two);
     let run = |words: &[&str], codes: &[i32]| {

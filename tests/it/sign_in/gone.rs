@@ -34,18 +34,7 @@ fn an_endpoint_that_is_gone_with_nothing_in_its_place_is_an_error_and_no_guess()
     let (server, is_gone) = server();
     let medplum = Medplum::new();
     let base = server.url("/");
-    let set = [
-        "profile",
-        "set",
-        "x",
-        "--base-url",
-        &base,
-        "--client-id",
-        "me",
-    ];
-    medplum
-        .run([&set[..], &["--client-secret", "secret-of-x"]].concat())
-        .ok();
+    medplum.set_client(&base, &["--client-secret", "secret-of-x"]);
     let get = ["get", "-p", "x", "Patient/1"];
     medplum.run(get).ok();
     medplum.age_tokens("x", 3600);
@@ -63,16 +52,7 @@ fn the_login_of_a_medplum_server_is_renewed_where_medplum_has_its_endpoint() {
     let (server, is_gone) = server();
     let medplum = Medplum::new();
     let base = server.url("/");
-    let set = [
-        "profile",
-        "set",
-        "x",
-        "--base-url",
-        &base,
-        "--client-id",
-        "me",
-    ];
-    medplum.run(set).ok();
+    medplum.set_client(&base, &[]);
     for (project, expected) in [(json!({"reference": "Project/1"}), 1), (json!(null), 0)] {
         is_gone.store(false, Ordering::SeqCst);
         let mut login = json!({"accessToken": "old-access", "refreshToken": "refresh-1"});

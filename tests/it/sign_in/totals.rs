@@ -41,16 +41,7 @@ fn server() -> (Server, Medplum) {
     server.on("GET", "/fhir/R4/Patient/1", Answer::json(200, "{}"));
     let medplum = Medplum::new();
     let base = server.url("/");
-    let set = [
-        "profile",
-        "set",
-        "x",
-        "--base-url",
-        &base,
-        "--client-id",
-        "me",
-    ];
-    medplum.run(set).ok();
+    medplum.set_client(&base, &[]);
     (server, medplum)
 }
 

@@ -59,6 +59,13 @@ impl Medplum {
         self.env.push((name.into(), value.as_ref().to_owned()));
     }
 
+    /// Makes a profile `x` of a client `me` at this server.
+    pub fn set_client(&self, base: &str, flags: &[&str]) {
+        let set = ["profile", "set", "x", "--base-url", base];
+        let client = ["--client-id", "me"];
+        self.run([&set, &client[..], flags].concat()).ok();
+    }
+
     /// The same with a script as `$BROWSER`.
     pub fn opening_with(self, script: &str) -> Self {
         let program = self.home().join("browser");
