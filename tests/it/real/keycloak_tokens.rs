@@ -195,7 +195,10 @@ fn keycloak_fetches_the_published_keys_of_a_client_again_when_they_change() {
         front.run(&["login"])
     };
     try_with("p384.jwk", "old").ok();
+    // Keycloak asks for published keys once in a second at most: `now > last + min-time-between-requests`.
+    next_second();
     try_with("rsa.jwk", "new").fails(3).says("invalid_client");
+    next_second();
     publish(&[("p384.jwk", "old"), ("rsa.jwk", "new")]);
     try_with("rsa.jwk", "new").ok();
     try_with("p384.jwk", "old").ok();
