@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::window::{Window, read_at};
+
 /// Lines wait in memory until there are this many bytes of them, and as many are read ahead.
 const BUFFER: usize = 64 << 10;
 
@@ -36,6 +38,7 @@ pub struct Lines<T> {
     written: u64,
     /// Where each line ends, its line end included.
     ends: Vec<u64>,
+    window: Window,
     of: PhantomData<fn() -> T>,
 }
 
@@ -47,6 +50,7 @@ impl<T> Default for Lines<T> {
             waiting: Vec::new(),
             written: 0,
             ends: Vec::new(),
+            window: Window::default(),
             of: PhantomData,
         }
     }
@@ -126,6 +130,7 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
         }
         self.waiting.clear();
         self.written = end;
+        self.window.forget();
         match &self.file {
             Some(file) => file.set_len(end),
             None => Ok(()),
@@ -169,7 +174,10 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
         let end = *self.ends.get(at).ok_or(io::ErrorKind::NotFound)?;
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
         let mut line = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
-        let read = self.read_at(&mut line, start)?;
+        let read = match &self.file {
+            Some(file) if end <= self.written => self.window.read_at(file, &mut line, start)?,
+            _ => self.read_at(&mut line, start)?,
+        };
         parse(&line[..read])
     }
 
@@ -234,23 +242,6 @@ fn parse<T: DeserializeOwned>(line: &[u8]) -> io::Result<T> {
 
 fn invalid(words: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, words)
-}
-
-/// Reads some of a file from a place on; nothing at its end.
-///
-/// # Errors
-/// The disk.
-pub fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
-    loop {
-        #[cfg(unix)]
-        let read = std::os::unix::fs::FileExt::read_at(file, into, at);
-        #[cfg(windows)]
-        let read = std::os::windows::fs::FileExt::seek_read(file, into, at);
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
-        }
-    }
 }
 
 fn write_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {

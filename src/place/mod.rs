@@ -7,6 +7,7 @@ mod local;
 mod look;
 pub mod output;
 mod version;
+pub mod window;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};

@@ -47,12 +47,15 @@ pub fn land<R>(
     for (place::Staged { file, from, to }, (part, replaces)) in staged.into_iter().zip(rest) {
         drop(file);
         let folder = Place::around(&to);
-        let is_known = folders.contains(folder.folder());
-        if !is_known && place::is_there(folder.folder()) && !folder.is_made() {
+        let made = if folders.contains(folder.folder()) {
+            Ok(())
+        } else if place::is_there(folder.folder()) && !folder.is_made() {
             landed.push(Landed::InTheWay);
             continue;
-        }
-        let result = folder.make().and_then(|()| place(&from, &to, &replaces));
+        } else {
+            folder.make()
+        };
+        let result = made.and_then(|()| place(&from, &to, &replaces));
         let result = result.map_err(|error| (to, error))?;
         if result == Landed::Placed {
             part.became_whole();

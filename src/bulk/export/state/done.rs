@@ -9,7 +9,8 @@ use std::path::Path;
 use super::document::{Done, check_name};
 use crate::bulk::export::layout;
 use crate::place::Place;
-use crate::place::lines::{read_at, read_line};
+use crate::place::lines::read_line;
+use crate::place::window::Window;
 
 /// A file that is recorded, durably.
 #[derive(Clone, Debug)]
@@ -31,6 +32,7 @@ pub struct DoneFiles {
     file: Option<File>,
     /// By the hash of the path, whose key is made by chance.
     lines: HashMap<u64, Line>,
+    window: Window,
     hashes: RandomState,
 }
 
@@ -78,17 +80,7 @@ impl DoneFiles {
 
     /// What is recorded of a file. A record that cannot be read is none: nothing is called done for it.
     pub fn get(&self, path: &Path) -> Option<Done> {
-        let line = self.lines.get(&self.hash(path))?;
-        let file = self.file.as_ref()?;
-        let mut text = vec![0; line.length as usize];
-        let mut read = 0;
-        while read < text.len() {
-            match read_at(file, &mut text[read..], line.at + read as u64).ok()? {
-                0 => return None,
-                more => read += more,
-            }
-        }
-        let done: Done = serde_json::from_slice(&text).ok()?;
+        let done = self.at(*self.lines.get(&self.hash(path))?)?;
         (done.path == path).then_some(done)
     }
 
@@ -96,12 +88,14 @@ impl DoneFiles {
     pub fn each(&self) -> impl Iterator<Item = Done> {
         let mut lines: Vec<Line> = self.lines.values().copied().collect();
         lines.sort_unstable_by_key(|line| line.at);
-        let file = self.file.as_ref();
-        lines.into_iter().filter_map(move |line| {
-            let mut text = vec![0; line.length as usize];
-            let read = read_at(file?, &mut text, line.at).ok()?;
-            serde_json::from_slice(text.get(..read)?).ok()
-        })
+        lines.into_iter().filter_map(|line| self.at(line))
+    }
+
+    fn at(&self, line: Line) -> Option<Done> {
+        let mut text = vec![0; line.length as usize];
+        let file = self.file.as_ref()?;
+        let read = self.window.read_at(file, &mut text, line.at).ok()?;
+        serde_json::from_slice(text.get(..read)?).ok()
     }
 
     /// Takes note of a record that was written; what the file was before.
@@ -111,6 +105,8 @@ impl DoneFiles {
         }
         let before = self.get(&recorded.done.path);
         let hash = self.hash(&recorded.done.path);
+        // It may stand where a line was that a crash had cut.
+        self.window.forget();
         self.lines.insert(hash, recorded.line);
         Ok(before)
     }
