@@ -116,6 +116,29 @@ pub fn fhir_root(fhir_base: &Url, text: &str) -> Url {
     root
 }
 
+/// A base URL that is that of FHIR already, in its two parts, as far as its own words say so: the server, and the path
+/// below it (`https://h/fhir/R4`, `https://h/baseR4`).
+pub fn in_two_parts(base: &Url) -> Option<(Url, String)> {
+    let parts: Vec<&str> = base
+        .path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    let is_of_fhir = |part: &&str| {
+        let part = part.to_ascii_lowercase();
+        let version = part.strip_prefix("base").unwrap_or(&part);
+        part.contains("fhir")
+            || matches!(
+                version,
+                "dstu2" | "stu3" | "r3" | "r4" | "r4b" | "r5" | "r6"
+            )
+    };
+    let at = parts.iter().position(is_of_fhir)?;
+    let mut server = base.clone();
+    server.set_path(&parts[..at].join("/"));
+    Some((server, parts[at..].join("/")))
+}
+
 /// Whether a text names a server of its own.
 pub fn is_absolute(text: &str) -> bool {
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();

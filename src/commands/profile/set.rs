@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::exit::Failure;
 use crate::profile::held::Place;
 use crate::profile::resolve::{self, Layers};
-use crate::profile::{AuthType, Key, ProfileError, Settings};
+use crate::profile::{AuthType, Key, ProfileError, Settings, urls};
 
 /// Store the settings given as flags, replacing those there were
 #[derive(Args, Debug)]
@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     }
     check(settings)?;
     context.warn_of_stored_insecurity(&args.name);
-    let (mut gone, mut dropped) = (Vec::new(), None);
+    let (mut gone, mut dropped, mut now) = (Vec::new(), None, Settings::default());
     let new = context.store.update_in(&args.name, place, |file| {
         let before = file.settings();
         let new = before.is_empty();
@@ -63,6 +63,7 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
             let before = file.clone();
             file.set_settings(&args.name, settings, args.update);
             dropped = Some(before).filter(|before| !file.has_tokens_of(before));
+            now = file.settings();
         }
         Ok::<_, ProfileError>(new)
     })?;
@@ -70,6 +71,9 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
     context
         .output
         .note(&format!("Profile {} {done}", args.name));
+    if settings.get(Key::BaseUrl).is_some() {
+        say_of_a_fhir_base(context, &args.name, &now);
+    }
     if let Some(before) = &dropped {
         say_dropped(context, &args.name, before);
     }
@@ -81,6 +85,27 @@ pub(super) fn run(context: &Context, args: &SetArgs) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The path of FHIR is added to the base URL: one that ends in it already is a mistake that shows much later, as a 404.
+fn say_of_a_fhir_base(context: &Context, name: &str, settings: &Settings) {
+    let Some(base) = settings
+        .get(Key::BaseUrl)
+        .filter(|_| settings.get(Key::FhirUrlPath).is_none())
+    else {
+        return;
+    };
+    let Some((server, path)) = url::Url::parse(base)
+        .ok()
+        .as_ref()
+        .and_then(urls::in_two_parts)
+    else {
+        return;
+    };
+    context.output.warn(&format!(
+        "The path of FHIR (fhir/R4 unless --fhir-url-path names another) is added to this base URL, which seems to have \
+         one already. Perhaps: medplum profile set {name} --update --base-url {server} --fhir-url-path {path}"
+    ));
 }
 
 /// What is stored must be usable: a wrong URL is better refused today than at night in CI.

@@ -421,3 +421,41 @@ fn tokens_of_flag_or_environment_credentials_do_not_replace_a_login() {
     run.ok();
     assert_eq!(site.medplum.stored("site", "activeLogin"), login);
 }
+
+/// The path of FHIR is added to it: a base URL that ends in one is a mistake that shows as a 404, much later.
+#[test]
+fn a_base_url_that_is_one_of_fhir_already_is_said_with_the_command_that_mends_it() {
+    let server = open_server();
+    let medplum = Medplum::new();
+    for (base, split) in [
+        ("/fhir/R4", "--base-url B/ --fhir-url-path fhir/R4"),
+        ("/hapi/baseR4/", "--base-url B/hapi --fhir-url-path baseR4"),
+    ] {
+        let run = medplum.run(["profile", "set", "x", "--base-url", &server.url(base)]);
+        let said = run.ok().stderr.replace(&server.url(""), "B");
+        let (_, mended) = said.split_once("medplum profile set x --update ").unwrap();
+        assert!(mended.starts_with(split), "{said}");
+        // The command does what it says.
+        let words = mended.lines().next().unwrap().replace('B', &server.url(""));
+        let words = words
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+        let args = ["profile", "set", "x", "--update"].map(str::to_owned);
+        let run = medplum.run(args.into_iter().chain(words)).ok();
+        assert!(!run.stderr.contains("--fhir-url-path"), "{run}");
+        server.forget();
+        medplum.run(["get", "Patient/1", "-p", "x"]).ok();
+        let asked = format!("GET {}/Patient/1", base.trim_end_matches('/'));
+        assert_eq!(server.lines(), [asked]);
+    }
+    for base in ["", "/api", "/fhir/R4"] {
+        let url = server.url(base);
+        let mut args = vec!["profile", "set", "y", "--base-url", &url];
+        if base == "/fhir/R4" {
+            args.extend(["--fhir-url-path", "below"]);
+        }
+        let run = medplum.run(args).ok();
+        assert!(!run.stderr.contains("--update --base-url"), "{run}");
+    }
+}
