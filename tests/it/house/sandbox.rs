@@ -309,3 +309,24 @@ fn the_same_seed_gives_the_same_data_and_another_one_gives_other_data() {
     assert_eq!(patients("7"), first);
     assert_ne!(patients("8"), first);
 }
+
+/// The first thing that a new user does.
+#[test]
+fn the_commands_that_it_prints_work_as_they_are_pasted() {
+    let medplum = Medplum::new();
+    let running = medplum.spawn(["sandbox", "--port", "0", "--patients", "5"]);
+    running.stdout_line("Ctrl-C");
+    let text = running.stdout_so_far();
+    let commands: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .collect();
+    assert_eq!(commands.len(), 3, "{text}");
+    let told: Vec<String> = commands
+        .iter()
+        .map(|command| medplum.shell(command).ok().stdout)
+        .collect();
+    assert!(told[1].contains("\"Patient\""), "{told:?}");
+    let patients = medplum.shell("cat export/Patient*.ndjson").ok().stdout;
+    assert_eq!(patients.lines().count(), 5);
+}
