@@ -138,7 +138,7 @@ impl Client {
         let mut state = Sending::new(request, rule);
         loop {
             let (request, authorization) = self.dressed(&state).await?;
-            let idempotent = retry::is_idempotent(&request.method);
+            let idempotent = retry::is_idempotent(&request.method) || is_search(&request);
             let answer = match self.http.send(request).await {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -356,4 +356,9 @@ impl Client {
 pub fn with_body(mut request: Request, body: Bytes, content_type: &'static str) -> Request {
     request.body = Some(body);
     request.header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+}
+
+/// Whether a POST changes nothing: a search whose values stand in the body (FHIR R4 §3.1.1.5).
+fn is_search(request: &Request) -> bool {
+    request.method == Method::POST && request.url.path().ends_with("/_search")
 }

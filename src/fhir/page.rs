@@ -16,6 +16,8 @@ use crate::{secret, words};
 pub struct Pages<'a> {
     client: &'a Client,
     headers: HeaderMap,
+    /// The first request, when it is no GET.
+    first: Option<Request>,
     next: Option<Url>,
     seen: HashSet<Url>,
 }
@@ -33,9 +35,17 @@ impl<'a> Pages<'a> {
         Self {
             client,
             headers,
+            first: None,
             next: Some(first),
             seen: HashSet::new(),
         }
+    }
+
+    /// The pages that begin with a request: a GET, or a search by POST (FHIR R4 §3.1.1.5), whose next pages are links too.
+    pub fn beginning(client: &'a Client, first: Request) -> Self {
+        let mut pages = Self::new(client, first.url.clone(), HeaderMap::new());
+        pages.first = Some(first);
+        pages
     }
 
     /// The next page; `None` after the last.
@@ -51,8 +61,10 @@ impl<'a> Pages<'a> {
                 url: secret::url_for_people(&url),
             });
         }
-        let mut request = Request::new(Method::GET, url);
-        request.headers = self.headers.clone();
+        let request = self.first.take().unwrap_or_else(|| Request {
+            headers: self.headers.clone(),
+            ..Request::new(Method::GET, url)
+        });
         let answer = self
             .client
             .read(request, TokenRule::OwnOrigins)

@@ -4,7 +4,7 @@ use clap::Command;
 
 /// Words of other tools: what stands in their place here.
 const OTHERS: [(&str, &str); 7] = [
-    ("search", "a search is `medplum get 'Patient?name=smith'`"),
+    ("find", "a search is `medplum search Patient name=smith`"),
     ("read", "a resource is read with `medplum get Patient/123`"),
     (
         "create",

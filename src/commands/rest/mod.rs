@@ -1,4 +1,4 @@
-//! `medplum get|post|put|patch|delete`: what they share is how an answer is shown.
+//! `medplum get|search|post|put|patch|delete`: what they share is how an answer is shown.
 
 pub mod body;
 mod condition;
@@ -6,7 +6,9 @@ pub mod delete;
 pub mod get;
 mod judgement;
 mod output_file;
+mod paged;
 pub mod post;
+pub mod search;
 mod searched;
 mod shown;
 pub mod write;

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::Context as _;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use url::Url;
 
-use crate::fhir::raw::Bundle;
+use crate::fhir::id::Id;
+use crate::fhir::raw::{Bundle, Identity};
 use crate::output::{Format, Output};
 use crate::words;
 
@@ -49,14 +52,33 @@ pub(super) fn say(output: &Output, asked: &Url, body: &[u8]) {
     say_ignored(output, asked, &bundle);
     if is_cut && bundle.next_link().is_some() {
         let here = bundle.resources().count();
-        let total = serde_json::from_str::<Count>(text)
-            .ok()
-            .and_then(|count| count.total);
-        let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+        let of = total(text).map_or_else(String::new, |total| format!(" of {total}"));
         output.note(&format!(
             "This is the first page alone, with {here}{of} resources; --all fetches the others"
         ));
     }
+}
+
+/// How many there are, when a Bundle says so.
+pub(super) fn total(text: &str) -> Option<u64> {
+    serde_json::from_str::<Count>(text).ok()?.total
+}
+
+/// `Type/id` of a resource.
+///
+/// # Errors
+/// It has none.
+pub(super) fn reference(resource: &RawValue) -> anyhow::Result<String> {
+    let identity: Identity = serde_json::from_str(resource.get())?;
+    let id = identity
+        .id
+        .context("the server gave a resource without an id")?;
+    let id = Id::parse(&id)?;
+    Ok(format!(
+        "{}/{}",
+        words::shortened(&identity.resource_type),
+        id.as_str()
+    ))
 }
 
 /// A server says in the `self` link which parameters it used (FHIR R4 §3.1.1.3); one that names none of a search says nothing.

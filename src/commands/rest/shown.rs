@@ -97,3 +97,36 @@ fn rows(resources: &[&str]) -> anyhow::Result<String> {
         &rows,
     ))
 }
+
+/// A table with columns that the user names: `birthDate`, `name.family`, `name.1.given`. Of a list without a number the
+/// first is shown.
+pub(super) fn columns(fields: &[String], resources: &[&str]) -> anyhow::Result<String> {
+    let mut rows = Vec::new();
+    for text in resources {
+        let resource: Value = serde_json::from_str(text).context("the answer has no table form")?;
+        rows.push(fields.iter().map(|field| cell(&resource, field)).collect());
+    }
+    let names: Vec<&str> = fields.iter().map(String::as_str).collect();
+    Ok(table::render(&names, &rows) + "\n")
+}
+
+fn cell(resource: &Value, field: &str) -> String {
+    let mut here = Some(resource);
+    for name in field.split('.') {
+        here = here.and_then(|value| match value {
+            Value::Array(items) => match name.parse::<usize>() {
+                Ok(at) => items.get(at),
+                Err(_) => items.first().and_then(|first| first.get(name)),
+            },
+            value => value.get(name),
+        });
+    }
+    while let Some(Value::Array(items)) = here {
+        here = items.first();
+    }
+    match here {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    }
+}

@@ -268,7 +268,7 @@ fn a_command_of_another_tool_is_answered_with_its_name_here_and_a_word_too_many_
     let medplum = Medplum::new();
     for (words, tip) in [
         (&["export"][..], "`medplum bulk export`"),
-        (&["search", "Patient"], "medplum get 'Patient?name=smith'"),
+        (&["find", "Patient"], "medplum search Patient name=smith"),
         (&["profile", "delete", "x"], "`medplum profile remove NAME`"),
         (&["bulk", "export", "-e", "Group/all", "prod"], "-d prod"),
     ] {

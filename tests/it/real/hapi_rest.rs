@@ -164,3 +164,28 @@ fn hapi_says_itself_why_it_refuses() {
     run.fails(1)
         .says("Resource Patient/not-there not found, specified in path: Observation.subject");
 }
+
+/// HAPI answers a search by POST with a link to its next page, and `_summary=count` with the number alone.
+#[test]
+fn hapi_is_searched_by_url_and_by_body_page_by_page() {
+    let Some(medplum) = user() else { return };
+    let mut made: Vec<String> = (0..7)
+        .map(|_| path(&create(&medplum, &patient("Söhne & Co"))))
+        .collect();
+    made.sort();
+    let family = "family:exact=Söhne & Co";
+    for more in [&[][..], &["--post"]] {
+        let args = ["search", "Patient", family, "_count=2", "--all", "--ids"];
+        let run = medplum.run(args.iter().chain(more)).ok();
+        let mut found: Vec<&str> = run.stdout.lines().collect();
+        found.sort_unstable();
+        assert_eq!(found, made, "{run}");
+        let count = ["search", "Patient", family, "--count"];
+        medplum.run(count.iter().chain(more)).ok().prints("7\n");
+        let some = [
+            "search", "Patient", family, "--limit", "3", "--fields", "id",
+        ];
+        let run = medplum.run(some.iter().chain(more)).ok();
+        assert_eq!(run.stdout.lines().count(), 1 + 3, "{run}");
+    }
+}

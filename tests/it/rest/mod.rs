@@ -9,4 +9,5 @@ mod judged;
 mod network;
 mod odd_answers;
 mod redirects;
+mod search;
 mod searched;
