@@ -30,6 +30,18 @@ pub struct Listed {
 }
 
 impl Listed {
+    /// A file of which nothing is known but these.
+    pub fn of(path: &str, bytes: u64, digest: Option<Digest>) -> Self {
+        Self {
+            path: Some(path.to_owned()),
+            bytes: Some(bytes),
+            resources: None,
+            digest: digest.map(|digest| digest.as_json()),
+            sha256: None,
+            url: String::new(),
+        }
+    }
+
     /// Where the file is, when that is below the folder: a manifest may come from anywhere.
     ///
     /// # Errors

@@ -4,13 +4,20 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::BulkError;
-use super::layout::MANIFEST;
+use super::layout::{ATTACHMENT_INDEX, MANIFEST};
 use super::manifest::Group;
 use super::state::{Job, Planned};
 use crate::bulk::digest::Algorithm;
+
+/// The lists, by the names they have there.
+const LISTS: [(&str, Group); 3] = [
+    ("output", Group::Output),
+    ("deleted", Group::Deleted),
+    ("error", Group::Error),
+];
 
 /// Writes it for a job whose manifest is known. A file that is missing has no `path`; `complete` says whether none is,
 /// attachments that were asked for included.
@@ -48,16 +55,35 @@ impl Serialize for Kept<'_> {
             let shown = url::Url::parse(request).map(|url| crate::secret::url_for_people(&url));
             manifest.serialize_entry("request", shown.as_ref().unwrap_or(request))?;
         }
-        for (name, group) in [
-            ("output", Group::Output),
-            ("deleted", Group::Deleted),
-            ("error", Group::Error),
-        ] {
+        // A list that is cut or emptied later is told by its length.
+        manifest.serialize_entry("listed", &lengths(self.job).map_err(S::Error::custom)?)?;
+        for (name, group) in LISTS {
             let job = self.job;
             manifest.serialize_entry(name, &List { job, group })?;
         }
+        if self.job.state.style.has_attachment_files()
+            && let Some(index) = self.job.record_of(Path::new(ATTACHMENT_INDEX))
+        {
+            let digest = index.digest.map(|digest| digest.as_json());
+            let index = json!({"path": ATTACHMENT_INDEX, "bytes": index.bytes, "digest": digest});
+            manifest.serialize_entry("attachments", &index)?;
+        }
         manifest.end()
     }
+}
+
+/// How many files stand in each of its lists.
+fn lengths(job: &Job) -> Result<Value, BulkError> {
+    let mut lengths = LISTS.map(|(name, _)| (name.to_owned(), 0_u64));
+    for planned in job.each() {
+        let group = planned?.file.group;
+        for ((_, length), (_, of)) in lengths.iter_mut().zip(LISTS) {
+            *length += u64::from(of == group);
+        }
+    }
+    let members = lengths.into_iter();
+    let members = members.map(|(name, length)| (name, Value::from(length)));
+    Ok(members.collect::<Map<_, _>>().into())
 }
 
 /// One of its lists.

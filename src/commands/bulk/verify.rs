@@ -68,7 +68,8 @@ fn show(context: &Context, args: &VerifyArgs, verified: &Verified) -> anyhow::Re
     let unchecked = match verified.unchecked {
         0 => String::new(),
         number => format!(
-            "; {} came unchecked, so only the length was compared",
+            "; of {} only the length was compared, since nothing else is known of them (fetched with --no-verify, or \
+             attachments of an older version)",
             number_of(number, "file")
         ),
     };

@@ -8,14 +8,20 @@ use sha2::{Digest, Sha256};
 use crate::support::bulk::{PATIENTS, ndjson};
 use crate::support::{Bulk, Medplum};
 
-fn exported(args: &[&str]) -> Bulk {
+/// A site with three files, and one more in this list.
+fn site_with(list: &str) -> Bulk {
     let bulk = Bulk::with_three_files();
     bulk.file(
-        "deleted",
+        list,
         "Bundle",
-        "/files/d",
+        "/files/deletions",
         ndjson("{\"resourceType\":\"Bundle\"}\n"),
     );
+    bulk
+}
+
+fn exported(args: &[&str]) -> Bulk {
+    let bulk = site_with("deleted");
     bulk.export(args).ok();
     bulk
 }
@@ -174,9 +180,9 @@ fn every_export_of_a_series_is_verified() {
     );
 }
 
-#[test]
-fn attachments_are_verified_by_their_lengths() {
-    let bulk = Bulk::open();
+/// An export with an attachment beside it.
+fn with_an_attachment() -> Bulk {
+    let bulk = site_with("deleted");
     let url = bulk.server.url("/fhir/R4/Binary/1");
     let document = json!({"resourceType": "DocumentReference", "id": "1", "content": [
         {"attachment": {"contentType": "application/pdf", "url": url}},
@@ -194,10 +200,124 @@ fn attachments_are_verified_by_their_lengths() {
     );
     bulk.export(&["--attachments", "download"]).ok();
     assert!(differing(&bulk.medplum, "out", 0).is_empty());
+    bulk
+}
+
+#[test]
+fn an_attachment_that_is_not_as_it_came_is_named() {
+    for change in ["echo more >>", "printf '%%PDf' >", "rm"] {
+        let bulk = with_an_attachment();
+        bulk.medplum
+            .shell(&format!(
+                "for file in out/attachments/*; do {change} $file; done"
+            ))
+            .ok();
+        let names = differing(&bulk.medplum, "out", 5);
+        assert!(
+            names.len() == 1 && names[0].starts_with("attachments/"),
+            "{change}: {names:?}"
+        );
+    }
+}
+
+/// Without it nobody knows which attachments there should be, and all that were left were as they should be.
+#[test]
+fn an_index_of_attachments_that_is_lost_is_named_in_a_copy_too() {
+    for change in [
+        "rm",
+        "truncate -s 0",
+        "truncate -s 1",
+        "sed -i s/Binary/Binery/",
+        "sed -i d",
+    ] {
+        let bulk = with_an_attachment();
+        bulk.medplum
+            .shell(&format!(
+                "{change} out/attachments.ndjson; cp -r out copy; rm -r copy/.medplum-export"
+            ))
+            .ok();
+        for folder in ["out", "copy"] {
+            let names = differing(&bulk.medplum, folder, 5);
+            assert_eq!(names, ["attachments.ndjson"], "{change}");
+        }
+    }
+}
+
+/// What it does not list is compared by nobody.
+#[test]
+fn a_manifest_that_lost_what_it_listed_is_named() {
+    let cut = |list: &'static str| {
+        move |bulk: &Bulk| {
+            let text = bulk.medplum.read("out/manifest.json");
+            let mut manifest: Value = serde_json::from_str(&text).unwrap();
+            assert!(!manifest[list].as_array().unwrap().is_empty(), "{list}");
+            manifest[list] = json!([]);
+            bulk.medplum.file("out/manifest.json", manifest.to_string());
+        }
+    };
+    for list in ["output", "deleted"] {
+        let bulk = with_an_attachment();
+        cut(list)(&bulk);
+        bulk.medplum
+            .shell("cp -r out copy; rm -r copy/.medplum-export")
+            .ok();
+        for folder in ["out", "copy"] {
+            assert_eq!(
+                differing(&bulk.medplum, folder, 5),
+                ["manifest.json"],
+                "{list}"
+            );
+        }
+    }
+    for change in ["rm", "truncate -s 0", "truncate -s 100", "echo '{}' >"] {
+        let bulk = with_an_attachment();
+        bulk.medplum
+            .shell(&format!("{change} out/manifest.json"))
+            .ok();
+        assert_eq!(
+            differing(&bulk.medplum, "out", 5),
+            ["manifest.json"],
+            "{change}"
+        );
+    }
+    // Whatever else it says was written with it.
+    let bulk = with_an_attachment();
     bulk.medplum
-        .shell("for file in out/attachments/*; do echo more >> $file; done")
+        .shell("sed -i 's/2026-01-31/2026-01-30/' out/manifest.json")
         .ok();
-    assert_eq!(differing(&bulk.medplum, "out", 5).len(), 1);
+    assert_eq!(differing(&bulk.medplum, "out", 5), ["manifest.json"]);
+}
+
+/// What a version wrote that kept no digests of attachments, and did not name their index.
+#[test]
+fn of_attachments_of_an_older_version_it_is_said_that_lengths_alone_were_compared() {
+    let bulk = with_an_attachment();
+    let index = bulk.medplum.read("out/attachments.ndjson");
+    let mut entry: Value = serde_json::from_str(&index).unwrap();
+    assert!(entry["digest"]["value"].is_string(), "{entry}");
+    entry.as_object_mut().unwrap().remove("digest");
+    bulk.medplum
+        .file("out/attachments.ndjson", format!("{entry}\n"));
+    let mut manifest: Value =
+        serde_json::from_str(&bulk.medplum.read("out/manifest.json")).unwrap();
+    for name in ["listed", "attachments"] {
+        assert!(manifest.as_object_mut().unwrap().remove(name).is_some());
+    }
+    bulk.medplum.file("out/manifest.json", manifest.to_string());
+    bulk.medplum
+        .shell("cp -r out copy; rm -r copy/.medplum-export")
+        .ok();
+    let run = bulk
+        .medplum
+        .run(["bulk", "verify", "copy", "-o", "json"])
+        .ok();
+    assert_eq!(run.json()["unchecked"], 1, "{run}");
+    bulk.medplum
+        .run(["bulk", "verify", "copy", "-o", "table"])
+        .ok()
+        .says("of 1 file only the length was compared");
+    bulk.medplum.shell("rm copy/attachments.ndjson").ok();
+    assert_eq!(differing(&bulk.medplum, "copy", 5), ["attachments.ndjson"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::lines::{self as long, Lines, Short};
 use super::{Absent, Source, files, find, name};
@@ -30,6 +31,9 @@ struct Entry<'a> {
     path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+    /// As in `manifest.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +83,7 @@ fn lines_of(
                 content_type: None,
                 path: None,
                 bytes: None,
+                digest: None,
                 left_out: None,
                 missing: Some(long::TOO_LONG),
             };
@@ -122,6 +127,8 @@ fn entry_of(
     let bytes = there
         .as_ref()
         .and_then(|path| place::length(&job.folder().join(path)));
+    let record = there.as_ref().and_then(|path| job.record_of(path));
+    let digest = record.and_then(|made| made.digest);
     let (left_out, missing) = match why {
         Some(Absent::LeftOut(why)) => (Some(detail::without_queries(why)), None),
         Some(Absent::Missing(why)) => (None, Some(detail::without_queries(why))),
@@ -136,6 +143,7 @@ fn entry_of(
         content_type,
         path: there.map(|path| path.to_string_lossy().replace('\\', "/")),
         bytes,
+        digest: digest.map(|digest| digest.as_json()),
         left_out: left_out.as_deref(),
         missing: missing.as_deref(),
     };

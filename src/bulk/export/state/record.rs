@@ -206,6 +206,8 @@ impl Job {
             append(log, &others).map_err(|error| BulkError::disk(&place, error))?;
         }
         let log = opened(&mut self.log_of_ours, &state, layout::OURS)?;
+        let algorithm = self.state.style.checksum.algorithm();
+        let algorithm = algorithm.unwrap_or(Algorithm::Blake3);
         Ok(move |versions: &[Version]| {
             let made = files
                 .into_iter()
@@ -214,7 +216,7 @@ impl Job {
                     path,
                     bytes: version.bytes,
                     version: Some(*version),
-                    digest: made::digest_of(&at, false, Algorithm::Blake3).ok(),
+                    digest: made::digest_of(&at, false, algorithm).ok(),
                 });
             let made: Vec<_> = made.collect();
             append(log, &made).map_err(|error| (place, error))?;
@@ -234,8 +236,14 @@ impl Job {
 
     /// Whether a file below the folder is one that this export made.
     pub fn is_ours(&self, path: &Path) -> bool {
+        self.record_of(path).is_some()
+    }
+
+    /// What was recorded of a file of ours that is there.
+    pub fn record_of(&self, path: &Path) -> Option<Made> {
         let there = self.files.path(path);
-        self.made_under(path).iter().any(|made| made.is_at(&there))
+        let mut made = self.made_under(path).into_iter();
+        made.find(|made| made.is_at(&there))
     }
 
     /// A file that is made where a crash leaves nothing for the user to wonder at, for [`Job::put`].
