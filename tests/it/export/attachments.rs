@@ -578,3 +578,103 @@ fn an_attachment_that_fails_once_is_fetched_again_and_the_index_holds_no_signatu
     let kept = bulk.medplum.read("out/attachments.ndjson");
     assert!(kept.contains("/blob") && !kept.contains("OPAQUE"), "{kept}");
 }
+
+/// The SHA-1 of some bytes, as resources state it.
+fn sha1(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    STANDARD.encode(digest)
+}
+
+/// Several resources point to one URL, and each says for itself what should be there: the first one's word held for all.
+#[test]
+fn what_one_resource_says_wrongly_of_an_attachment_decides_for_no_other() {
+    let pdf = |more: Value| {
+        let mut attachment = json!({"contentType": "application/pdf", "url": "Binary/1"});
+        for (name, value) in more.as_object().unwrap() {
+            attachment[name] = value.clone();
+        }
+        attachment
+    };
+    let (right, wrong) = (json!({"hash": sha1(PDF)}), json!({"hash": sha1(b"other")}));
+    for order in [[&right, &wrong], [&wrong, &right]] {
+        let bulk = site();
+        let documents: String = [order[0], order[1], &json!({})]
+            .iter()
+            .enumerate()
+            .map(|(at, more)| document(&at.to_string(), &[pdf((*more).clone())]))
+            .collect();
+        bulk.file("output", "DocumentReference", "/files/d", ndjson(documents));
+        bulk.server
+            .on("GET", "/fhir/R4/Binary/1", raw("application/pdf", PDF));
+        let run = bulk
+            .export(&["--attachments", "download", "--retries", "1"])
+            .fails(5)
+            .says("1 attachments are missing")
+            .says("its SHA-1 is");
+        let files = attachments(&bulk);
+        assert_eq!(files.len(), 1, "{run}");
+        assert_eq!(files[0].1, PDF);
+        let is_here = |more: &&&Value| **more != &wrong;
+        for (entry, more) in index(&bulk).iter().zip([&order[0], &order[1], &&json!({})]) {
+            let path = entry["path"].as_str();
+            assert_eq!(path.is_some(), is_here(&more), "{entry}");
+            assert_eq!(entry["missing"].is_string(), path.is_none(), "{entry}");
+        }
+        // The next run judges what is here as this one did, and asks for it no more.
+        let asked = bulk.server.requests_to("/fhir/R4/Binary/1").len();
+        bulk.export(&["--attachments", "download"])
+            .fails(5)
+            .says("1 attachments are missing");
+        assert_eq!(bulk.server.requests_to("/fhir/R4/Binary/1").len(), asked);
+    }
+}
+
+/// What no resource accepts is no attachment, however often it comes.
+#[test]
+fn a_content_that_no_resource_accepts_stays_nowhere() {
+    let bulk = site();
+    let of = |id: &str, hash: &[u8]| {
+        let attachment =
+            json!({"contentType": "application/pdf", "url": "Binary/1", "hash": sha1(hash)});
+        document(id, &[attachment])
+    };
+    let documents = of("1", b"one") + &of("2", b"two");
+    bulk.file("output", "DocumentReference", "/files/d", ndjson(documents));
+    bulk.server
+        .on("GET", "/fhir/R4/Binary/1", raw("application/pdf", PDF));
+    let args = ["--attachments", "download", "--retries", "1"];
+    bulk.export(&args)
+        .fails(5)
+        .says("2 attachments are missing");
+    assert!(attachments(&bulk).is_empty());
+    assert!(index(&bulk).iter().all(|entry| entry["path"].is_null()));
+    // It comes right in the end for one of them.
+    bulk.server
+        .on("GET", "/fhir/R4/Binary/1", raw("application/pdf", b"two"));
+    bulk.export(&args)
+        .fails(5)
+        .says("1 attachments are missing");
+    assert_eq!(attachments(&bulk)[0].1, b"two");
+}
+
+/// A size that promises something is compared for each resource too.
+#[test]
+fn an_empty_content_is_missing_for_the_resources_that_promise_more() {
+    let bulk = site();
+    let of = |id: &str, size: u64| {
+        let attachment = json!({"contentType": "text/plain", "url": "Binary/1", "size": size});
+        document(id, &[attachment])
+    };
+    let documents = of("1", 7) + &of("2", 0);
+    bulk.file("output", "DocumentReference", "/files/d", ndjson(documents));
+    bulk.server
+        .on("GET", "/fhir/R4/Binary/1", raw("text/plain", ""));
+    bulk.export(&["--attachments", "download", "--retries", "1"])
+        .fails(5)
+        .says("nothing came");
+    let index = index(&bulk);
+    assert!(
+        index[0]["missing"].is_string() && index[1]["path"].is_string(),
+        "{index:?}"
+    );
+}

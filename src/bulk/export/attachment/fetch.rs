@@ -10,7 +10,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use super::{Absent, Found, Source, essence};
+use super::{Absent, Found, Source, essence, judge};
 use crate::auth::AuthError;
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::Observer;
@@ -25,6 +25,17 @@ use crate::words;
 /// A server that says "not now" is asked this often more.
 const RETRIES: u32 = 6;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What came of an attachment.
+pub(super) enum Fetched<W> {
+    Here(W),
+    /// Its content came whole, and is not what the resource says of it: another resource may say something else.
+    Different(W, Absent),
+    Absent(Absent),
+}
+
+/// What came, and in words what of it is not what the resource says; it may be the next time.
+type Came<W> = (W, Result<(), String>);
 
 /// Why a try failed.
 enum Failed {
@@ -81,7 +92,7 @@ impl Source {
         url: &Url,
         observer: &dyn Observer,
         mut target: impl FnMut() -> Result<W, BulkError> + Send,
-    ) -> Result<Result<W, Absent>, BulkError> {
+    ) -> Result<Fetched<W>, BulkError> {
         let mut retry = Retry::new(
             self.client.http.network.retries.saturating_add(1),
             LONGEST_WAIT,
@@ -93,23 +104,29 @@ impl Source {
                 BulkError::disk(std::path::Path::new(layout::ATTACHMENTS), source)
             })?;
             let size = data.len() as u64;
-            return Ok(self.wants_size(size).map(|()| target));
+            return Ok(match self.wants_size(size) {
+                Ok(()) => Fetched::Here(target),
+                Err(absent) => Fetched::Absent(absent),
+            });
         }
         loop {
-            let failed = match self.attempt(found, url, observer, target()?).await {
-                Ok(target) => {
+            let tried = self.attempt(found, url, observer, target()?).await;
+            let (reason, different) = match tried {
+                Ok((target, Ok(()))) => {
                     self.gate.went_well();
-                    return Ok(Ok(target));
+                    return Ok(Fetched::Here(target));
                 }
-                Err(failed) => failed,
-            };
-            let reason = match failed {
-                Failed::Passing(reason) => reason,
-                Failed::Lasting(absent) => return Ok(Err(absent)),
-                Failed::Stop(error) => return Err(error),
+                Ok((target, Err(reason))) => (reason, Some(target)),
+                Err(Failed::Passing(reason)) => (reason, None),
+                Err(Failed::Lasting(absent)) => return Ok(Fetched::Absent(absent)),
+                Err(Failed::Stop(error)) => return Err(error),
             };
             let Some(wait) = retry.wait(None) else {
-                return Ok(Err(Absent::Missing(reason)));
+                let absent = Absent::Missing(reason);
+                return Ok(match different {
+                    Some(target) => Fetched::Different(target, absent),
+                    None => Fetched::Absent(absent),
+                });
             };
             observer.file_retried(url, &reason, wait);
             tokio::time::sleep(wait).await;
@@ -122,7 +139,7 @@ impl Source {
         url: &Url,
         observer: &dyn Observer,
         target: W,
-    ) -> Result<W, Failed> {
+    ) -> Result<Came<W>, Failed> {
         let answer = self.ask(found, url).await?;
         let is_in_json = self.is_in_json(found, &answer)?;
         let may_be_binary = is_json(&essence(answer.header(CONTENT_TYPE).unwrap_or_default()));
@@ -171,7 +188,7 @@ impl Source {
         found: &Found,
         is_in_json: bool,
         unwrap: Unwrap<Measured<W>>,
-    ) -> Result<W, Failed> {
+    ) -> Result<Came<W>, Failed> {
         if is_in_json && !unwrap.is_binary() {
             let reason = "the server answers with JSON that is no Binary";
             return Err(Failed::Lasting(Absent::Missing(reason.into())));
@@ -186,18 +203,14 @@ impl Source {
             let reason = "the server answers with a FHIR resource in place of the content";
             return Err(Failed::Lasting(Absent::Missing(reason.into())));
         }
-        if let (Some(sha1), Some(promised)) = (measured.sha1, &found.hash) {
-            let hash = STANDARD.encode(sha1.finish());
-            if hash != promised.trim() {
-                return Err(Failed::Passing(format!(
-                    "its SHA-1 is {hash}, and the resource says {promised}"
-                )));
+        let compared = match (measured.sha1, &found.hash) {
+            (Some(sha1), Some(promised)) => {
+                judge::compare_sums(&STANDARD.encode(sha1.finish()), promised)
             }
-        }
-        if measured.bytes == 0 && found.size.is_some_and(|size| size > 0) {
-            return Err(Failed::Passing("nothing came".into()));
-        }
-        Ok(measured.target)
+            _ => Ok(()),
+        };
+        let compared = compared.and_then(|()| judge::compare_lengths(measured.bytes, found));
+        Ok((measured.target, compared))
     }
 
     async fn ask(&self, found: &Found, url: &Url) -> Result<Response, Failed> {

@@ -15,6 +15,7 @@ use futures_util::future::try_join_all;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::Semaphore;
 
+use super::fetch::Fetched;
 use super::find::{self, Found};
 use super::lines::{self, Lines, Short};
 use super::spool::Spool;
@@ -209,7 +210,10 @@ async fn fill(
         let fetched = match source.wants(&found) {
             Ok(url) => {
                 let target = || Ok(Spool::new(spools.clone()));
-                source.fetch(&found, &url, observer, target).await?
+                match source.fetch(&found, &url, observer, target).await? {
+                    Fetched::Here(content) => Ok(content),
+                    Fetched::Different(_, absent) | Fetched::Absent(absent) => Err(absent),
+                }
             }
             Err(absent) => Err(absent),
         };

@@ -4,6 +4,7 @@ mod fetch;
 mod find;
 mod index;
 mod inline;
+mod judge;
 mod lines;
 mod name;
 mod separate;

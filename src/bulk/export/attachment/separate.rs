@@ -8,7 +8,9 @@ use std::sync::Arc;
 use tokio::task::{JoinError, JoinSet};
 use url::Url;
 
+use super::fetch::Fetched;
 use super::find::Found;
+use super::judge::Judge;
 use super::lines::{self, Lines, Short};
 use super::{Absent, Source, files, find, index, name};
 use crate::bulk::export::error::BulkError;
@@ -27,6 +29,14 @@ struct Next {
     resource: String,
     url: Url,
     path: PathBuf,
+}
+
+/// The bytes of one, in its part.
+struct Came {
+    landing: Landing,
+    bytes: u64,
+    /// Whether they are what the resource says.
+    is_good: bool,
 }
 
 /// The attachments of the files on disk, one after the other, none twice.
@@ -57,7 +67,10 @@ pub(super) async fn all(
     };
     let mut is_over = false;
     let mut tasks = JoinSet::new();
-    let mut complete: Vec<(Next, (Landing, u64))> = Vec::new();
+    let mut complete: Vec<(Next, Came)> = Vec::new();
+    let mut judge = Judge::new(source.verify);
+    // Bytes that came, and are not what the first resource says.
+    let mut different: HashMap<PathBuf, u64> = HashMap::new();
     let mut landings = JoinSet::new();
     loop {
         while !is_over && tasks.len() < source.gate.limit() && complete.len() < MOST_LANDING {
@@ -77,16 +90,20 @@ pub(super) async fn all(
             });
         }
         if landings.is_empty() && !complete.is_empty() {
-            let (files, batch): (Vec<Next>, Vec<_>) =
-                std::mem::take(&mut complete).into_iter().unzip();
-            let (batch, sizes): (Vec<Landing>, Vec<_>) = batch.into_iter().unzip();
-            let named = files.iter().zip(&batch);
-            let named =
-                named.map(|(next, landing)| (next.path.clone(), landing.part.path().to_owned()));
-            let record = job.record_others(named.collect())?;
+            let batch = std::mem::take(&mut complete);
+            let named = batch.iter().map(|(next, came)| {
+                let part = came.landing.part.path();
+                (next.path.clone(), part.to_owned())
+            });
+            let named: Vec<_> = named.collect();
+            let (files, batch): (Vec<_>, Vec<_>) = batch
+                .into_iter()
+                .map(|(next, came)| ((next, came.bytes, came.is_good), came.landing))
+                .unzip();
+            let record = job.record_others(named)?;
             landings.spawn_blocking(move || {
                 let (landed, records) = settle::land(batch, record)?;
-                let files: Vec<_> = files.into_iter().zip(sizes).zip(landed).collect();
+                let files: Vec<_> = files.into_iter().zip(landed).collect();
                 Ok((files, records))
             });
         }
@@ -94,7 +111,7 @@ pub(super) async fn all(
             Some(task) = tasks.join_next() => {
                 let (next, fetched) = task.map_err(ended)?;
                 match fetched? {
-                    Ok(landing) => complete.push((next, landing)),
+                    Ok(came) => complete.push((next, came)),
                     Err(why) => {
                         summary.count(&why, &next.found.element, &next.resource, &**observer);
                         absent.insert(next.path, why);
@@ -105,7 +122,7 @@ pub(super) async fn all(
                 let landed = landed.map_err(ended)?;
                 let (files, records) = landed.map_err(|(path, error)| BulkError::disk(&path, error))?;
                 job.recorded_others(&records)?;
-                for ((next, bytes), landed) in files {
+                for ((next, bytes, is_good), landed) in files {
                     if landed == Landed::InTheWay {
                         let why = in_the_way();
                         summary.count(&why, &next.found.element, &next.resource, &**observer);
@@ -113,13 +130,23 @@ pub(super) async fn all(
                     } else {
                         summary.here += 1;
                         summary.bytes += bytes;
+                        if is_good {
+                            judge.is_good(&next.path, &next.found);
+                        } else {
+                            different.insert(next.path, bytes);
+                        }
                     }
                 }
             }
             else => break,
         }
     }
-    index::write(source, job, &absent)?;
+    index::write(source, job, &absent, &mut judge, &mut summary, &**observer)?;
+    for path in judge.wanted_by_none() {
+        job.take_away(&path).map_err(disk)?;
+        summary.here = summary.here.saturating_sub(1);
+        summary.bytes -= different.remove(&path).unwrap_or_default();
+    }
     Ok(summary)
 }
 
@@ -131,22 +158,22 @@ fn in_the_way() -> Absent {
     )
 }
 
-/// The bytes of one, in its part.
+/// Fetches the bytes of one into its part.
 async fn fetch(
     source: &Source,
     next: &Next,
     part: Part,
     path: PathBuf,
     observer: &dyn Observer,
-) -> Result<Result<(Landing, u64), Absent>, BulkError> {
+) -> Result<Result<Came, Absent>, BulkError> {
     let disk = |source| BulkError::disk(&path, source);
     let target = || part.create().map(BufWriter::new).map_err(disk);
-    let writer = match source
-        .fetch(&next.found, &next.url, observer, target)
-        .await?
-    {
-        Ok(writer) => writer,
-        Err(absent) => {
+    let fetched = source.fetch(&next.found, &next.url, observer, target);
+    let (writer, is_good) = match fetched.await? {
+        Fetched::Here(writer) => (writer, true),
+        // Whether any other resource takes it is known when all were seen.
+        Fetched::Different(writer, _) => (writer, false),
+        Fetched::Absent(absent) => {
             part.remove();
             return Ok(Err(absent));
         }
@@ -161,7 +188,11 @@ async fn fetch(
         path,
         replaces: Vec::new(),
     };
-    Ok(Ok((landing, bytes)))
+    Ok(Ok(Came {
+        landing,
+        bytes,
+        is_good,
+    }))
 }
 
 impl Search {

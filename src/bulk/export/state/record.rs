@@ -234,6 +234,17 @@ impl Job {
         added.map_err(|error| BulkError::disk(self.place().folder(), error))
     }
 
+    /// Takes a file away, if it is one that this export made.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn take_away(&self, path: &Path) -> io::Result<()> {
+        if self.is_ours(path) {
+            self.files.remove(path)?;
+        }
+        Ok(())
+    }
+
     /// Whether a file below the folder is one that this export made.
     pub fn is_ours(&self, path: &Path) -> bool {
         self.record_of(path).is_some()
