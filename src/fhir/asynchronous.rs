@@ -385,7 +385,7 @@ fn shown(status_url: &Url) -> String {
 }
 
 /// The job's status: the HTTP one, unless the server says it apart (Bulk Data 3.0, `separate-export-status`).
-fn job_status(status: StatusCode, headers: &HeaderMap) -> StatusCode {
+pub(super) fn job_status(status: StatusCode, headers: &HeaderMap) -> StatusCode {
     let separate = headers
         .get("x-export-status")
         .and_then(|value| value.to_str().ok())

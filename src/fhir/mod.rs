@@ -9,6 +9,7 @@ pub mod id;
 pub mod ndjson;
 pub mod object;
 pub mod page;
+pub mod proof;
 pub mod raw;
 pub mod result;
 mod sending;

@@ -98,7 +98,7 @@ async fn end_the_former(
 }
 
 async fn has_ended(client: &Client, observer: &Arc<dyn Observer>, given_up: &GivenUp) -> bool {
-    match end::of_given_up(client, given_up).await {
+    match end::of_given_up(client, given_up, None).await {
         Ok(()) => true,
         Err(error) => {
             let urls: Vec<_> = given_up.status_urls().iter().map(url_for_people).collect();

@@ -1,4 +1,5 @@
-//! The one place that deletes a job at the server.
+//! The one place that deletes a job at the server. The status URL of a state may be anybody's word: what is there is looked at
+//! before anything is deleted, unless this run itself has read the job's manifest there.
 
 use url::Url;
 
@@ -6,30 +7,71 @@ use super::error::BulkError;
 use super::state::{GivenUp, Whole};
 use crate::fhir::Client;
 use crate::fhir::asynchronous;
+use crate::fhir::proof::{self, Proof};
 
-/// Deletes the job of an export that is whole.
+/// Deletes the job of an export that is whole. Where its manifest was not read in this run, the folder alone says that the
+/// URL is one of a job.
 ///
 /// # Errors
 /// The server does not; the URL is none of a job.
 pub(super) async fn of_whole(client: &Client, whole: &Whole) -> Result<(), BulkError> {
     match whole.status_url() {
-        Some(status_url) => delete(client, status_url).await,
+        Some(status_url) if whole.is_read() => delete(client, status_url).await,
+        Some(status_url) => delete_if_job(client, status_url, false).await,
         None => Ok(()),
     }
 }
 
-/// Deletes the jobs of exports that were given up.
+/// Deletes the jobs of exports that were given up. One that the user named may be one that says nothing of itself.
 ///
 /// # Errors
 /// The server does not; a URL is none of a job.
-pub async fn of_given_up(client: &Client, given_up: &GivenUp) -> Result<(), BulkError> {
+pub async fn of_given_up(
+    client: &Client,
+    given_up: &GivenUp,
+    named: Option<&Url>,
+) -> Result<(), BulkError> {
     for status_url in given_up.status_urls() {
-        delete(client, status_url).await?;
+        delete_if_job(client, status_url, named == Some(status_url)).await?;
     }
     Ok(())
 }
 
+/// Deletes a job that the user named.
+///
+/// # Errors
+/// The server does not; the URL is none of a job.
+pub async fn of_named(client: &Client, status_url: &Url) -> Result<(), BulkError> {
+    delete_if_job(client, status_url, true).await
+}
+
+/// Deletes the job that a kick-off of this run began.
+pub(super) async fn of_accepted(client: &Client, status_url: &Url) -> Result<(), BulkError> {
+    delete(client, status_url).await
+}
+
+/// Deletes what proves to be a job; a job that is gone has ended.
+async fn delete_if_job(client: &Client, status_url: &Url, is_named: bool) -> Result<(), BulkError> {
+    check(client, status_url)?;
+    let found = match proof::of(client, status_url).await? {
+        Proof::Job => return delete(client, status_url).await,
+        Proof::Gone => return Ok(()),
+        Proof::Unknown(_) if is_named => return delete(client, status_url).await,
+        Proof::Other(found) | Proof::Unknown(found) => found,
+    };
+    Err(BulkError::NoJobThere {
+        url: crate::secret::url_for_people(status_url),
+        found,
+    })
+}
+
 async fn delete(client: &Client, status_url: &Url) -> Result<(), BulkError> {
+    check(client, status_url)?;
+    Ok(asynchronous::delete(client, status_url).await?)
+}
+
+/// Refuses what reads like the address of a resource, or of what runs a server.
+fn check(client: &Client, status_url: &Url) -> Result<(), BulkError> {
     let profile = &client.profile;
     if is_resource(&profile.fhir_base, status_url)
         || is_of_the_server(&profile.base_url, status_url)
@@ -38,7 +80,7 @@ async fn delete(client: &Client, status_url: &Url) -> Result<(), BulkError> {
             url: crate::secret::url_for_people(status_url),
         });
     }
-    Ok(asynchronous::delete(client, status_url).await?)
+    Ok(())
 }
 
 /// Whether a URL is one by which a server is run, and no job of it: there are no others that a DELETE means something to

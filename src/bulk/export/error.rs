@@ -71,6 +71,9 @@ pub enum BulkError {
     Elsewhere { path: PathBuf },
     #[error("{url} is the address of a resource, not of a job: nothing is deleted there")]
     NoJobUrl { url: String },
+    /// What is at a status URL is no job, as far as can be told.
+    #[error("nothing is deleted at {url}, since nothing shows that a job is there: {found}")]
+    NoJobThere { url: String, found: String },
     #[error("the export in {} was cancelled", folder.display())]
     Cancelled { folder: PathBuf },
     /// What the folder says of the export cannot be read.
@@ -148,6 +151,10 @@ impl Verdict for BulkError {
             Self::NoJobUrl { .. } => (
                 FAILED,
                 Some("the state of the folder came from elsewhere, or the server named no job; `--restart --status-url URL` goes on with one you know of".into()),
+            ),
+            Self::NoJobThere { .. } => (
+                FAILED,
+                Some("if you know that it is a job, name it: medplum bulk cancel DIR --status-url URL".into()),
             ),
             Self::Cancelled { .. } => (
                 USAGE,

@@ -26,8 +26,12 @@ pub(super) async fn complete(
         work.log.close();
         // Nobody else gets hold of the new export meanwhile.
         replacement.take_place(&whole)?;
+        let was_read = job.is_read();
         drop(job);
         job = Job::existing(&options.folder)?;
+        if was_read {
+            job.was_read();
+        }
         whole = job.whole()?;
         work.log.moved(job.folder());
         summary.folder.clone_from(&options.folder);

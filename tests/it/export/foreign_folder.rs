@@ -235,3 +235,87 @@ fn a_lock_that_is_a_link_makes_no_file_elsewhere() {
     assert!(!Path::new(&bulk.medplum.path("made")).exists(), "{run}");
     run.fails(1).says(".medplum-export");
 }
+
+/// Addresses that a folder may name in place of its job's, each of which can be read and none of which is a job.
+const NO_JOBS: [&str; 8] = [
+    "/fhir/R4/patient/1",
+    "/fhir/R4/Task/1",
+    "/fhir/R4/%74ask/1",
+    "/fhir/R5/Patient/1",
+    "/fhir/Patient/1",
+    "/FHIR/R4/Patient/1",
+    "/api/users/7",
+    "/fhir/R4/$sweep",
+];
+
+/// What is at an address decides, not how it is written: what reads like a resource below the FHIR base was left alone, and
+/// the same below another base, in small letters, or of any other program was deleted with the token.
+#[test]
+fn a_status_url_that_somebody_wrote_has_nothing_deleted_but_a_job() {
+    for address in NO_JOBS {
+        let bulk = Bulk::with_three_files();
+        bulk.export(&["--detach"]).ok();
+        let resource = if address.ends_with('1') {
+            "Patient"
+        } else {
+            "Thing"
+        };
+        bulk.server.on(
+            "GET",
+            address,
+            Answer::json(200, format!(r#"{{"resourceType":"{resource}","id":"1"}}"#)),
+        );
+        bulk.server.on("DELETE", address, Answer::empty(204));
+        let theirs = bulk.server.url(address);
+        change_json(&bulk.medplum, "job.json", |state| {
+            state["statusUrl"] = theirs.as_str().into();
+            // As a version wrote it that did not note who asked.
+            state["request"]
+                .as_object_mut()
+                .unwrap()
+                .remove("requester");
+        });
+        bulk.medplum
+            .run(["bulk", "cancel", "out"])
+            .fails(1)
+            .says("nothing shows that a job is there");
+        let asked = bulk.server.requests_to(address);
+        assert!(!asked.is_empty(), "{address}: nobody looked there");
+        bulk.export(&["--restart"])
+            .ok()
+            .says("runs on at the server");
+        let deleted: Vec<_> = bulk.server.lines();
+        let deleted: Vec<_> = deleted
+            .iter()
+            .filter(|line| line.starts_with("DELETE"))
+            .collect();
+        assert_eq!(
+            deleted,
+            [&format!("DELETE {}", crate::support::bulk::STATUS)],
+            "{address}"
+        );
+    }
+}
+
+/// All files are here, and the job's end is all that is left to do.
+#[test]
+fn the_end_of_an_export_that_somebody_wrote_deletes_nothing_but_a_job() {
+    for address in NO_JOBS {
+        let bulk = Bulk::with_three_files();
+        bulk.export(&["--keep"]).ok();
+        bulk.server
+            .on("GET", address, Answer::json(200, r#"{"id":"1"}"#));
+        bulk.server.on("DELETE", address, Answer::empty(204));
+        let theirs = bulk.server.url(address);
+        change_json(&bulk.medplum, "job.json", |state| {
+            state["statusUrl"] = theirs.as_str().into();
+            state["phase"] = "fetching".into();
+            state["style"]["keep"] = false.into();
+        });
+        bulk.medplum
+            .run(["bulk", "resume", "out"])
+            .ok()
+            .says("nothing shows that a job is there");
+        assert_eq!(bulk.deletes(), 0, "{address}");
+    }
+}

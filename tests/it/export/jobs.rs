@@ -106,7 +106,7 @@ fn a_cancelled_export_ends_at_the_server_and_leaves_the_folder_free() {
 fn a_job_that_cannot_be_stopped_is_not_forgotten() {
     let bulk = Bulk::with_three_files();
     bulk.export(&["--detach"]).ok();
-    bulk.status([Answer::outcome(403, "forbidden", "not yours")]);
+    bulk.status([pending(), Answer::outcome(403, "forbidden", "not yours")]);
     bulk.server.guard(|request| {
         (request.method == "DELETE").then(|| Answer::outcome(403, "forbidden", "not yours"))
     });
@@ -121,6 +121,101 @@ fn a_job_that_cannot_be_stopped_is_not_forgotten() {
         .fails(3)
         .json();
     assert_eq!(json["phase"], "waiting");
+}
+
+/// A job that failed says so, one that is gone needs no end, and of one that says nothing the user's word is taken.
+#[test]
+fn whatever_a_job_answers_it_can_be_ended() {
+    let failed = || Answer::outcome(500, "processing", "it went wrong");
+    for (answers, deletes) in [
+        (vec![pending()], 1),
+        (vec![failed()], 1),
+        (vec![], 1),
+        (vec![Answer::outcome(404, "not-found", "gone")], 0),
+    ] {
+        let bulk = Bulk::with_three_files();
+        bulk.export(&["--detach"]).ok();
+        bulk.status(answers);
+        let run = bulk
+            .medplum
+            .run(["bulk", "cancel", "out", "--retries", "0"])
+            .ok();
+        assert_eq!(bulk.deletes(), deletes, "{run}");
+    }
+    let refused = || Answer::outcome(400, "invalid", "no such parameter");
+    let said = || Answer::outcome(200, "informational", "well");
+    for answers in [
+        [Answer::empty(400), Answer::empty(400)],
+        // A search that is refused says so too, and a deletion by the same search may not be refused.
+        [refused(), refused()],
+        [said(), said()],
+    ] {
+        let bulk = Bulk::with_three_files();
+        bulk.export(&["--detach"]).ok();
+        bulk.status(answers);
+        bulk.medplum
+            .run(["bulk", "cancel", "out"])
+            .fails(1)
+            .says("nothing shows that a job is there")
+            .says("--status-url");
+        assert_eq!(bulk.deletes(), 0);
+        let named = bulk.server.url(STATUS);
+        bulk.medplum
+            .run(["bulk", "cancel", "out", "--status-url", &named])
+            .ok()
+            .says("told to stop");
+        assert_eq!(bulk.deletes(), 1);
+        let status = bulk.medplum.run(["bulk", "status", "out"]).ok();
+        assert!(status.stdout.contains("cancelled"), "{status}");
+    }
+}
+
+/// A job whose folder is lost, or knows nothing of it, or is of another export.
+#[test]
+fn a_job_is_ended_by_its_status_url_alone_and_no_folder_changes() {
+    let bulk = Bulk::with_three_files();
+    bulk.export(&["--detach"]).ok();
+    let other = bulk.server.url("/job/2");
+    bulk.server.on("GET", "/job/2", pending());
+    bulk.server.on("DELETE", "/job/2", Answer::empty(202));
+    for folder in ["out", "nowhere"] {
+        bulk.medplum
+            .run([
+                "bulk",
+                "cancel",
+                "-p",
+                "site",
+                folder,
+                "--status-url",
+                &other,
+            ])
+            .ok()
+            .says("No folder was changed");
+        let lines = bulk.server.lines();
+        assert_eq!(lines.last().unwrap(), "DELETE /job/2");
+    }
+    let status = ["bulk", "status", "out", "-o", "json"];
+    assert_eq!(bulk.medplum.run(status).ok().json()["phase"], "waiting");
+    // What can be read as a resource is none, whoever names it.
+    bulk.server.on(
+        "GET",
+        "/fhir/R5/Patient/1",
+        Answer::json(200, r#"{"resourceType":"Patient","id":"1"}"#),
+    );
+    let patient = bulk.server.url("/fhir/R5/Patient/1");
+    bulk.medplum
+        .run([
+            "bulk",
+            "cancel",
+            "-p",
+            "site",
+            "nowhere",
+            "--status-url",
+            &patient,
+        ])
+        .fails(1)
+        .says("the resource Patient");
+    assert_eq!(bulk.deletes(), 2);
 }
 
 #[test]

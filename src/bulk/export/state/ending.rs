@@ -10,12 +10,18 @@ use crate::bulk::export::error::BulkError;
 #[derive(Debug)]
 pub struct Whole {
     status_url: Option<Url>,
+    is_read: bool,
 }
 
 impl Whole {
     /// The job that is needed no longer.
     pub fn status_url(&self) -> Option<&Url> {
         self.status_url.as_ref()
+    }
+
+    /// Whether the manifest was read there in this run.
+    pub fn is_read(&self) -> bool {
+        self.is_read
     }
 }
 
@@ -51,6 +57,7 @@ impl Job {
         self.save()?;
         Ok(Whole {
             status_url: self.state.status_url.clone(),
+            is_read: self.is_read,
         })
     }
 
