@@ -124,6 +124,14 @@ pub(super) async fn read_manifest(
             return Err(ManifestError::TooLarge { url: shown(), what }.into());
         }
     }
+    // Any list that is empty reads like one without files; whoever means that says of when it is.
+    if whole.transaction_time.is_none() && whole.counts == [0; 3] {
+        return Err(ManifestError::NotAManifest {
+            url: secret::url_for_people(status_url),
+            found: "JSON that lists no file and has no transactionTime".to_owned(),
+        }
+        .into());
+    }
     let repeated = listing.without_repetitions().map_err(unkept)?;
     if repeated != [0; 3] {
         for (all, repeated) in whole.counts.iter_mut().zip(repeated) {

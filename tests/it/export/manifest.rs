@@ -150,6 +150,30 @@ fn what_is_no_manifest_fails() {
         ),
         (Answer::new(200, "application/json", ""), "empty"),
         (Answer::new(200, "application/json", "[]"), "not a manifest"),
+        (Answer::json(200, "{}"), "without a list `output`"),
+        // Each was taken for an export without files, and the job was deleted.
+        (
+            Answer::json(
+                200,
+                r#"{"transactionTime":"2026-01-31T10:00:00Z","error":[]}"#,
+            ),
+            "without a list `output`",
+        ),
+        (
+            Answer::json(200, r#"{"status":"completed","output":[]}"#),
+            "no transactionTime",
+        ),
+        (
+            Answer::json(200, r#"{"output":null}"#),
+            "no transactionTime",
+        ),
+        (
+            Answer::json(
+                200,
+                r#"{"resourceType":"Task","transactionTime":"2026-01-31T10:00:00Z","output":[]}"#,
+            ),
+            "a Task",
+        ),
         (
             Answer::new(200, "application/json", r#"{"output":{}}"#),
             "output",
@@ -181,6 +205,38 @@ fn what_is_no_manifest_fails() {
             .prints("");
         assert_eq!(bulk.names(), [""; 0], "{words}");
         assert_eq!(bulk.deletes(), 0, "{words}");
+    }
+}
+
+/// Which servers leave out is not known; nothing is lost by reading a null or a missing list beside another one.
+#[test]
+fn a_manifest_without_files_in_its_output_is_one_when_it_says_so() {
+    for manifest in [
+        r#"{"transactionTime":"2026-01-31T10:00:00Z","output":null}"#,
+        r#"{"transactionTime":"2026-01-31T10:00:00Z","requiresAccessToken":true,"output":[]}"#,
+    ] {
+        let bulk = Bulk::open();
+        bulk.status([Answer::json(200, manifest)]);
+        bulk.export(&[]).ok().says("0 resources in 0 files");
+        assert_eq!(bulk.deletes(), 1, "{manifest}");
+    }
+}
+
+/// A page in the middle that is none hides the files of all that come behind it.
+#[test]
+fn a_later_page_that_is_no_manifest_keeps_the_job() {
+    for page in ["{}", r#"{"transactionTime":"2026-01-31T10:00:00Z"}"#] {
+        let bulk = Bulk::with_three_files();
+        bulk.manifest(|manifest| {
+            manifest["link"] = json!([{"relation": "next", "url": "1?page=2"}]);
+        });
+        bulk.server.on(
+            "GET",
+            "/fhir/R4/bulkstatus/1?page=2",
+            Answer::json(200, page),
+        );
+        bulk.export(&[]).fails(1).says("without a list `output`");
+        assert_eq!((bulk.names().len(), bulk.deletes()), (0, 0), "{page}");
     }
 }
 

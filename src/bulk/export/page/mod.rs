@@ -92,10 +92,12 @@ fn read_page(
             },
         });
     }
-    if !draft.is_manifest {
-        let found = match draft.resource_type {
-            Some(resource_type) => format!("a {}", words::shortened(&resource_type)),
-            None => words::shortened(&String::from_utf8_lossy(&head)),
+    if !draft.is_manifest() {
+        let found = if let Some(resource_type) = draft.resource_type {
+            format!("a {}", words::shortened(&resource_type))
+        } else {
+            let head = words::shortened(&String::from_utf8_lossy(&head));
+            format!("JSON without a list `output`: {head}")
         };
         return Err(ManifestError::NotAManifest { url: shown, found });
     }
@@ -115,7 +117,7 @@ struct Draft<'a> {
     listing: &'a mut Listing,
     /// The lines of `output`, `deleted`, `error` and `outcome`, which stand in any order.
     lists: [Vec<u32>; 4],
-    is_manifest: bool,
+    has_output: bool,
     seen: BTreeSet<String>,
     resource_type: Option<String>,
     problem: Option<Problem>,
@@ -135,11 +137,18 @@ impl<'a> Draft<'a> {
             manifest: Manifest::default(),
             listing,
             lists: Default::default(),
-            is_manifest: false,
+            has_output: false,
             seen: BTreeSet::new(),
             resource_type: None,
             problem: None,
         }
+    }
+
+    /// Whether it is one that lists files, or says that there are none. `output` stands in every manifest (Bulk Data 3.0,
+    /// response - output manifest), empty or null in one without files; what has no such list says nothing of files.
+    fn is_manifest(&self) -> bool {
+        let lists_files = self.lists.iter().any(|list| !list.is_empty());
+        lists_files || self.has_output && self.resource_type.is_none()
     }
 
     fn finish(self) -> Manifest {
@@ -201,7 +210,7 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
                 return Err(A::Error::custom("twice"));
             }
             if let Some((at, group)) = list {
-                draft.is_manifest = true;
+                draft.has_output |= group == Group::Output;
                 members.next_value_seed(List {
                     reading,
                     draft: &mut *draft,
@@ -213,7 +222,6 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
             }
             match name.as_str() {
                 "transactionTime" => {
-                    draft.is_manifest = true;
                     // It is shown, names folders, and goes out again: one line, whatever it holds.
                     let time = scalar(&members.next_value()?);
                     draft.manifest.transaction_time = time.map(|time| words::shortened(&time));
@@ -282,7 +290,15 @@ mod tests {
             manifest.next.unwrap().as_str(),
             "https://h.example/fhir/job/1?page=2"
         );
-        assert!(read(r#"{"transactionTime":"x"}"#).unwrap().1.is_empty());
+        for none in [
+            r#"{"transactionTime":"x","output":[]}"#,
+            r#"{"transactionTime":"x","output":null,"error":[]}"#,
+        ] {
+            assert!(read(none).unwrap().1.is_empty());
+        }
+        // Some leave an empty list out when another one is not.
+        let deleted = r#"{"transactionTime":"x","deleted":[{"url":"d"}]}"#;
+        assert_eq!(read(deleted).unwrap().1.len(), 1);
     }
 
     #[test]
@@ -295,6 +311,10 @@ mod tests {
                 r#"{"resourceType":"OperationOutcome"}"#,
                 "a OperationOutcome",
             ),
+            ("{}", "without a list `output`"),
+            (r#"{"transactionTime":"x"}"#, "without a list `output`"),
+            (r#"{"status":"done","error":[],"deleted":[]}"#, "`output`"),
+            (r#"{"resourceType":"Task","output":[]}"#, "a Task"),
             (r#"{"output":"none"}"#, "`output` is"),
             (r#"{"output":[{"type":"Patient"}]}"#, "null"),
             (r#"{"output":[{"url":"s3://bucket/x"}]}"#, "s3://"),
@@ -320,7 +340,7 @@ mod tests {
         ) {
             let lists = ["output", "deleted", "error", "outcome"];
             let urls = ["/f/1", "f/2", "?f=3", "https://b.example/4?sig=a%2Fb", "HTTP://h.example/5", "s3://b/6", "", "http://["];
-            let mut page = serde_json::json!({"transactionTime": "2026-01-01T00:00:00Z"});
+            let mut page = serde_json::json!({"transactionTime": "2026-01-01T00:00:00Z", "output": []});
             for (list, url, count) in &entries {
                 let entry = serde_json::json!({"type": "Patient", "url": urls[*url], "count": count});
                 let items = page.as_object_mut().unwrap().entry(lists[*list]);
