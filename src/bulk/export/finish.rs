@@ -10,6 +10,7 @@ use super::open::Work;
 use super::options::Options;
 use super::since;
 use super::state::{Job, Standing};
+use super::verify::Glance;
 use crate::fhir::Client;
 
 /// All files are here: they get their places, the server's job goes, and the folder says so.
@@ -70,11 +71,15 @@ pub(super) fn tally(job: &Job, mut told: impl FnMut(&ExportedFile)) -> Result<Ta
     Ok(here)
 }
 
-/// What came of an export that ended, as the folder has it now. Files that went since are missing; `told` hears of each.
+/// What came of an export that ended, as the folder has it now, and what lies beside its files. Files that went since are
+/// missing; `told` hears of each. Nothing is read again but lengths.
 ///
 /// # Errors
 /// There is none; the disk.
-pub fn standing(folder: &Path, mut told: impl FnMut(&Path, &str)) -> Result<Summary, BulkError> {
+pub fn standing(
+    folder: &Path,
+    mut told: impl FnMut(&Path, &str),
+) -> Result<(Summary, Glance), BulkError> {
     let standing = Standing::of(folder)?;
     let mut summary = Summary {
         folder: folder.to_owned(),
@@ -97,5 +102,6 @@ pub fn standing(folder: &Path, mut told: impl FnMut(&Path, &str)) -> Result<Summ
             reason: Arc::clone(&reason),
         });
     }
-    Ok(summary)
+    let glance = Glance::at(folder, &standing.state);
+    Ok((summary, glance))
 }

@@ -10,6 +10,7 @@ use super::bars::without_user;
 use super::resume::client_for;
 use crate::bulk::export::begun::{self, Begun};
 use crate::bulk::export::state::Phase;
+use crate::bulk::export::verify::Glance;
 use crate::context::Context;
 use crate::fhir::asynchronous::{self, Look};
 use crate::output::Format;
@@ -38,6 +39,7 @@ pub(super) async fn run(context: &Context, args: StatusArgs) -> anyhow::Result<(
     let state = &begun.snapshot.state;
     // A process that waits asks the server as often as the server likes it.
     let ask = state.phase == Phase::Waiting && !begun.snapshot.is_held;
+    let glance = Glance::at(&begun.folder, state);
     let (word, failed) = match &state.status_url {
         Some(status_url) if ask => {
             let client = client_for(context, &begun)?;
@@ -52,10 +54,10 @@ pub(super) async fn run(context: &Context, args: StatusArgs) -> anyhow::Result<(
         _ => (None, None),
     };
     if context.output.format == Some(Format::Json) {
-        let json = as_json(&begun, word.as_ref());
+        let json = as_json(&begun, &glance, word.as_ref());
         context.output.json(&json.to_string())?;
     } else {
-        for (name, value) in facts(&begun, word.as_ref()) {
+        for (name, value) in facts(&begun, &glance, word.as_ref()) {
             context
                 .output
                 .report(&format!("{:<15}{value}", format!("{name}:")))?;
@@ -84,15 +86,16 @@ fn word(look: Look) -> Word {
     }
 }
 
-fn facts(begun: &Begun, word: Option<&Word>) -> Vec<(&'static str, String)> {
+fn facts(begun: &Begun, glance: &Glance, word: Option<&Word>) -> Vec<(&'static str, String)> {
     let snapshot = &begun.snapshot;
     let state = &snapshot.state;
     let next = format!("medplum bulk resume {}", begun.named.display());
+    let verify = format!("medplum bulk verify {}", begun.named.display());
     let here = match (state.phase, snapshot.is_held) {
-        (Phase::Done, _) if snapshot.here < snapshot.listed => {
-            "was complete, but files are gone since".to_owned()
+        (Phase::Done, _) if snapshot.here < snapshot.listed || glance.number > 0 => {
+            format!("was complete, but files are gone or changed since; which, says: {verify}")
         }
-        (Phase::Done, _) => "complete".to_owned(),
+        (Phase::Done, _) => format!("complete; files not read again, which does: {verify}"),
         (Phase::Cancelled, false) => match state.job_at_the_server() {
             None => "cancelled; what had come stays until the next export here is complete".to_owned(),
             Some(_) => format!("given up; end the job with: medplum bulk cancel {}", begun.named.display()),
@@ -119,6 +122,12 @@ fn facts(begun: &Begun, word: Option<&Word>) -> Vec<(&'static str, String)> {
             Some(format!("{} of {}", snapshot.here, snapshot.listed)),
         );
     }
+    for different in &glance.first {
+        add(
+            "Not as it was",
+            Some(format!("{}: {}", different.path, different.problem)),
+        );
+    }
     add(
         "As of",
         state.transaction_time.as_deref().map(words::shortened),
@@ -139,7 +148,7 @@ fn facts(begun: &Begun, word: Option<&Word>) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn as_json(begun: &Begun, word: Option<&Word>) -> Value {
+fn as_json(begun: &Begun, glance: &Glance, word: Option<&Word>) -> Value {
     let snapshot = &begun.snapshot;
     let state = &snapshot.state;
     json!({
@@ -150,6 +159,8 @@ fn as_json(begun: &Begun, word: Option<&Word>) -> Value {
         "server": word.map(|word| word.text.as_str()),
         "retryAfterSeconds": word.and_then(|word| word.wait).map(|wait| wait.as_secs()),
         "files": {"listed": snapshot.listed, "here": snapshot.here},
+        // Only lengths were looked at.
+        "different": {"number": glance.number, "first": glance.first},
         "transactionTime": state.transaction_time,
         "started": state.started,
         "statusUrl": state.status_url.as_ref().map(without_user),

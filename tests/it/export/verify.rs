@@ -320,6 +320,54 @@ fn of_attachments_of_an_older_version_it_is_said_that_lengths_alone_were_compare
     assert_eq!(differing(&bulk.medplum, "copy", 5), ["attachments.ndjson"]);
 }
 
+/// They read nothing again, and do not claim it; what a look finds they say.
+#[test]
+fn status_resume_and_report_claim_no_more_than_they_looked_at() {
+    let table = ["bulk", "report", "out", "-o", "table"];
+    let bulk = with_an_attachment();
+    for command in [
+        &["bulk", "status", "out"][..],
+        &["bulk", "resume", "out"],
+        &table,
+    ] {
+        let run = bulk.medplum.run(command).ok();
+        assert!(run.stdout.contains("complete"), "{run}");
+        assert!(run.stdout.contains("not read again"), "{run}");
+        assert!(run.stdout.contains("medplum bulk verify"), "{run}");
+    }
+    for change in [
+        "rm out/manifest.json",
+        "truncate -s 0 out/manifest.json",
+        "rm out/attachments.ndjson",
+        "truncate -s 9 out/attachments.ndjson",
+        "rm out/attachments/*",
+        "for file in out/attachments/*; do echo >> $file; done",
+    ] {
+        let bulk = with_an_attachment();
+        bulk.medplum.shell(change).ok();
+        let status = bulk.medplum.run(["bulk", "status", "out"]).ok();
+        assert!(
+            status.stdout.contains("gone or changed since"),
+            "{change}\n{status}"
+        );
+        let json = bulk
+            .medplum
+            .run(["bulk", "status", "out", "-o", "json"])
+            .ok()
+            .json();
+        assert_eq!(json["different"]["number"], 1, "{change}");
+        let report = bulk.medplum.run(table).ok();
+        assert!(
+            report.stdout.contains("is not as it was"),
+            "{change}\n{report}"
+        );
+        bulk.medplum
+            .run(["bulk", "resume", "out"])
+            .fails(5)
+            .says("went or changed since");
+    }
+}
+
 #[test]
 fn what_is_no_export_is_wrong_usage() {
     let medplum = Medplum::new();

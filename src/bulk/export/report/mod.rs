@@ -17,6 +17,7 @@ use super::manifest::Group;
 use super::series;
 use super::sink::outcomes::Outcomes;
 use super::state::{Phase, Planned, Standing as Files};
+use super::verify::{Difference, Glance};
 pub use story::{ErrorCount, Interval};
 use story::{Fetch, Paths, Story};
 
@@ -41,6 +42,9 @@ pub struct Report {
     pub types: Vec<Row>,
     pub total: Row,
     pub missing: Vec<Missing>,
+    /// What lies beside the files of an export that ended, and is gone or of another length: the first few. Nothing is read
+    /// again for a report.
+    pub changed: Vec<Difference>,
     /// What the server itself reports in its outcome files.
     pub outcomes: Outcomes,
     /// Requests that failed, most frequent first; `None` when there is no log.
@@ -158,6 +162,7 @@ pub fn of(folder: &Path) -> Result<Report, BulkError> {
         types: Vec::new(),
         total: Row::default(),
         missing: Vec::new(),
+        changed: Glance::at(&begun.folder, state).first,
         outcomes: Outcomes::default(),
         errors: story.is_known.then(|| story.errors()),
         throughput: story.throughput(),
@@ -271,7 +276,7 @@ fn standing(
     let snapshot = &begun.snapshot;
     Ok(match snapshot.state.phase {
         _ if snapshot.is_held => Standing::Running,
-        Phase::Done if report.missing.is_empty() => Standing::Complete,
+        Phase::Done if report.missing.is_empty() && report.changed.is_empty() => Standing::Complete,
         Phase::Done => Standing::Partial,
         Phase::KickingOff => Standing::Unknown,
         Phase::Waiting => Standing::Waiting,

@@ -84,19 +84,31 @@ impl Kept {
     }
 }
 
-/// The record of `manifest.json` in the state beside it, once the export has ended; a copy may be without.
-pub(super) fn recorded(folder: &Path) -> Option<Made> {
+/// What the state beside a folder recorded of the documents in it; a copy may be without.
+#[derive(Default)]
+pub(super) struct Records {
+    pub(super) manifest: Option<Made>,
+    pub(super) index: Option<Made>,
+}
+
+/// The latest records.
+pub(super) fn records(folder: &Path) -> Records {
+    let mut latest = Records::default();
     let place = layout::state_of(folder);
-    let state = document::read_state(&place).ok()??;
-    if state.phase != Phase::Done {
-        return None;
-    }
-    let mut latest = None;
     let read = document::each_line(&place, layout::OURS, |made: Made| {
         if made.path == Path::new(layout::MANIFEST) {
-            latest = Some(made);
+            latest.manifest = Some(made);
+        } else if made.path == Path::new(layout::ATTACHMENT_INDEX) {
+            latest.index = Some(made);
         }
         Ok(())
     });
-    latest.filter(|_| read.is_ok())
+    read.map_or_else(|_| Records::default(), |()| latest)
+}
+
+/// The record of `manifest.json`, once the export has ended.
+pub(super) fn recorded(folder: &Path) -> Option<Made> {
+    let state = document::read_state(&layout::state_of(folder)).ok()??;
+    let is_done = state.phase == Phase::Done;
+    is_done.then(|| records(folder).manifest)?
 }

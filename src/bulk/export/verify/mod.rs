@@ -3,6 +3,7 @@
 //! manifest. Where there is a state, the manifest is compared with what that recorded of it.
 
 mod check;
+mod glance;
 mod index;
 mod kept;
 
@@ -18,6 +19,7 @@ use super::state::document::Made;
 use crate::bulk::listed::Listed;
 use crate::words;
 use check::Checked;
+pub use glance::Glance;
 use index::Index;
 use kept::Kept;
 

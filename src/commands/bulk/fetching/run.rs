@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::exit::{self, Failure};
 use crate::fhir::Client;
 use crate::fhir::asynchronous::AsyncError;
+use crate::words::number_of;
 
 impl FetchArgs {
     /// Says of an export that ended what came of it, as it did then.
@@ -25,15 +26,24 @@ impl FetchArgs {
             let path = path.display();
             context.output.warn(&format!("{path}: {reason}"));
         };
-        let summary = export::standing(folder, missing)?;
-        if summary.failed.is_empty() {
+        let (summary, glance) = export::standing(folder, missing)?;
+        for different in &glance.first {
+            missing(Path::new(&different.path), &different.problem);
+        }
+        if summary.failed.is_empty() && glance.number == 0 {
             let folder = folder.display();
-            context
-                .output
-                .line(&format!("The export in {folder} is complete"))?;
+            context.output.line(&format!(
+                "The export in {folder} is complete; its files were not read again, which `medplum bulk verify {folder}` does"
+            ))?;
+            return verdict(&summary, self.fail_on);
         }
         if summary.failed.is_empty() {
-            return verdict(&summary, self.fail_on);
+            let others = number_of(glance.number, "attachment or document");
+            let words =
+                format!("all files are here, but beside them {others} went or changed since");
+            return Err(Failure::new(exit::PARTIAL, words)
+                .hint("take them from a copy, or export everything anew with `medplum bulk export` and --overwrite")
+                .into());
         }
         // The job is over: what is gone now comes only with another one.
         let all = summary.failed.len() + summary.here.files;

@@ -43,7 +43,17 @@ pub(super) fn standing(report: &Report) -> String {
                 number_of(errors, "error")
             )
         }
-        Standing::Complete => "complete".to_owned(),
+        Standing::Complete => {
+            "complete; files not read again, which `medplum bulk verify` does".to_owned()
+        }
+        Standing::Partial if missing == 0 => {
+            let first = report.changed.first();
+            let first = first.map(|one| format!("{}: {}", one.path, one.problem));
+            format!(
+                "was complete, but is not as it was: {}",
+                first.unwrap_or_default()
+            )
+        }
         Standing::Partial => format!("partial: {missing} of {all} files are missing"),
         Standing::Interrupted => format!("interrupted: {missing} of {all} files are missing"),
         Standing::Waiting => "the server has not listed its files yet".to_owned(),
