@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::end;
 use super::error::BulkError;
 use super::event::{ExportedFile, Missing, Observer, Summary, Tally};
+use super::manifest::Group;
 use super::open::Work;
 use super::options::Options;
 use super::since;
 use super::state::{Job, Standing};
 use super::verify::Glance;
 use crate::fhir::Client;
+use crate::words::number_of;
 
 /// All files are here: they get their places, the server's job goes, and the folder says so.
 pub(super) async fn complete(
@@ -69,6 +71,28 @@ pub(super) fn tally(job: &Job, mut told: impl FnMut(&ExportedFile)) -> Result<Ta
         }
     }
     Ok(here)
+}
+
+/// What to say of files that came empty although nothing promises that: a server that lost what it listed answers so too.
+pub(super) fn empty_files(job: &Job) -> Result<Option<String>, BulkError> {
+    let (mut number, mut first) = (0_u64, None);
+    for planned in job.each() {
+        let planned = planned?;
+        let says_nothing = planned.file.count.is_none() && planned.file.group != Group::Error;
+        let file = job.exported(&planned).filter(|_| says_nothing);
+        if file.is_some_and(|file| file.bytes == 0 || file.resources == Some(0)) {
+            number += 1;
+            first.get_or_insert(planned.path);
+        }
+    }
+    Ok(first.map(|first| {
+        format!(
+            "{} came empty, such as {}, and the manifest does not say how many resources they hold: whether the server has \
+             none, or lost them, cannot be told.",
+            number_of(number, "file"),
+            first.display()
+        )
+    }))
 }
 
 /// What came of an export that ended, as the folder has it now, and what lies beside its files. Files that went since are

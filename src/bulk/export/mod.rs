@@ -145,6 +145,9 @@ async fn run_logged(
     let announce = work.replacement.is_none();
     let fetch::Results { here, failed } =
         fetch::all(client, job, how, &links, observer, announce).await?;
+    if let Some(words) = finish::empty_files(job)? {
+        observer.warning(&words);
+    }
     let mut summary = Summary {
         folder: job.folder().to_owned(),
         transaction_time: job.state.transaction_time.clone(),

@@ -434,9 +434,30 @@ fn long_lines_and_empty_files_are_no_faults() {
     ] {
         let bulk = Bulk::with_three_files();
         bulk.server.on("GET", "/files/o", answer);
-        bulk.export(&[]).ok();
+        let run = bulk.export(&[]).ok();
         assert_eq!(bulk.names(), ALL);
         assert!(bulk.medplum.read("out/Observation_files_o.ndjson") == body);
+        // Nothing promises that there is nothing: a server that lost the file answers so too.
+        let is_said = run
+            .stderr
+            .contains("1 file came empty, such as Observation");
+        assert_eq!(is_said, body.is_empty(), "{run}");
+    }
+}
+
+/// A manifest that promises none is kept by an empty file, and one that promises some is not, with 204 as with 200.
+#[test]
+fn an_empty_file_is_held_against_what_is_promised() {
+    for answer in [|| Answer::empty(204), || ndjson("")] {
+        for (count, code) in [(0, 0), (2, 5)] {
+            let bulk = Bulk::with_three_files();
+            bulk.server.on("GET", "/files/o", answer());
+            bulk.manifest(|manifest| manifest["output"][1]["count"] = count.into());
+            let run = bulk.export(&["--retries", "0"]);
+            assert_eq!(run.code, code, "{count}\n{run}");
+            assert!(!run.stderr.contains("came empty"), "{run}");
+            assert_eq!(bulk.deletes(), usize::from(code == 0), "{run}");
+        }
     }
 }
 
