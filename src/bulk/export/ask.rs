@@ -17,7 +17,7 @@ use super::kickoff::Kickoff;
 use super::log::Log;
 use super::open::Work;
 use super::options::Options;
-use super::state::GivenUp;
+use super::state::{GivenUp, Job};
 use crate::fhir::accepted;
 use crate::fhir::asynchronous::AsyncError;
 use crate::fhir::error::{is_outcome, outcome_words};
@@ -58,7 +58,9 @@ pub(super) async fn start_job(
                     job.state.asked_at = Some(at.to_string());
                     // Said before anything else can fail: without it nobody finds the job again.
                     observer.started(&status_url);
-                    job.accepted(&status_url)?;
+                    if let Err(error) = job.accepted(&status_url) {
+                        return Err(unkept(client, job, status_url, error).await);
+                    }
                     status_url
                 }
                 Err(error) => {
@@ -72,6 +74,22 @@ pub(super) async fn start_job(
     };
     end_the_former(client, observer, work).await?;
     Ok((status_url, first_wait))
+}
+
+/// The server works on a job of which the folder cannot say so, such as on a full disk: nobody would find it again, so it is
+/// ended.
+async fn unkept(client: &Client, job: &mut Job, status_url: Url, error: BulkError) -> BulkError {
+    if job.is_kept() {
+        return error;
+    }
+    let ended = end::of_accepted(client, &status_url).await;
+    let is_as_before = ended.is_ok() && job.not_started().is_ok();
+    BulkError::Unkept {
+        source: Box::new(error),
+        status_url: Box::new(status_url),
+        is_as_before,
+        problem: ended.err().map(|error| error.to_string()),
+    }
 }
 
 /// The server has accepted this export: the job that was given up for it ends there. If it does not, a later run tries

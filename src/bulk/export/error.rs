@@ -24,6 +24,16 @@ pub enum BulkError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// The server started a job, and the folder cannot keep where it is.
+    #[error("{source}: where the job is that the server has begun cannot be kept, {}", of_unkept(problem.as_deref()))]
+    Unkept {
+        source: Box<Self>,
+        status_url: Box<Url>,
+        /// Whether the folder is as it was before.
+        is_as_before: bool,
+        /// Why the job could not be ended; none when it was.
+        problem: Option<String>,
+    },
     #[error("{0}")]
     BadRequest(String),
     #[error(transparent)]
@@ -111,6 +121,23 @@ impl BulkError {
     }
 }
 
+fn of_unkept(problem: Option<&str>) -> String {
+    match problem {
+        None => "so it was ended there again".to_owned(),
+        Some(problem) => format!("and it could not be ended there: {problem}"),
+    }
+}
+
+/// What to try when a job was not kept.
+fn of_an_unkept_job(source: &BulkError, is_as_before: bool, runs_on: bool) -> (u8, Option<String>) {
+    let hint = match (runs_on, is_as_before) {
+        (true, _) => "see to the disk, then go on with the job by its status URL, or end it",
+        (false, true) => return source.verdict(),
+        (false, false) => "see to the disk, then run the same command with --restart",
+    };
+    (FAILED, Some(hint.to_owned()))
+}
+
 /// What to try when the disk fails.
 fn of_disk(source: &std::io::Error) -> &'static str {
     match source.kind() {
@@ -143,6 +170,9 @@ impl Verdict for BulkError {
                 (FAILED, Some(of_disk(source).into()))
             }
             Self::Folder { .. } => (USAGE, Some("choose another folder with -d".into())),
+            Self::Unkept { source, is_as_before, problem, .. } => {
+                of_an_unkept_job(source, *is_as_before, problem.is_some())
+            }
             Self::Disk { source, .. } if source.kind() == std::io::ErrorKind::NotFound => (
                 FAILED,
                 Some("the folder seems to be gone; leave it as it is while an export runs, and run the same command again".into()),

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::bars::Bars;
 use super::fetching::FetchArgs;
+use super::fetching::run::stopped;
 use super::request::RequestArgs;
 use crate::bulk::export::kickoff::Kickoff;
 use crate::bulk::export::options::{Again, Checksum, NameStyle, Style};
@@ -134,8 +135,10 @@ async fn detach(
     kickoff: &Kickoff,
     options: &Options,
 ) -> anyhow::Result<()> {
-    let observer: Arc<dyn Observer> = Arc::new(Bars::new(context.output.clone()));
-    let status_url = export::start(client, kickoff, options, &observer).await?;
+    let bars = Arc::new(Bars::new(context.output.clone()));
+    let observer: Arc<dyn Observer> = bars.clone();
+    let started = export::start(client, kickoff, options, &observer).await;
+    let status_url = started.map_err(|error| stopped(context, error, &bars))?;
     let folder = options.folder.display();
     if context.output.format == Some(Format::Json) {
         let started = json!({"folder": folder.to_string(), "statusUrl": status_url.as_str()});

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::bulk::{CONDITIONS, OBSERVATIONS, PATIENTS, STATUS, ndjson};
 use crate::support::medplum::ReadOnly;
-use crate::support::{Bulk, Medplum, Site};
+use crate::support::{Answer, Bulk, Medplum, Site};
 
 use super::faults::{ALL, C, O, P};
 
@@ -93,6 +93,9 @@ fn a_disk_that_is_full_at_any_point_costs_no_file() {
 
 fn full_at(kilobytes: u32) {
     let bulk = Bulk::with_three_files();
+    // This server gives every job the same URL: one that was ended must not take the next one along.
+    bulk.server
+        .guard(|request| (request.method == "DELETE").then(|| Answer::empty(202)));
     let big = OBSERVATIONS.repeat(1000);
     bulk.server.on("GET", "/files/o", ndjson(&big));
     bulk.medplum.run(["token", "-p", "site"]).ok();
@@ -150,14 +153,100 @@ fn full_at(kilobytes: u32) {
         ),
         _ => panic!("{seen}"),
     }
-    // A job that the server started is never lost: the next run knows it, or the first one named it.
+    // A job that the server started is never lost: the next run knows it, the first one named it, or ended it.
     let second = read("second.code");
     assert_eq!(
         (second.trim(), there("second")),
         ("0", ALL.to_vec()),
         "{seen}"
     );
-    assert_eq!((bulk.kick_offs(), bulk.deletes()), (1, 1), "{seen}");
+    let was_ended = usize::from(read("first.err").contains("it was ended there again"));
+    let asked = (bulk.kick_offs(), bulk.deletes());
+    assert_eq!(asked, (1 + was_ended, 1 + was_ended), "{seen}");
+}
+
+/// The disk is full when the server has accepted the job: a server guards its few jobs, and nobody would find this one again.
+#[test]
+fn a_job_that_cannot_be_kept_is_ended_or_named() {
+    let allowed = Command::new("unshare").args(["-rm", "true"]).status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        eprintln!("left out: this system lets nobody mount a tmpfs with unshare -rm");
+        return;
+    }
+    for (args, delete, is_ended) in [
+        ("", Answer::empty(202), true),
+        ("--detach", Answer::empty(202), true),
+        (
+            "",
+            Answer::outcome(403, "forbidden", "not for clients"),
+            false,
+        ),
+        (
+            "--detach",
+            Answer::outcome(403, "forbidden", "not for clients"),
+            false,
+        ),
+    ] {
+        unkept(args, delete, is_ended);
+    }
+}
+
+fn unkept(args: &str, delete: Answer, is_ended: bool) {
+    let bulk = Bulk::with_three_files();
+    bulk.server
+        .guard(move |request| (request.method == "DELETE").then(|| delete.clone()));
+    let (asked, filled) = (bulk.medplum.path("asked"), bulk.medplum.path("filled"));
+    bulk.server.guard(move |request| {
+        // The disk is filled between the kick-off and its answer.
+        if request.path().ends_with("$export") && !filled.exists() {
+            fs::write(&asked, "").unwrap();
+            let started = std::time::Instant::now();
+            while !filled.exists() && started.elapsed().as_secs() < 60 {
+                std::thread::yield_now();
+            }
+        }
+        None
+    });
+    bulk.medplum.run(["token", "-p", "site"]).ok();
+    let script = format!(
+        "mkdir out && mount -t tmpfs -o size=256k,mode=700 none out || exit 99
+        (until [ -e asked ]; do sleep 0.01; done; head -c 1M /dev/zero >out/full; touch filled) 2>full.err &
+        medplum bulk export -p site -d out -q {args} 2>first.err >first.out; echo $? >first.code
+        rm out/full
+        medplum bulk export -p site -d out {args} 2>second.err >second.out; echo $? >second.code"
+    );
+    let run = bulk
+        .medplum
+        .program(["unshare", "-rm", "bash", "-c", &script])
+        .run()
+        .ok();
+    let read = |name: &str| bulk.medplum.read(name);
+    let first = read("first.err");
+    let seen = format!("{args} {is_ended}: {run}\n{first}\n{}", read("second.err"));
+    assert_eq!(read("first.code").trim(), "1", "{seen}");
+    assert!(first.contains("No space left on device"), "{seen}");
+    assert!(
+        !first.contains("Run the same command again to go on"),
+        "{seen}"
+    );
+    let status_url = bulk.server.url(STATUS);
+    if is_ended {
+        assert!(first.contains("ended there again"), "{seen}");
+        assert_eq!(read("second.code").trim(), "0", "{seen}");
+        assert_eq!(bulk.kick_offs(), 2, "{seen}");
+    } else {
+        assert!(first.contains("not for clients"), "{seen}");
+        assert!(
+            first.contains(&format!("Status URL: {status_url}")),
+            "{seen}"
+        );
+        assert!(
+            first.contains(&format!("bulk cancel --status-url {status_url}")),
+            "{seen}"
+        );
+        assert_eq!(read("second.code").trim(), "1", "{seen}");
+        assert_eq!(bulk.kick_offs(), 1, "{seen}");
+    }
 }
 
 /// What was complete is gone with the folder, so the export cannot end well; the next run fetches all of it.

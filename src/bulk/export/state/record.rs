@@ -41,6 +41,13 @@ impl Job {
         self.clear_leftovers()
     }
 
+    /// Whether the job that the server started is recorded, whatever went wrong since.
+    pub fn is_kept(&self) -> bool {
+        let kept = document::read_state(&self.place()).ok().flatten();
+        let kept = kept.and_then(|kept| kept.status_url);
+        kept.is_some() && kept == self.state.status_url
+    }
+
     /// Records what the manifest lists. A file that is there already and is none of this job's stops it: nothing of
     /// the user's is overwritten unasked.
     ///

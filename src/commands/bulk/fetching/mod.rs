@@ -1,6 +1,6 @@
 //! How an export waits and fetches, whether it is a new one or gone on with: arguments, and the options that they make.
 
-mod run;
+pub(super) mod run;
 
 use std::path::PathBuf;
 use std::time::Duration;

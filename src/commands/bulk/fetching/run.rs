@@ -84,7 +84,26 @@ impl FetchArgs {
 }
 
 /// An export that was stopped goes on where it is; its job runs on at the server meanwhile.
-fn stopped(context: &Context, error: BulkError, bars: &Bars) -> anyhow::Error {
+pub(in crate::commands::bulk) fn stopped(
+    context: &Context,
+    error: BulkError,
+    bars: &Bars,
+) -> anyhow::Error {
+    if let BulkError::Unkept {
+        status_url,
+        problem,
+        ..
+    } = &error
+    {
+        if problem.is_some() {
+            let url = without_user(status_url);
+            context.output.warn(&format!(
+                "The server works on a job that no folder knows.\n  Status URL: {url}\n  \
+                 Go on with it by --restart --status-url {url}, or end it: medplum bulk cancel --status-url {url}"
+            ));
+        }
+        return error.into();
+    }
     let dead = matches!(
         error,
         BulkError::Async(AsyncError::Failed(_) | AsyncError::Gone(_))
