@@ -1,5 +1,7 @@
-//! What is known of an export from outside, whoever works on it: nothing is locked, written or mended.
+//! What is known of an export from outside, whoever works on it: nothing is locked, written or mended. The job itself reads its
+//! state by the same functions.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -10,7 +12,7 @@ use super::plan::{self, Plan};
 use crate::bulk::export::error::BulkError;
 use crate::bulk::export::event::ExportedFile;
 use crate::bulk::export::layout;
-use crate::place::{self, There};
+use crate::place::{self, Place, There};
 
 /// What is known of a job from outside.
 #[derive(Clone, Debug)]
@@ -42,11 +44,7 @@ impl Standing {
     /// There is none; the disk, or a state that cannot be read.
     pub fn of(folder: &Path) -> Result<Self, BulkError> {
         let place = layout::state_of(folder);
-        let disk = |name: &str| {
-            let path = place.path(name);
-            move |source| BulkError::disk(&path, source)
-        };
-        let state = document::read_state(&place).map_err(disk(layout::JOB))?;
+        let state = state_in(&place)?;
         let state = state.ok_or_else(|| BulkError::NoJob {
             folder: folder.to_owned(),
         })?;
@@ -58,9 +56,7 @@ impl Standing {
             state,
         };
         if standing.state.has_lists() {
-            let name = plan::name(&standing.state);
-            standing.plan = plan::read(&place, &standing.state).map_err(disk(&name))?;
-            standing.done = DoneFiles::read(&place, |_| Ok(())).map_err(disk(layout::DONE))?;
+            (standing.plan, standing.done) = lists(&place, &standing.state, |_| Ok(()))?;
         }
         Ok(standing)
     }
@@ -99,6 +95,27 @@ impl Standing {
     pub fn exported(&self, planned: &Planned) -> Option<ExportedFile> {
         exported(&self.root, planned, &self.done.get(&planned.path)?)
     }
+}
+
+/// The state in its folder, for whoever looks and whoever goes on with it.
+pub(super) fn state_in(place: &Place) -> Result<Option<State>, BulkError> {
+    let path = place.path(layout::JOB);
+    document::read_state(place).map_err(|source| BulkError::disk(&path, source))
+}
+
+/// The lists beside a state that has some; `former` takes what a file of them was before.
+pub(super) fn lists(
+    place: &Place,
+    state: &State,
+    former: impl FnMut(Done) -> io::Result<()>,
+) -> Result<(Plan, DoneFiles), BulkError> {
+    let disk = |name: &str| {
+        let path = place.path(name);
+        move |source| BulkError::disk(&path, source)
+    };
+    let plan = plan::read(place, state).map_err(disk(&plan::name(state)))?;
+    let done = DoneFiles::read(place, former).map_err(disk(layout::DONE))?;
+    Ok((plan, done))
 }
 
 /// A file that is done, if one of its length is there below the folder, whose path begins at the root.

@@ -134,8 +134,7 @@ impl Job {
         }
         moving::settle(folder)?;
         sweep(folder);
-        let path = place.path(layout::JOB);
-        let found = document::read_state(&place).map_err(|source| BulkError::disk(&path, source));
+        let found = look::state_in(&place);
         let job = Self {
             files: Place::new(folder),
             root: absolute(folder),
@@ -165,16 +164,15 @@ impl Job {
                 move |source| BulkError::disk(&path, source)
             };
             plan::sweep(&place, &self.state);
-            self.plan = plan::read(&place, &self.state).map_err(disk(&plan::name(&self.state)))?;
-            if self.state.plan.is_none() && self.state.phase == Phase::Fetching {
-                self.convert()?;
-            }
             self.records = Records::of_others(self.folder(), &self.state)
                 .map_err(|source| BulkError::disk(place.folder(), source))?;
             // It is read while it grows, so it must be the one that does.
             place.unshare(layout::DONE).map_err(disk(layout::DONE))?;
             let former = |done: Done| self.records.add(&done.made());
-            self.done = DoneFiles::read(&place, former).map_err(disk(layout::DONE))?;
+            (self.plan, self.done) = look::lists(&place, &self.state, former)?;
+            if self.state.plan.is_none() && self.state.phase == Phase::Fetching {
+                self.convert()?;
+            }
             self.recognise()?;
         } else if self.state.phase == Phase::Waiting {
             self.records = Records::of(self.folder(), &self.state)
