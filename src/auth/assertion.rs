@@ -11,9 +11,10 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use url::Url;
 
+use super::AuthError;
 use super::keys::{self, KeyError, Passphrase, PublicKey, SignCommand};
-use crate::profile::{Algorithm, CommandLine, Key, Profile, ProfileError, urls};
-use crate::secret::Secret;
+use crate::profile::{Algorithm, CommandLine, Key, Profile, urls};
+use crate::secret::{self, Secret};
 
 /// How long an assertion is good. Servers take 5 minutes at most; the last one is left to clocks that differ.
 const LIFETIME: u64 = 240;
@@ -258,18 +259,29 @@ fn encode(json: &str) -> String {
     URL_SAFE_NO_PAD.encode(json)
 }
 
-/// Whom an assertion is for: an absolute URI word for word, a path joined to the base URL, else the token URL.
+/// Whom an assertion is for: an absolute URI word for word, a path joined to the base URL, else the token URL. What a
+/// `.env` file says must be of the server that gets the assertion, or that server could play it at another one.
 ///
 /// # Errors
-/// The path makes no URL.
-pub(super) fn audience(profile: &Profile, token_url: &Url) -> Result<String, ProfileError> {
-    match profile.audience.as_deref() {
-        None => Ok(token_url.as_str().to_owned()),
+/// The path makes no URL; [`AuthError::MixedByFolder`].
+pub(super) fn audience(profile: &Profile, token_url: &Url) -> Result<String, AuthError> {
+    let audience = match profile.audience.as_deref() {
+        None => return Ok(token_url.as_str().to_owned()),
         Some(absolute) if absolute.contains("://") || absolute.starts_with("urn:") => {
-            Ok(absolute.to_owned())
+            absolute.to_owned()
         }
-        Some(path) => Ok(urls::join(Key::Audience, &profile.base_url, path)?.into()),
+        Some(path) => urls::join(Key::Audience, &profile.base_url, path)?.into(),
+    };
+    let is_of_folder = profile.of_folder.says(Key::Audience) && profile.of_folder.lent().is_some();
+    let is_at = |url: Url| urls::same_origin(&url, token_url);
+    if is_of_folder && !Url::parse(&audience).is_ok_and(is_at) {
+        return Err(AuthError::MixedByFolder {
+            key: Key::Audience,
+            named: audience.into(),
+            token: secret::url_for_people(token_url),
+        });
     }
+    Ok(audience)
 }
 
 /// 128 random bits as 32 characters; Epic takes 151 at most.

@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::AuthError;
 use super::discovery::Found;
-use crate::profile::{ClientAuth, Key, Profile, ProfileError, urls};
+use crate::profile::{ClientAuth, Key, Layer, Profile, ProfileError, urls};
 use crate::secret;
 
 /// A URL that may have the client's proof, a token or a code. Only [`Endpoints`] makes one, so that what is used is
@@ -52,8 +52,9 @@ impl Endpoints {
                 .into());
             }
         };
+        refuse_to_lend(profile, &token)?;
         let device = profile.device_authorization_url.as_ref();
-        let device = device.map(|url| usable(profile, Key::DeviceAuthorizationUrl, url));
+        let device = device.map(|url| of_one_server(profile, url, &token));
         let authorize = profile.authorize_url.as_ref();
         let authorize = authorize.map(|url| usable(profile, Key::AuthorizeUrl, url));
         Ok(Self {
@@ -179,6 +180,40 @@ pub fn is_in_the_clear(url: &Url) -> bool {
         None => false,
     };
     url.scheme() == "http" && !is_here
+}
+
+/// With a key that is not its own, a `.env` file that names the FHIR server gets a token of no other server: the key
+/// that lies in the folder may be for that other one.
+fn refuse_to_lend(profile: &Profile, token: &Url) -> Result<(), AuthError> {
+    let names_server = profile.base_from == Layer::EnvFile;
+    match profile.of_folder.lent() {
+        Some(lent)
+            if names_server
+                && !profile.pins_token_url()
+                && !urls::same_origin(token, &profile.fhir_base) =>
+        {
+            Err(AuthError::LentTo {
+                token: secret::url_for_people(token),
+                server: profile.fhir_base.to_string(),
+                lent,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The device endpoint. One that a `.env` file names must be of the server of the token endpoint: that one gets the code,
+/// which a person made good at the other one.
+fn of_one_server(profile: &Profile, url: &Url, token: &Url) -> Result<Url, AuthError> {
+    let key = Key::DeviceAuthorizationUrl;
+    if profile.of_folder.says(key) && !urls::same_origin(url, token) {
+        return Err(AuthError::MixedByFolder {
+            key,
+            named: secret::url_for_people(url).into(),
+            token: secret::url_for_people(token),
+        });
+    }
+    usable(profile, key, url)
 }
 
 /// A URL of the web, and https when the FHIR server is.

@@ -11,7 +11,7 @@ use super::refusal::TokenRefusal;
 use crate::exit::{FAILED, NETWORK, NOT_ALLOWED, USAGE, Verdict};
 use crate::foreign::Foreign;
 use crate::http::HttpError;
-use crate::profile::{AuthType, ProfileError, Withheld, typed};
+use crate::profile::{AuthType, Key, ProfileError, Withheld, typed};
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,25 @@ pub enum AuthError {
     Refused(Box<TokenRefusal>),
     #[error("{url} is not https although the FHIR server is")]
     Insecure { url: String },
+    #[error(
+        "no token was asked for at {token}: the .env file here names {server}, which would get it, and that is another server, \
+         while the key ({}) may be none of that file's",
+        .lent.variable()
+    )]
+    LentTo {
+        token: String,
+        server: String,
+        lent: Key,
+    },
+    #[error(
+        "the .env file here names {named} ({}), which is not of the server of the token endpoint {token}: nothing was sent there",
+        .key.variable()
+    )]
+    MixedByFolder {
+        key: Key,
+        named: Foreign,
+        token: String,
+    },
     #[error(
         "{url} gave a token of the type `{token_type}`, although one bound to a key was asked for (--dpop)"
     )]
@@ -92,6 +111,24 @@ impl AuthError {
             Self::Discovery(error) => matches!(error, DiscoveryError::Failed { .. }),
             _ => false,
         }
+    }
+
+    /// What to do when a `.env` file has servers meet that the user did not bring together.
+    fn way_past_folder(&self) -> Option<String> {
+        let (flag, value) = match self {
+            Self::LentTo { token, .. } => ("--token-url", token.as_str()),
+            Self::MixedByFolder {
+                key: Key::Audience,
+                named,
+                ..
+            } => ("--audience", named.as_str()),
+            Self::MixedByFolder { named, .. } => ("--device-authorization-url", named.as_str()),
+            _ => return None,
+        };
+        Some(format!(
+            "if you know both servers and mean it, say so with {flag} {value}, or put all of it into a profile; else leave \
+             the file unread with --no-env-file"
+        ))
     }
 
     /// Whether it looks as if the token endpoint is no longer where it was.
@@ -171,6 +208,7 @@ impl Verdict for AuthError {
             Self::Key(error) => error.verdict(),
             Self::Program(error) => error.verdict(),
             Self::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url or --authorize-url".into())),
+            Self::LentTo { .. } | Self::MixedByFolder { .. } => (NOT_ALLOWED, self.way_past_folder()),
             Self::Locked(_) => (
                 NETWORK,
                 Some("end the other process, or wait longer for it with --timeout SECONDS".into()),

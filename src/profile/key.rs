@@ -147,6 +147,24 @@ impl Key {
         self.side() == Side::PathInside || self == Self::CaCert
     }
 
+    /// Whether it proves who the client is and stays here. Whoever may name what gets a secret or a token has it; a key
+    /// is worth something to others only by what it signed or opened elsewhere.
+    pub fn proves_unseen(self) -> bool {
+        matches!(
+            self,
+            Self::PrivateKey | Self::PrivateKeyPath | Self::SignCommand | Self::ClientCert
+        )
+    }
+
+    /// Whether its value names a file whose content goes to a server as it is; of keys and certificates that is never so.
+    pub fn is_sent_whole(self) -> bool {
+        self.side() == Side::PathInside
+            && !matches!(
+                self,
+                Self::PrivateKeyPath | Self::KeyPassphraseFile | Self::ClientCert | Self::ClientKey
+            )
+    }
+
     /// The key in the `options` object of a profile file.
     pub fn json(self) -> &'static str {
         self.facts().json

@@ -15,6 +15,7 @@ mod keyring;
 mod layers;
 pub mod login;
 pub mod network;
+mod of_folder;
 mod params;
 mod parts;
 pub mod resolve;
@@ -40,6 +41,7 @@ pub use error::ProfileError;
 pub use key::Key;
 pub use layers::{Layer, Layers};
 pub use network::NetworkSettings;
+pub use of_folder::OfFolder;
 pub use params::Param;
 pub use settings::Settings;
 pub use side::{Side, inside};
@@ -120,6 +122,8 @@ pub struct Profile {
     pub withheld_for: Option<Withheld>,
     /// The files that its secrets are in.
     pub secret_files: Vec<PathBuf>,
+    /// What a `.env` file has a part in.
+    pub of_folder: OfFolder,
 }
 
 impl Profile {
@@ -143,6 +147,11 @@ impl Profile {
             self.auth_type,
             Some(AuthType::AuthorizationCode | AuthType::DeviceCode)
         )
+    }
+
+    /// Whether the user named the token endpoint, and no file of a folder that somebody else may have filled.
+    pub fn pins_token_url(&self) -> bool {
+        self.token_url.is_some() && !self.of_folder.says(Key::TokenUrl)
     }
 
     /// Whether a URL is on one of the profile's own origins.

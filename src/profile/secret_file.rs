@@ -25,6 +25,17 @@ pub fn read(path: &Path) -> Result<Secret, String> {
     secret(bytes(path, LARGEST).map_err(|error| error.to_string())?)
 }
 
+/// Whether a file holds one word, as secrets, tokens and assertions are: no private key (PEM, JWK), and none of the other
+/// things that lie about in folders. What cannot be read is told by whoever reads it.
+pub fn is_one_word(path: &Path) -> bool {
+    let Ok(bytes) = bytes(path, LARGEST) else {
+        return true;
+    };
+    let text = bytes.trim_ascii();
+    let parts_words = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
+    !text.iter().any(parts_words) && !text.starts_with(b"{") && !text.starts_with(b"[")
+}
+
 /// The secret on stdin, by the same rules.
 ///
 /// # Errors
@@ -76,6 +87,28 @@ pub fn open_to_others(_path: &Path) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_key_is_no_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for (text, is) in [
+            ("s3cret$%&/\n", true),
+            (" eyJhbGciOiJSUzM4NCJ9.eyJzdWIi.c2ln \r\n", true),
+            (
+                "-----BEGIN PRIVATE KEY-----\nMIG\n-----END PRIVATE KEY-----\n",
+                false,
+            ),
+            ("-----BEGIN PRIVATE KEY-----", false),
+            (r#"{"kty":"EC","d":"x"}"#, false),
+            (r#"[{"kty":"EC"}]"#, false),
+            ("host h\nuser u", false),
+            ("two words", false),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(is_one_word(&path), is, "{text}");
+        }
+    }
 
     #[test]
     fn a_secret_is_read_without_its_line_end_and_no_further_than_a_secret_goes() {

@@ -196,7 +196,9 @@ async fn endpoints(http: &Http, profile: &Profile) -> Result<(Url, Endpoints), A
         server: profile.fhir_base.to_string(),
     })?;
     let token_url = endpoints.token_url();
-    if !are_set && !urls::same_origin(&authorize_url, token_url) {
+    // A `.env` file may pair the page of one server with the token endpoint of another one, as a document may.
+    let is_pinned = are_set && profile.pins_token_url();
+    if !is_pinned && !urls::same_origin(&authorize_url, token_url) {
         let issuer = endpoints.found().and_then(|found| found.issuer.as_deref());
         if !discovery::vouches(http, profile, issuer, &authorize_url, token_url).await? {
             return Err(DiscoveryError::Mixed {

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::super::{
-    CommandLine, GivenToken, Key, Layer, ProfileError, Settings, Withheld, inside, secret_file,
-    typed,
+    CommandLine, GivenToken, Key, Layer, ProfileError, Settings, Side, Withheld, inside,
+    secret_file, typed,
 };
 use super::server::{DEFAULT_BASE, Server};
 use crate::secret::Secret;
@@ -31,6 +31,8 @@ pub(super) struct Credentials {
     pub actor: Option<GivenToken>,
     /// Where the strongest of them is from.
     pub from: Option<(Layer, Key)>,
+    /// A key that is used and not of a `.env` file: see [`super::super::OfFolder::lent`].
+    pub lent: Option<Key>,
     pub withheld_for: Option<Withheld>,
     /// The files that secrets are in.
     pub files: Vec<PathBuf>,
@@ -62,6 +64,7 @@ impl Credentials {
         found.client_key = search.file(Key::ClientKey)?;
         found.actor = search.token(Key::ACTOR_TOKENS)?;
         found.from = from;
+        found.lent = search.lent;
         found.files = search.files;
         found.withheld_for = withheld_for.filter(|_| from.is_none());
         Ok(found)
@@ -126,6 +129,7 @@ struct Search<'a> {
     sources: Vec<(Layer, &'a Settings)>,
     client_id: Option<&'a str>,
     from: Option<(Layer, Key)>,
+    lent: Option<Key>,
     files: Vec<PathBuf>,
 }
 
@@ -140,6 +144,7 @@ impl<'a> Search<'a> {
             sources,
             client_id,
             from: None,
+            lent: None,
             files: Vec::new(),
         }
     }
@@ -158,6 +163,9 @@ impl<'a> Search<'a> {
     fn note(&mut self, layer: Layer, key: Key) {
         if self.from.is_none_or(|(known, _)| layer < known) {
             self.from = Some((layer, key));
+        }
+        if key.proves_unseen() && (layer != Layer::EnvFile || key.side() == Side::PathInside) {
+            self.lent.get_or_insert(key);
         }
     }
 
@@ -236,7 +244,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// A path as its layer may name it: a `.env` file only one inside its folder.
+/// A path as its layer may name it: a `.env` file only one inside its folder, and none that would send a private key or
+/// what else lies there.
 ///
 /// # Errors
 /// [`ProfileError::BadSetting`].
@@ -244,9 +253,15 @@ pub(super) fn path(layer: Layer, key: Key, value: &str) -> Result<PathBuf, Profi
     if layer != Layer::EnvFile {
         return Ok(PathBuf::from(value));
     }
-    inside(Path::new("."), value).map_err(|reason| ProfileError::BadSetting {
+    let bad = |reason| ProfileError::BadSetting {
         key,
         value: value.to_owned(),
         reason,
-    })
+    };
+    let path = inside(Path::new("."), value).map_err(bad)?;
+    if key.is_sent_whole() && !secret_file::is_one_word(&path) {
+        let reason = "a .env file has the content of a file sent only if that is one word, as secrets and tokens are";
+        return Err(bad(reason.into()));
+    }
+    Ok(path)
 }

@@ -11,7 +11,7 @@ use url::Url;
 
 pub use super::Layers;
 use super::{
-    AskSettings, AuthType, ExchangeSettings, Key, Layer, NetworkSettings, Param, Profile,
+    AskSettings, AuthType, ExchangeSettings, Key, Layer, NetworkSettings, OfFolder, Param, Profile,
     ProfileError, Withheld, headers, network, params, typed, urls,
 };
 use crate::secret::Secret;
@@ -42,6 +42,10 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         .map(|(layer, value)| credentials::path(layer, Key::KeyPassphraseFile, value))
         .transpose()?;
     secret_files.extend(key_passphrase_file.clone());
+    let in_use = Key::ALL
+        .iter()
+        .filter_map(|key| Some((*key, server.value(*key)?.0)));
+    let of_folder = OfFolder::new(in_use, credentials.lent);
     Ok(Profile {
         name: name.to_owned(),
         base_from: server.base_from,
@@ -96,6 +100,7 @@ pub fn resolve(name: &str, layers: &Layers) -> Result<Profile, ProfileError> {
         may_use_login: server.login_is_for_it,
         is_profiles_server: server.is_profiles(),
         secret_files,
+        of_folder,
         base_url: server.base,
     })
 }

@@ -3,6 +3,7 @@
 mod at_rest;
 mod completion;
 mod env_file;
+mod env_file_keys;
 mod file;
 mod login_server;
 mod many;
