@@ -125,7 +125,7 @@ impl Tries<'_> {
                     && (sent.is_repeatable || error.was_not_sent());
                 return match again.then(|| self.retry.wait(None)).flatten() {
                     Some(wait) => {
-                        tokio::time::sleep(wait).await;
+                        crate::http::clock::sleep(wait).await;
                         Ok(None)
                     }
                     None => Err(error.into()),
@@ -143,7 +143,7 @@ impl Tries<'_> {
         {
             let wait_ms = wait.as_millis();
             self.say(&format!("token endpoint busy, next try in {wait_ms} ms"));
-            tokio::time::sleep(wait).await;
+            crate::http::clock::sleep(wait).await;
             return Ok(None);
         }
         let (date, moved_to) = answer.date_and_target(self.at.url());
@@ -204,7 +204,7 @@ impl Tries<'_> {
             return false;
         };
         self.say("assertion refused, one more try with a fresh one");
-        tokio::time::sleep(wait).await;
+        crate::http::clock::sleep(wait).await;
         true
     }
 

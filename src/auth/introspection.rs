@@ -15,7 +15,7 @@ use super::request::TokenRequest;
 use super::whole::Whole;
 use super::{AuthError, Authorization, Endpoints, Token, discovery, secret_command};
 use crate::foreign::Foreign;
-use crate::http::{Http, Request};
+use crate::http::{Http, Request, clock};
 use crate::profile::Profile;
 
 /// A server that does not answer must not keep anybody waiting: what is known here is said anyway.
@@ -56,10 +56,10 @@ pub(super) async fn ask(
     token: (&Token, Option<Authorization>),
 ) -> Said {
     let asking = try_to_ask(http, profile, cache, applicant, token);
-    match tokio::time::timeout(LONGEST, asking).await {
-        Ok(Ok(said)) => said,
-        Ok(Err(error)) => Said::nothing(Foreign::new(&error.to_string()).as_str()),
-        Err(_) => Said::nothing(&format!("no answer within {} s", LONGEST.as_secs())),
+    match clock::within(LONGEST, asking).await {
+        Some(Ok(said)) => said,
+        Some(Err(error)) => Said::nothing(Foreign::new(&error.to_string()).to_string()),
+        None => Said::nothing(format!("no answer within {} s", LONGEST.as_secs())),
     }
 }
 

@@ -1,12 +1,10 @@
 //! Tokens given back to the server that issued them: RFC 7009, and Medplum's own way.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
 
 use super::applicant::proof_of_client;
 use super::assertion::Clock;
@@ -20,7 +18,7 @@ use super::request::TokenRequest;
 use super::{
     AuthError, Endpoints, Token, client_auth, credential, discovery, grant, secret_command,
 };
-use crate::http::{Http, Request};
+use crate::http::{Http, Request, clock};
 use crate::profile::{AuthType, ClientAuth, Key, Profile, urls};
 use crate::secret;
 
@@ -83,25 +81,29 @@ enum Failed {
     Auth(#[from] AuthError),
 }
 
-impl From<Elapsed> for Failed {
-    fn from(_: Elapsed) -> Self {
-        Self::TooLate
-    }
+/// Does something until a moment.
+async fn until<T>(
+    ends: Instant,
+    doing: impl Future<Output = Result<T, AuthError>>,
+) -> Result<T, Failed> {
+    let left = ends.saturating_duration_since(Instant::now());
+    let done = clock::within(left, doing).await.ok_or(Failed::TooLate)?;
+    Ok(done?)
 }
 
 impl Giver<'_> {
     async fn try_revoke(&self, tokens: &[Token], left: &Left) -> Result<Revoked, Failed> {
         let mut ends = Instant::now() + LONGEST;
-        let endpoints = match timeout_at(ends, self.endpoints()).await? {
+        let endpoints = match until(ends, self.endpoints()).await {
             Ok(endpoints) => Some(endpoints),
-            Err(AuthError::Discovery(DiscoveryError::NothingFound { .. })) => None,
-            Err(error) => return Err(error.into()),
+            Err(Failed::Auth(AuthError::Discovery(DiscoveryError::NothingFound { .. }))) => None,
+            Err(error) => return Err(error),
         };
         let revocation = endpoints.as_ref().and_then(Endpoints::revocation);
         let (Some(endpoints), Some(at)) = (endpoints, revocation) else {
             let is_medplums = |login: &&Token| login.context.contains_key("project");
             return match tokens.first().filter(is_medplums) {
-                Some(login) => Ok(timeout_at(ends, self.end_medplum_login(login, left)).await??),
+                Some(login) => until(ends, self.end_medplum_login(login, left)).await,
                 None => Ok(Revoked::NotOffered),
             };
         };
@@ -120,7 +122,7 @@ impl Giver<'_> {
         // For this endpoint alone: an assertion that a token endpoint takes is as good as a secret there.
         let audience = at.url().as_str();
         let proved = |request| proof.add_for(audience, request, profile, Clock::default());
-        Ok(timeout_at(ends, give(self.http, &at, proved, tokens, left)).await??)
+        until(ends, give(self.http, &at, proved, tokens, left)).await
     }
 
     /// The endpoints, with what the issuer names where the server itself says nothing of revocation.

@@ -154,7 +154,7 @@ pub async fn wait(
             Err(error) => error,
         };
         match tries.wait(None).filter(|_| !error.is_lasting()) {
-            Some(wait) => tokio::time::sleep(wait).await,
+            Some(wait) => crate::http::clock::sleep(wait).await,
             None => return Err(FhirError::from(error).into()),
         }
     }
@@ -184,7 +184,7 @@ pub async fn wait_open(
                 status_url: shown(status_url),
             });
         }
-        tokio::time::sleep(wait).await;
+        crate::http::clock::sleep(wait).await;
     }
     loop {
         let mut code = None;
@@ -232,7 +232,7 @@ pub async fn wait_open(
             code,
             failed,
         });
-        tokio::time::sleep(wait).await;
+        crate::http::clock::sleep(wait).await;
     }
 }
 

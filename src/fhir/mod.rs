@@ -348,7 +348,7 @@ impl Client {
             1,
             &format!("* {reason}: next try in {} ms", wait.as_millis()),
         );
-        tokio::time::sleep(wait).await;
+        crate::http::clock::sleep(wait).await;
     }
 }
 

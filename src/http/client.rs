@@ -1,12 +1,13 @@
 //! The client that every request goes through.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderValue, USER_AGENT};
 use url::Url;
 
 use super::body::Body;
+use super::clock;
 use super::error::{HttpError, innermost};
 use super::error_of_proxy::{asks_for_password, is_refusal_of_proxy};
 use super::network::{ClientCertificate, Network};
@@ -15,7 +16,7 @@ use super::proxy::Proxy;
 use super::sorted::from_reqwest;
 use super::trace::{self, Trace};
 use super::{Request, Response};
-use crate::files;
+use crate::{files, words};
 
 /// The most headers of an answer; the parser's own limit is 100.
 const MOST_HEADERS: usize = 1000;
@@ -118,6 +119,26 @@ impl Http {
         self.proxies.of(url)
     }
 
+    /// The head of the answer. Interim answers are none: however many come, the limits go on.
+    async fn head(
+        &self,
+        outgoing: reqwest::RequestBuilder,
+        url: &Url,
+    ) -> Result<reqwest::Response, HttpError> {
+        let network = &self.network;
+        let longest = network
+            .timeout
+            .unwrap_or(Duration::MAX)
+            .min(network.read_timeout);
+        match clock::within(longest, outgoing.send()).await {
+            Some(answer) => answer.map_err(|error| from_reqwest(error, url, self.proxy(url))),
+            None => Err(HttpError::Timeout {
+                url: Box::new(url.clone()),
+                what: format!("no answer within {}", words::time(longest)),
+            }),
+        }
+    }
+
     /// Sends one request once and returns when the answer's head is there.
     ///
     /// # Errors
@@ -147,7 +168,7 @@ impl Http {
         if let Some(body) = request.body {
             outgoing = outgoing.body(body);
         }
-        let answer = match outgoing.send().await {
+        let answer = match self.head(outgoing, &url).await {
             Ok(answer) => answer,
             Err(error) => {
                 let error = from_reqwest(error, &url, self.proxy(&url));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use super::clock;
 use super::error::{HttpError, NOT_WHOLE};
 
 /// As long a request that others wait for may take from its first byte to the last of its answer.
@@ -19,9 +20,9 @@ pub async fn within<T>(
     exchange: impl Future<Output = Result<T, HttpError>>,
 ) -> Result<T, HttpError> {
     // On the heap: whoever waits for it need not be as large as it is.
-    tokio::time::timeout(limit, Box::pin(exchange))
+    clock::within(limit, Box::pin(exchange))
         .await
-        .unwrap_or_else(|_| {
+        .unwrap_or_else(|| {
             Err(HttpError::Timeout {
                 url: Box::new(url.clone()),
                 what: format!("{NOT_WHOLE} within {} s", limit.as_secs()),

@@ -3,6 +3,7 @@
 pub mod body;
 mod bypass;
 mod client;
+pub mod clock;
 mod coding;
 mod error;
 mod error_of_proxy;

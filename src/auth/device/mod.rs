@@ -127,7 +127,7 @@ async fn wait(
     let is_over = || ends.is_some_and(|ends| Instant::now() >= ends);
     let mut interval = code.interval;
     loop {
-        tokio::time::sleep(interval).await;
+        crate::http::clock::sleep(interval).await;
         let make = |clock| {
             let request = device_code::token_request(&code.handle);
             let request = proof.add_to(request, profile, at.url(), clock)?;

@@ -99,7 +99,7 @@ async fn patiently(
         let wait_ms = wait.as_millis();
         http.trace
             .line(1, &format!("* {reason}: next try in {wait_ms} ms"));
-        tokio::time::sleep(wait).await;
+        crate::http::clock::sleep(wait).await;
     }
 }
 

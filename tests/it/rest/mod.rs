@@ -5,6 +5,7 @@ mod basics;
 mod conditions;
 mod docs_page;
 mod errors;
+mod interim;
 mod judged;
 mod network;
 mod odd_answers;

@@ -35,6 +35,8 @@ enum Fault {
     CutAt(usize),
     /// Nothing is sent until the server stops.
     Silence,
+    /// Interim answers (RFC 9110 §15.2), as fast as they are taken, until nobody takes them.
+    Hints,
     /// After this many bytes of the body nothing more is sent until the server stops.
     StallAt(usize),
     /// The body comes in pieces of this size with a pause between them.
@@ -101,6 +103,11 @@ impl Answer {
     /// No answer: the connection stays open and silent until the server stops.
     pub fn silence() -> Self {
         Self::empty(200).fault(Fault::Silence)
+    }
+
+    /// No answer: 103 Early Hints (RFC 8297) for ever, which say that one is to come.
+    pub fn hints_for_ever() -> Self {
+        Self::empty(200).fault(Fault::Hints)
     }
 
     /// The same with another status.
@@ -176,6 +183,13 @@ impl Answer {
         let (end, after) = match self.fault {
             Some(Fault::Reset) => return Ok(After::Reset),
             Some(Fault::Silence) => return Ok(After::HoldOpen),
+            Some(Fault::Hints) => {
+                let hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+                    .repeat(100);
+                loop {
+                    stream.write_all(hints.as_bytes())?;
+                }
+            }
             Some(Fault::ResetAfter(end)) => (end.min(whole), After::Reset),
             Some(Fault::CutAt(end)) => (end.min(whole), After::Close),
             Some(Fault::StallAt(end)) => (end.min(whole), After::HoldOpen),

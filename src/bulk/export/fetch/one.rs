@@ -172,7 +172,7 @@ impl Download {
                 return Ok(Fetched::Failed { failure, by_link });
             };
             observer.file_retried(&self.file.link.url(), &failure.reason, wait);
-            tokio::time::sleep(wait).await;
+            crate::http::clock::sleep(wait).await;
         }
     }
 
