@@ -166,7 +166,9 @@ pub async fn run(cli: Cli, output: Output) -> anyhow::Result<()> {
         return options::run(&output, &mut tree());
     }
     let writes = cli.command.writes();
-    let context = Context::new(cli.given.globals()?, output)?.to_write(writes);
+    let context = Context::new(cli.given.globals()?, output)?
+        .to_write(writes)
+        .at_a_server_that_matters(writes || cli.command.leaves_something());
     // The commands' futures are large.
     let result = Box::pin(run_in(&context, cli.command)).await;
     context.say_mended();
@@ -179,6 +181,15 @@ impl Command {
         match self {
             Self::Post(_) | Self::Put(_) | Self::Patch(_) | Self::Delete(_) => true,
             Self::Bulk(command) => command.writes(),
+            _ => false,
+        }
+    }
+
+    /// Whether it leaves something at the server although it writes no resource there.
+    fn leaves_something(&self) -> bool {
+        match self {
+            Self::Login(_) => true,
+            Self::Bulk(command) => command.ends_job(),
             _ => false,
         }
     }

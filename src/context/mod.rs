@@ -46,6 +46,8 @@ pub struct Context {
     warned: AtomicBool,
     pace: OnceLock<Option<Arc<Pace>>>,
     writes: bool,
+    /// Whether a person should know which server it is before anything is sent.
+    matters_where: bool,
 }
 
 impl Context {
@@ -66,6 +68,7 @@ impl Context {
             warned: AtomicBool::new(false),
             pace: OnceLock::new(),
             writes: false,
+            matters_where: false,
         })
     }
 
@@ -73,6 +76,14 @@ impl Context {
     #[must_use]
     pub fn to_write(mut self, writes: bool) -> Self {
         self.writes = writes;
+        self
+    }
+
+    /// The same for a command that leaves something at the server, or signs in there: a `.env` file that names the server
+    /// is told.
+    #[must_use]
+    pub fn at_a_server_that_matters(mut self, matters: bool) -> Self {
+        self.matters_where = matters;
         self
     }
 
@@ -87,8 +98,14 @@ impl Context {
         }
         self.warn_of_plain_http(profile);
         let pace = self.pace.get_or_init(|| {
-            let rate = settings.max_requests_per_second?;
-            Some(Arc::new(Pace::new(rate)))
+            let (layer, rate) = settings.max_requests_per_second?;
+            let variable = Key::MaxRequestsPerSecond.variable();
+            let set_by = match layer {
+                Layer::Environment => variable.to_owned(),
+                Layer::EnvFile => format!("{variable} in {}", layer.describe()),
+                _ => format!("--max-requests-per-second of {}", layer.describe()),
+            };
+            Some(Arc::new(Pace::new(rate, set_by)))
         });
         let mut network = Network {
             ca_cert: settings.ca_cert.clone(),

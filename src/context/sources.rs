@@ -138,9 +138,24 @@ impl Context {
                 profile.base_url,
                 Key::BaseUrl.variable()
             )),
-            _ => {}
+            _ => self.say_where(profile),
         }
         Ok(())
+    }
+
+    /// Names the server of a command that leaves something there, if a `.env` file chose it.
+    fn say_where(&self, profile: &Profile) {
+        let chosen = [Key::BaseUrl, Key::FhirUrlPath].into_iter();
+        let by = chosen
+            .filter(|key| profile.of_folder.says(*key))
+            .find(|_| self.matters_where);
+        if let Some(key) = by {
+            self.output.note(&format!(
+                "The server {} is named by the .env file here ({})",
+                profile.fhir_base,
+                key.variable()
+            ));
+        }
     }
 
     /// Tells of profiles that others could read, each once.

@@ -153,7 +153,7 @@ impl Http {
                 env!("CARGO_PKG_VERSION")
             )));
         if let Some(pace) = &self.network.pace {
-            pace.turn().await;
+            pace.turn(&*self.trace).await;
         }
         trace::request(&*self.trace, &request);
         let started = Instant::now();

@@ -14,8 +14,8 @@ pub struct NetworkSettings {
     pub insecure_from: Option<Layer>,
     /// Longest time to connect.
     pub connect_timeout: Option<Duration>,
-    /// Requests that may begin in a second.
-    pub max_requests_per_second: Option<f64>,
+    /// Requests that may begin in a second, and the layer that says so.
+    pub max_requests_per_second: Option<(Layer, f64)>,
 }
 
 /// A value with the layer it is from.
@@ -43,8 +43,9 @@ impl NetworkSettings {
             })
             .transpose()?;
         let max_requests_per_second = max_requests_per_second
-            .map(|(_, text)| {
-                rate(text).map_err(|reason| bad(Key::MaxRequestsPerSecond, text, reason))
+            .map(|(layer, text)| match rate(text) {
+                Ok(rate) => Ok((layer, rate)),
+                Err(reason) => Err(bad(Key::MaxRequestsPerSecond, text, reason)),
             })
             .transpose()?;
         Ok(Self {

@@ -34,6 +34,11 @@ impl BulkCommand {
     pub fn writes(&self) -> bool {
         matches!(self, Self::Import(_))
     }
+
+    /// Whether it ends a job at the server.
+    pub fn ends_job(&self) -> bool {
+        matches!(self, Self::Cancel(_))
+    }
 }
 
 pub async fn run(context: &Context, command: BulkCommand) -> anyhow::Result<()> {
