@@ -80,15 +80,21 @@ impl Authorization {
     }
 }
 
-/// The value of an `Authorization` header, marked sensitive.
+/// The value of an `Authorization` header, marked sensitive. A token is of visible ASCII (RFC 6749 appendix A.12): others
+/// would steer the terminal that `medplum token` prints to.
 pub(super) fn header(scheme: &str, credential: &Secret) -> Result<HeaderValue, ProfileError> {
-    let mut value =
-        HeaderValue::from_str(&format!("{scheme} {}", credential.expose())).map_err(|_| {
-            ProfileError::BadSetting {
-                key: Key::AccessToken,
-                value: MASK.into(),
-                reason: "it holds characters that no header can carry".into(),
-            }
+    let is_token = credential
+        .expose()
+        .bytes()
+        .all(|byte| (b' '..=b'~').contains(&byte));
+    let value = HeaderValue::from_str(&format!("{scheme} {}", credential.expose()));
+    let mut value = value
+        .ok()
+        .filter(|_| is_token)
+        .ok_or_else(|| ProfileError::BadSetting {
+            key: Key::AccessToken,
+            value: MASK.into(),
+            reason: "it holds characters that no token has".into(),
         })?;
     value.set_sensitive(true);
     Ok(value)

@@ -153,6 +153,7 @@ impl TokenRequest {
         request.body = Some(form.finish().into());
         // The endpoint that gets the secret may see the certificate too.
         request.shows_certificate = true;
+        request.brings_secret = true;
         request
     }
 }

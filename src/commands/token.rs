@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::auth::Token;
 use crate::context::Context;
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::output::Format;
 
 /// Print an access token that is good now, renewing it first if need be
@@ -28,6 +28,18 @@ pub async fn run(context: &Context, args: TokenArgs) -> anyhow::Result<()> {
         return header(context, &client.tokens).await;
     }
     let token = client.tokens.token().await?;
+    // RFC 6749 appendix A.12. A login may come from another program's file.
+    if !token
+        .access_token
+        .expose()
+        .bytes()
+        .all(|byte| (b' '..=b'~').contains(&byte))
+    {
+        let problem = "the token holds characters that no token has, so it is not printed";
+        return Err(Failure::new(exit::NOT_ALLOWED, problem)
+            .hint("sign in again, or look at what gives the token")
+            .into());
+    }
     if token.bound_to.is_some() {
         context.output.note(
             "This token is bound to a key of the profile (DPoP): it is of no use in another program",

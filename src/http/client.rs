@@ -158,6 +158,7 @@ impl Http {
         trace::request(&*self.trace, &request);
         let started = Instant::now();
         let url = request.url.clone();
+        let brings_secret = request.brings_secret;
         let client = match &self.certified {
             Some(certified) if request.shows_certificate => certified,
             _ => &self.client,
@@ -171,12 +172,11 @@ impl Http {
         let answer = match self.head(outgoing, &url).await {
             Ok(answer) => answer,
             Err(error) => {
-                let error = from_reqwest(error, &url, self.proxy(&url));
                 self.trace.line(1, &format!("< {error}"));
                 return Err(error);
             }
         };
-        trace::response(&*self.trace, &answer, started.elapsed());
+        trace::response(&*self.trace, &answer, started.elapsed(), brings_secret);
         let status = answer.status();
         if let Some(proxy) = self.proxy(&url)
             && is_refusal_of_proxy(proxy, &answer, &url)

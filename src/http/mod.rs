@@ -39,6 +39,8 @@ pub struct Request {
     pub body: Option<Bytes>,
     /// Whether the server may see the client's certificate, when it asks for one.
     pub shows_certificate: bool,
+    /// Whether the answer brings a token or a code, so that nothing of its headers is shown but what is known to be harmless.
+    pub brings_secret: bool,
 }
 
 impl Request {
@@ -50,6 +52,7 @@ impl Request {
             headers: HeaderMap::new(),
             body: None,
             shows_certificate: false,
+            brings_secret: false,
         }
     }
 

@@ -34,15 +34,21 @@ pub(super) fn request(trace: &dyn Trace, request: &Request) {
             secret::url_for_people(&request.url)
         ),
     );
-    headers(trace, '>', &request.headers);
+    headers(trace, '>', &request.headers, false);
 }
 
-pub(super) fn response(trace: &dyn Trace, answer: &reqwest::Response, elapsed: Duration) {
+/// `brings_secret` as [`Request::brings_secret`].
+pub(super) fn response(
+    trace: &dyn Trace,
+    answer: &reqwest::Response,
+    elapsed: Duration,
+    brings_secret: bool,
+) {
     trace.line(
         1,
         &format!("< {} in {} ms", answer.status(), elapsed.as_millis()),
     );
-    headers(trace, '<', answer.headers());
+    headers(trace, '<', answer.headers(), brings_secret);
 }
 
 /// A header's value, the secrets masked in URLs that it is, or holds between `<` and `>`: relative ones too.
@@ -71,9 +77,11 @@ fn url_without_secrets(text: &str) -> String {
     }
 }
 
-fn headers(trace: &dyn Trace, direction: char, headers: &HeaderMap) {
+fn headers(trace: &dyn Trace, direction: char, headers: &HeaderMap, brings_secret: bool) {
     for (name, value) in headers {
-        let shown = if value.is_sensitive() || secret::is_sensitive_header(name) {
+        let is_secret =
+            secret::is_sensitive_header(name) || brings_secret && !secret::is_harmless_header(name);
+        let shown = if value.is_sensitive() || is_secret {
             MASK.to_owned()
         } else {
             let text = String::from_utf8_lossy(value.as_bytes());

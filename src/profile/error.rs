@@ -6,20 +6,22 @@ use std::path::PathBuf;
 use super::Key;
 use super::typed;
 use crate::exit::{FAILED, NETWORK, NOT_ALLOWED, USAGE, Verdict};
+use crate::foreign::Foreign;
 
 /// What can be wrong with a profile or its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    #[error("Profile \"{name}\" does not exist")]
+    #[error("Profile \"{}\" does not exist", Foreign::new(.name))]
     Unknown {
         name: String,
         /// Those that are called nearly so.
         near: Vec<String>,
     },
-    #[error("there is a profile \"{0}\" already")]
+    #[error("there is a profile \"{}\" already", Foreign::new(.0))]
     Exists(String),
     #[error(
-        "`{0}` is not a profile name: letters, digits, `-`, `_`, `.` and `@` make one, and it does not start with a dot"
+        "`{}` is not a profile name: letters, digits, `-`, `_`, `.` and `@` make one, and it does not start with a dot",
+        Foreign::new(.0)
     )]
     BadName(String),
     #[error("the profile file {} is broken ({reason}); it was left as it is", path.display())]
@@ -32,7 +34,7 @@ pub enum ProfileError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("`{value}` cannot be used as {}: {reason}", .key.json())]
+    #[error("`{}` cannot be used as {}: {reason}", Foreign::new(.value), .key.json())]
     BadSetting {
         key: Key,
         value: String,

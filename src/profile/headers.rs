@@ -5,6 +5,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use super::ProfileError;
 use crate::secret::{self, MASK, Secret};
 
+/// Shorter values of unknown headers are masked where headers are shown, and not in every text.
+const STANDS_OUT: usize = 8;
+
 /// A header, or the wish to have none of that name.
 type Header = (HeaderName, Option<HeaderValue>);
 
@@ -20,7 +23,7 @@ fn parse(line: &str) -> Result<Header, ProfileError> {
             return Some((name, None));
         }
         let mut value: HeaderValue = value.trim().parse().ok()?;
-        value.set_sensitive(secret::is_sensitive_header(&name));
+        value.set_sensitive(!secret::is_harmless_header(&name));
         Some((name, Some(value)))
     };
     read().ok_or_else(|| {
@@ -67,20 +70,30 @@ pub(super) fn merged(stored: &str, given: &str) -> String {
     kept.join("\n")
 }
 
-/// Whether one of the headers is a secret.
+/// Whether one of the headers may be a secret.
 pub(super) fn hold_secret(text: &str) -> bool {
     lines(text).any(is_secret)
 }
 
-/// A line whose name cannot be read is taken for a secret.
+/// Of a header that is not known nobody can tell, and a line whose name cannot be read may be anything.
 fn is_secret(line: &str) -> bool {
+    parse(line).map_or(true, |(name, _)| !secret::is_harmless_header(&name))
+}
+
+/// Whether a value is long enough to be told from the words around it. Of a header whose name says that it is a secret
+/// every value is.
+fn stands_out(line: &str, value: &str) -> bool {
     parse(line).map_or(true, |(name, _)| secret::is_sensitive_header(&name))
+        || value.len() >= STANDS_OUT
 }
 
 /// Has the secrets in it masked in all output from here on.
 pub(super) fn hide(text: &str) {
     for line in lines(text).filter(|line| is_secret(line)) {
         let value = line.split_once(':').map_or(line, |(_, value)| value).trim();
+        if !stands_out(line, value) {
+            continue;
+        }
         let _ = Secret::new(value);
         // `Authorization: Scheme credential`: the credential may be shown alone.
         if let Some((_, credential)) = value.split_once(' ') {
@@ -124,6 +137,8 @@ mod tests {
             "X-Api-Key",
             "Cookie",
             "X-Site-Secret",
+            // Nobody knows it.
+            "X-Site",
         ] {
             let text = format!("X-Tenant: a\n{name}: hidden-value");
             assert!(hold_secret(&text), "{name}");

@@ -188,7 +188,8 @@ impl Key {
     /// The environment variables that may hold secrets: programs that this one starts do not get them.
     pub fn secret_variables() -> impl Iterator<Item = &'static str> {
         let keys = Self::ALL.iter().copied();
-        keys.filter(|key| key.is_secret() || *key == Self::Headers)
+        let of_lines = [Self::Headers, Self::TokenParams, Self::AuthorizeParams];
+        keys.filter(move |key| key.is_secret() || of_lines.contains(key))
             .map(Self::variable)
     }
 

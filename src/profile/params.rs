@@ -1,6 +1,7 @@
 //! Parameters that a server wants beside those of the standards, as a setting: one `name=value` a line.
 
 use super::{Key, ProfileError};
+use crate::secret::{MASK, Secret, mask_tokens};
 
 /// A parameter and its value.
 pub type Param = (String, String);
@@ -45,6 +46,67 @@ const OF_AUTHORIZATION_REQUESTS: [&str; 14] = [
     "dpop_jkt",
 ];
 
+/// Parameters that choose a server, a page or a person and open nothing: those of the standards, of Keycloak, Auth0, Google,
+/// Microsoft. Whatever else somebody sends along may be a secret.
+const HARMLESS: [&str; 24] = [
+    "access_type",
+    "acr_values",
+    "audience",
+    "claims_locales",
+    "connection",
+    "display",
+    "domain_hint",
+    "hd",
+    "identity_provider",
+    "idp",
+    "idp_hint",
+    "include_granted_scopes",
+    "kc_action",
+    "kc_idp_hint",
+    "login_hint",
+    "max_age",
+    "organization",
+    "prompt",
+    "realm",
+    "requested_token_use",
+    "resource",
+    "tenant",
+    "tenant_id",
+    "ui_locales",
+];
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim().is_empty())
+}
+
+/// Whether what a line says may be seen.
+fn is_harmless(line: &str) -> bool {
+    line.split_once('=')
+        .is_some_and(|(name, value)| HARMLESS.contains(&name.trim()) && mask_tokens(value) == value)
+}
+
+/// Whether one of the values may be a secret.
+pub(super) fn hold_secret(text: &str) -> bool {
+    lines(text).any(|line| !is_harmless(line))
+}
+
+/// Has the values that may be secrets masked in all output from here on.
+pub(super) fn hide(text: &str) {
+    for line in lines(text).filter(|line| !is_harmless(line)) {
+        let _ = Secret::new(line.split_once('=').map_or(line, |(_, value)| value));
+    }
+}
+
+/// The parameters, with what may be a secret masked.
+pub(super) fn shown(text: &str) -> String {
+    let line = |line| match str::split_once(line, '=') {
+        Some(_) if is_harmless(line) => line.to_owned(),
+        Some((name, _)) => format!("{}={MASK}", name.trim()),
+        None => MASK.to_owned(),
+    };
+    lines(text).map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Reads the setting.
 ///
 /// # Errors
@@ -54,8 +116,7 @@ pub(super) fn read(key: Key, text: &str) -> Result<Vec<Param>, ProfileError> {
         Key::TokenParams => &OF_TOKEN_REQUESTS,
         _ => &OF_AUTHORIZATION_REQUESTS,
     };
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    lines
+    lines(text)
         .map(|line| {
             let name = line.split('=').next().unwrap_or_default().trim();
             // Never the value: it may be a secret of somebody's making.
@@ -82,6 +143,16 @@ pub(super) fn read(key: Key, text: &str) -> Result<Vec<Param>, ProfileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_values_that_are_known_to_open_nothing_are_shown() {
+        let text = "audience=https://api.example\napi_key=hidden-value\nresource=eyJhbGciOiJSUzM4NCJ9.eyJz.c2ln\nodd";
+        assert_eq!(
+            shown(text),
+            format!("audience=https://api.example\napi_key={MASK}\nresource={MASK}\n{MASK}")
+        );
+        assert!(hold_secret(text) && !hold_secret("audience=a\nprompt=login"));
+    }
 
     #[test]
     fn what_proves_something_is_not_to_be_overridden() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Key, headers};
+use super::{Key, headers, params};
 use crate::secret::{MASK, Secret};
 
 /// What one layer (flags, a profile file, the environment) says; nothing is checked yet.
@@ -24,8 +24,10 @@ impl Settings {
             if key.is_secret() {
                 let _ = Secret::new(value.as_str());
             }
-            if key == Key::Headers {
-                headers::hide(&value);
+            match key {
+                Key::Headers => headers::hide(&value),
+                Key::TokenParams | Key::AuthorizeParams => params::hide(&value),
+                _ => {}
             }
             self.0.insert(key, value);
         }
@@ -48,9 +50,14 @@ impl Settings {
             .any(|key| key.is_credential() && self.get(*key).is_some())
     }
 
-    /// Whether a value holds a secret: always one of a secret setting, and headers when one of them is.
+    /// Whether a value may hold a secret: always one of a secret setting, and headers and parameters when one of them is
+    /// not known to be harmless.
     pub fn holds_secret(key: Key, value: &str) -> bool {
-        key.is_secret() || key == Key::Headers && headers::hold_secret(value)
+        match key {
+            Key::Headers => headers::hold_secret(value),
+            Key::TokenParams | Key::AuthorizeParams => params::hold_secret(value),
+            _ => key.is_secret(),
+        }
     }
 
     /// A value fit to be shown.
@@ -59,10 +66,12 @@ impl Settings {
             value.to_owned()
         } else if key.is_secret() || crate::secret::is_key(value) {
             MASK.to_owned()
-        } else if key == Key::Headers {
-            headers::shown(value)
         } else {
-            value.to_owned()
+            match key {
+                Key::Headers => headers::shown(value),
+                Key::TokenParams | Key::AuthorizeParams => params::shown(value),
+                _ => value.to_owned(),
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use super::StoreArg;
 use super::set::check;
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::foreign::Foreign;
 use crate::profile::held::Place;
 use crate::profile::{CommandLine, Key, ProfileError, Settings, Side, secret_file};
 use crate::secret::MASK;
@@ -78,10 +79,11 @@ pub(super) fn run(context: &Context, args: &ImportArgs) -> anyhow::Result<()> {
         say_dropped(context, name, before);
     }
     if !unknown.is_empty() {
-        context.output.warn(&format!(
-            "Not known here and left out: {}.",
-            unknown.join(", ")
-        ));
+        // Their names are the file's words.
+        let names = Foreign::new(&unknown.join(", "));
+        context
+            .output
+            .warn(&format!("Not known here and left out: {names}."));
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::fhir::Answer;
+use crate::foreign::harmless;
 use crate::secret::{self, MASK};
 
 /// How an answer is shown
@@ -36,7 +37,13 @@ pub struct AnswerArgs {
 /// Shows an answer: success on stdout, a refusal as an error with the server's words.
 fn show(context: &Context, args: &AnswerArgs, answer: Answer) -> anyhow::Result<()> {
     if args.include {
-        context.output.data(head(&answer).as_bytes())?;
+        let head = head(&answer);
+        // For a program they are as they came; a terminal obeys some characters.
+        let head = match context.output.stdout_is_terminal {
+            true => harmless(&head),
+            false => head,
+        };
+        context.output.data(head.as_bytes())?;
         if !answer.status.is_success() {
             shown::body(context, None, &answer.body)?;
         }
@@ -56,7 +63,8 @@ fn head(answer: &Answer) -> String {
         let value = if secret::is_sensitive_header(name) {
             MASK.into()
         } else {
-            String::from_utf8_lossy(value.as_bytes())
+            // The server may say back what it got.
+            secret::mask_foreign(&String::from_utf8_lossy(value.as_bytes()))
         };
         let _ = writeln!(head, "{name}: {value}");
     }

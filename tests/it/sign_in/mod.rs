@@ -43,6 +43,7 @@ mod token_exchange;
 mod token_requests;
 mod tokens;
 mod totals;
+mod unseen;
 mod waiting;
 mod where_to_go;
 mod whose_export;
