@@ -36,13 +36,34 @@ pub enum Answered {
 pub struct Said {
     pub introspection: Answered,
     pub userinfo: Answered,
+    /// Why nobody could be asked, if that is so.
+    nobody: Option<String>,
 }
 
 impl Said {
-    fn nothing(why: &str) -> Self {
+    fn nothing(why: String) -> Self {
         Self {
-            introspection: Answered::Failed(why.to_owned()),
+            introspection: Answered::NotOffered,
             userinfo: Answered::NotOffered,
+            nobody: Some(why),
+        }
+    }
+
+    /// Why it is not known whether the server takes the token; `None` when it said so.
+    pub fn unknown(&self) -> Option<&str> {
+        if let Answered::Said(said) = &self.introspection
+            && said.get("active").is_some_and(Value::is_boolean)
+        {
+            return None;
+        }
+        match (&self.nobody, &self.introspection, &self.userinfo) {
+            (_, _, Answered::Said(_)) => None,
+            (Some(why), ..) => Some(why),
+            (None, Answered::NotOffered, Answered::NotOffered) => {
+                Some("the server offers no introspection and no userinfo that may have the token")
+            }
+            (None, Answered::Said(_), _) => Some("the server does not say whether it is active"),
+            (None, ..) => Some("what the server answers does not tell"),
         }
     }
 }
@@ -70,13 +91,7 @@ async fn try_to_ask(
     applicant: &Applicant,
     (token, authorization): (&Token, Option<Authorization>),
 ) -> Result<Said, AuthError> {
-    // Where discovery finds nothing there is nobody to ask; why it does not is what the doctor says.
-    let Ok(found) = discovery::known(http, profile, cache).await else {
-        return Ok(Said {
-            introspection: Answered::NotOffered,
-            userinfo: Answered::NotOffered,
-        });
-    };
+    let found = discovery::known(http, profile, cache).await?;
     let endpoints = Endpoints::of(profile, Some(found))?;
     let introspection = match endpoints.introspection() {
         Some(at) if profile.client_id.is_some() => {
@@ -91,13 +106,15 @@ async fn try_to_ask(
                 .header(ACCEPT, HeaderValue::from_static("application/json"));
             authorization.put_on(&mut request)?;
             request.shows_certificate = true;
-            answered(http, request).await?
+            let asked = answered(http, request).await;
+            asked.unwrap_or_else(|error| Answered::Failed(error.to_string()))
         }
         _ => Answered::NotOffered,
     };
     Ok(Said {
         introspection,
         userinfo,
+        nobody: None,
     })
 }
 

@@ -86,6 +86,10 @@ fn add_said(facts: &mut Vec<(&'static str, String)>, said: &Said) {
         Answered::Failed(why) => facts.push(("Userinfo", format!("failed: {why}"))),
         Answered::NotOffered => {}
     }
+    // What stands above is then what was said when the token came, or nobody's word at all.
+    if let Some(why) = said.unknown() {
+        facts.push(("Checked", format!("not checked: {why}")));
+    }
 }
 
 /// Whether the server takes id and secret of HTTP Basic, and the error when it does not: nothing here says whether they

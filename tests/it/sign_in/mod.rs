@@ -46,4 +46,5 @@ mod totals;
 mod unseen;
 mod waiting;
 mod where_to_go;
+mod whoami_checks;
 mod whose_export;
