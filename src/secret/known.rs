@@ -18,6 +18,8 @@ const SHORTEST_MASKED: usize = 5;
 /// What is shorter still is no secret, whatever it is used for.
 const SHORTEST: usize = 3;
 const LONGEST_WORD: usize = 16;
+/// What is shorter is masked where it stands by itself only: within a word or a number it is there by accident.
+const SHORTEST_WITHIN: usize = 8;
 
 /// Every secret this process has held, longest first, in each spelling it could be printed in.
 static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
@@ -183,6 +185,11 @@ pub fn mask(text: &str) -> String {
 }
 
 /// Somebody else's text with every secret replaced, the short ones too where they stand by themselves, and with every JWT:
+        masked = if spelling.len() < SHORTEST_WITHIN {
+            without_word(&masked, spelling)
+        } else {
+            masked.replace(spelling.as_str(), MASK)
+        };
 /// a server may say back one that is made anew for each request, such as a DPoP proof.
 pub fn mask_foreign(text: &str) -> String {
     let mut masked = without_jwts(&mask(text), MASK);
@@ -203,28 +210,16 @@ fn without_word(text: &str, word: &str) -> String {
     let mut rest = text;
     while let Some(at) = rest.find(word) {
         let (before, after) = (&rest[..at], &rest[at + word.len()..]);
-        let whole = out
-            .chars()
-            .chain(before.chars())
-            .next_back()
-            .is_none_or(parts_words)
-            && after.chars().next().is_none_or(parts_words);
         out.push_str(before);
-        out.push_str(if whole { MASK } else { word });
+        let begins = out.chars().next_back().is_none_or(parts_words) || ends_in_escape(&out);
+        let ends = after.chars().next().is_none_or(parts_words);
+        out.push_str(if begins && ends { MASK } else { word });
         rest = after;
     }
     out.push_str(rest);
     out
 }
 
-/// Whether a header's value must not be shown.
-pub fn is_sensitive_header(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    [
-        "auth",
-        "cookie",
-        "token",
-        "secret",
 /// Whether a text ends in a character as URLs (`%3D`) or JSON (`\n`, `\u003d`) write it, which is no part of a word.
 fn ends_in_escape(text: &str) -> bool {
     let hex = |digits: usize| {
@@ -340,3 +335,24 @@ mod tests {
         );
     }
 }
+    #[test]
+    fn a_short_secret_is_masked_as_a_whole_word_alone() {
+        drop(Secret::new("zq7x1"));
+        let ours = "3zq7x1 and zq7x19 files";
+        assert_eq!(
+            (mask(ours), mask_foreign(ours)),
+            (ours.to_owned(), ours.to_owned())
+        );
+        for (text, masked) in [
+            ("zq7x1", "********"),
+            ("is zq7x1, a=zq7x1&b", "is ********, a=********&b"),
+            (
+                "a%3Dzq7x1 {\"s\":\"\\nzq7x1\"}",
+                "a%3D******** {\"s\":\"\\n********\"}",
+            ),
+            ("a\\u003dzq7x1", "a\\u003d********"),
+        ] {
+            assert_eq!(mask(text), masked);
+        }
+    }
+
