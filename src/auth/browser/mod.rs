@@ -103,7 +103,7 @@ pub async fn sign_in(
         &mut asked,
     )
     .await?;
-    let awaited = awaited(http, &profile, &asked, &endpoints).await;
+    let awaited = awaited(&profile, &asked, &endpoints);
     let (answer, reply) = answer(&mut how, listener, &profile, &asked, &awaited).await?;
     let token = match answer {
         Answer::Code(code) => {
@@ -141,24 +141,15 @@ fn signed_in(
 }
 
 /// Which answer is that of this login, and of which server it may come.
-async fn awaited(
-    http: &Http,
-    profile: &Profile,
-    asked: &AuthorizationRequest,
-    endpoints: &Endpoints,
-) -> Awaited {
-    let token_url = endpoints.token_url();
+fn awaited(profile: &Profile, asked: &AuthorizationRequest, endpoints: &Endpoints) -> Awaited {
     let issuer = endpoints.issuer();
     Awaited {
         state: asked.state.clone(),
         issuer: issuer.map(str::to_owned),
         must_name_issuer: endpoints.names_issuer(),
-        is_vouched: profile.token_url.is_some()
-            || match issuer {
-                Some(issuer) => discovery::is_of(http, profile, issuer, token_url).await,
-                None => false,
-            },
-        token_url: token_url.clone(),
+        // An issuer whose token endpoint this is not was refused before.
+        is_vouched: profile.pins_token_url() || issuer.is_some(),
+        token_url: endpoints.token_url().clone(),
     }
 }
 
@@ -208,7 +199,31 @@ async fn endpoints(http: &Http, profile: &Profile) -> Result<(Url, Endpoints), A
             .into());
         }
     }
+    refuse_borrowed_name(http, profile, &endpoints).await?;
     Ok((authorize_url, endpoints))
+}
+
+/// A document can claim anybody's name, and lead to that server's page (RFC 9207 §1). Many servers do not name themselves in
+/// their answers, so the name is proved before anybody is sent there: by the issuer's own document.
+async fn refuse_borrowed_name(
+    http: &Http,
+    profile: &Profile,
+    endpoints: &Endpoints,
+) -> Result<(), AuthError> {
+    let token_url = endpoints.token_url();
+    match endpoints.issuer() {
+        Some(issuer)
+            if !profile.pins_token_url()
+                && !discovery::is_of(http, profile, issuer, token_url).await =>
+        {
+            Err(DiscoveryError::Borrowed {
+                issuer: issuer.into(),
+                token: secret::url_for_people(token_url),
+            }
+            .into())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn send_person(

@@ -3,6 +3,7 @@
 use reqwest::StatusCode;
 
 use crate::exit::{FAILED, NOT_ALLOWED, USAGE, Verdict};
+use crate::foreign::Foreign;
 
 /// Why a server's endpoints are not known.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,10 @@ pub enum DiscoveryError {
         "{authorize} and {token} are different servers, and {authorize} does not say that they belong together"
     )]
     Mixed { authorize: String, token: String },
+    #[error(
+        "the server calls itself {issuer}, which does not say that {token} is its token endpoint"
+    )]
+    Borrowed { issuer: Foreign, token: String },
 }
 
 impl Verdict for DiscoveryError {
@@ -34,6 +39,10 @@ impl Verdict for DiscoveryError {
             Self::NothingFound { .. } => (
                 USAGE,
                 Some("name it with --token-url, and check the base URL and --fhir-url-path".into()),
+            ),
+            Self::Borrowed { token, .. } => (
+                NOT_ALLOWED,
+                Some(format!("a server that takes another one's name may get the code for it; if you know that they belong together, name the token endpoint with --token-url {token}")),
             ),
             Self::Mixed { .. } => (
                 NOT_ALLOWED,

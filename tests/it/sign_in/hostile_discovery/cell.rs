@@ -156,14 +156,16 @@ impl Cell {
                 Identity::Device => self.works(world, "device_authorization_endpoint"),
                 Identity::Pushed => {
                     let is_pushed = self.works(world, "pushed_authorization_request_endpoint");
-                    self.page_is_vouched_for(world) && (is_pushed || !self.is_theirs())
+                    let is_vouched = self.page_is_vouched_for(world) && self.name_is_proved(world);
+                    is_vouched && (is_pushed || !self.is_theirs())
                 }
                 Identity::BrowserAtNamedPage => {
-                    self.is_pinned || self.token_lead() == Lead::Honest || {
+                    let is_vouched = self.is_pinned || self.token_lead() == Lead::Honest || {
                         // The page that the user named is the identity provider's.
                         let token = self.url(world, "token_endpoint");
                         token.as_str().starts_with(&world.idp_url)
-                    }
+                    };
+                    is_vouched && self.name_is_proved(world)
                 }
                 _ => true,
             }
@@ -172,6 +174,15 @@ impl Cell {
     /// Whether the document is of the token endpoint in use.
     fn is_theirs(&self) -> bool {
         self.document.lead("token_endpoint") == self.token_lead()
+    }
+
+    /// Whether the issuer that the document claims is at the token endpoint, or says that it is its own: here every issuer
+    /// that can be asked does.
+    fn name_is_proved(&self, world: &World) -> bool {
+        let issuer = self.url(world, "issuer");
+        let is_asked = issuer.scheme() == "https" && self.document.lead("issuer") != Lead::Redirect;
+        let token = self.url(world, "token_endpoint");
+        self.is_pinned || issuer.origin() == token.origin() || is_asked
     }
 
     /// Whether the sign-in page is the token endpoint's: it has its origin, or its own server says so.
