@@ -8,7 +8,6 @@ use super::credential;
 use super::keys::Passphrase;
 use super::request::TokenRequest;
 use crate::profile::{Algorithm, AuthType, ClientAuth, Key, Profile, ProfileError};
-use crate::secret::Secret;
 
 /// The type of an assertion that proves a client (RFC 7523 §2.2).
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -114,8 +113,7 @@ impl ClientProof {
         let secret = profile.client_secret.as_ref();
         let name = id.unwrap_or_default();
         if let Some(secret) = secret {
-            // Whoever has both can say them back as one, however they were sent.
-            drop(Secret::basic(name, secret.expose()));
+            secret.hide_as_basic(name);
         }
         if let (ClientAuth::PrivateKeyJwt, Some(given)) = (self.way, &profile.client_assertion) {
             // Its subject may be a workload that the server knows as this client, so the client is named too

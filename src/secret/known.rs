@@ -48,6 +48,11 @@ impl Secret {
         &self.0
     }
 
+    /// Has `base64(id:secret)` masked from now on, however id and secret were sent: whoever has both can say them back as one.
+    pub fn hide_as_basic(&self, id: &str) {
+        remember(&STANDARD.encode(format!("{id}:{}", self.0)));
+    }
+
     /// `base64(id:secret)`, the credential of HTTP Basic (RFC 7617), itself a secret.
     pub fn basic(id: &str, secret: &str) -> Self {
         Self::new(STANDARD.encode(format!("{id}:{secret}")))
@@ -177,19 +182,19 @@ pub fn mask(text: &str) -> String {
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut masked = text.to_owned();
     for spelling in known.iter() {
-        if masked.contains(spelling.as_str()) {
-            masked = masked.replace(spelling.as_str(), MASK);
+        if !masked.contains(spelling.as_str()) {
+            continue;
         }
-    }
-    masked
-}
-
-/// Somebody else's text with every secret replaced, the short ones too where they stand by themselves, and with every JWT:
         masked = if spelling.len() < SHORTEST_WITHIN {
             without_word(&masked, spelling)
         } else {
             masked.replace(spelling.as_str(), MASK)
         };
+    }
+    masked
+}
+
+/// Somebody else's text with every secret replaced, the short ones too where they stand by themselves, and with every JWT:
 /// a server may say back one that is made anew for each request, such as a DPoP proof.
 pub fn mask_foreign(text: &str) -> String {
     let mut masked = without_jwts(&mask(text), MASK);
@@ -295,6 +300,14 @@ pub fn is_harmless_header(name: &HeaderName) -> bool {
     HARMLESS_HEADERS.contains(&name.as_str())
 }
 
+/// Whether a header's value must not be shown.
+pub fn is_sensitive_header(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    [
+        "auth",
+        "cookie",
+        "token",
+        "secret",
         "key",
         "password",
         "dpop",
@@ -323,19 +336,6 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_reads_like_a_word_is_masked_where_others_speak() {
-        for word in ["zqxw", "gopher://", "endpunkt"] {
-            drop(Secret::new(word));
-        }
-        let ours = "the endpunkt gopher://h.example/ answered";
-        assert_eq!(mask(ours), ours);
-        assert_eq!(
-            mask_foreign("zqxw is no user, zqxwv is; endpunkt"),
-            "******** is no user, zqxwv is; ********"
-        );
-    }
-}
-    #[test]
     fn a_short_secret_is_masked_as_a_whole_word_alone() {
         drop(Secret::new("zq7x1"));
         let ours = "3zq7x1 and zq7x19 files";
@@ -356,3 +356,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_secret_that_reads_like_a_word_is_masked_where_others_speak() {
+        for word in ["zqxw", "gopher://", "endpunkt"] {
+            drop(Secret::new(word));
+        }
+        let ours = "the endpunkt gopher://h.example/ answered";
+        assert_eq!(mask(ours), ours);
+        assert_eq!(
+            mask_foreign("zqxw is no user, zqxwv is; endpunkt"),
+            "******** is no user, zqxwv is; ********"
+        );
+    }
+}

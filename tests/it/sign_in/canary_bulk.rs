@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::medplum::tree;
+use crate::support::run::KILLED;
 use crate::support::{Answer, Medplum, Request, Run, Server};
 
 const SECRET: &str = "SecretCanary7qhwzkfbtn";
@@ -154,4 +155,37 @@ fn no_canary_is_left_by_exports_and_imports_that_fail_go_on_and_are_verified() {
     );
     let first = server.requests_to("/files/1").len();
     assert!(first == 1 && signed.len() > 1, "the second run went on");
+}
+
+/// What a killed import left is looked at, and what goes on from it, while the server refuses in words of its own.
+#[test]
+fn no_canary_is_left_by_an_import_that_is_killed_and_goes_on() {
+    let is_silent = Arc::new(AtomicBool::new(true));
+    let (server, medplum) = (parrot(Arc::new(AtomicBool::new(true))), Medplum::new());
+    let asked = Arc::clone(&is_silent);
+    server.guard(move |request| {
+        let is_second = request.path() == "/fhir/R4/Patient/2";
+        (is_second && asked.load(Ordering::SeqCst)).then(Answer::silence)
+    });
+    let base = server.url("/");
+    let secret = ["--client-secret", SECRET, "--client-auth", "post"];
+    medplum.set_client(&base, &secret);
+    let two = "{\"resourceType\":\"Patient\",\"id\":\"1\"}\n{\"resourceType\":\"Patient\",\"id\":\"2\"}\n";
+    medplum.file("in/two.ndjson", two);
+    let import = ["bulk", "import", "in/two.ndjson", "--bundle", "none"];
+    let import = [&import[..], &["-p", "x", "--retries", "0", "-vv"]].concat();
+    let running = medplum.spawn(&import);
+    server.wait_for("/fhir/R4/Patient/2");
+    running.kill();
+    let killed = running.finish().fails(KILLED);
+    nothing_is_seen(&medplum, &killed);
+    assert!(!tree(&medplum.path("")).is_empty(), "it left a state");
+    is_silent.store(false, Ordering::SeqCst);
+    let run = medplum.run([&import[..], &["--resume"]].concat()).fails(5);
+    nothing_is_seen(&medplum, &run);
+    assert!(medplum.read("rejects.outcomes.ndjson").contains("we heard"));
+    let bearer = format!("Bearer {TOKEN}");
+    let second = server.requests_to("/fhir/R4/Patient/2");
+    assert!(second.len() == 2 && server.requests_to("/fhir/R4/Patient/1").len() == 1);
+    assert_eq!(second[1].header("Authorization"), Some(bearer.as_str()));
 }

@@ -10,6 +10,9 @@ use crate::support::{Answer, Medplum, Run, Server};
 
 const SECRET: &str = "SecretCanary7qhwzkfbtn";
 
+/// The private members of a JWK (RFC 7518 §6).
+const PRIVATE: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
+
 /// Key files, and what of each nobody may see: lines of a PEM, members of a JWK.
 fn keys() -> Vec<(&'static str, Vec<String>)> {
     let pem = |name| {
@@ -22,8 +25,7 @@ fn keys() -> Vec<(&'static str, Vec<String>)> {
     let jwk = |name| {
         let text = fs::read_to_string(key(name)).unwrap();
         let jwk: Value = serde_json::from_str(&text).unwrap();
-        let members = ["d", "p", "q", "dp", "dq", "qi"];
-        let values = members.iter().filter_map(|name| jwk[name].as_str());
+        let values = PRIVATE.iter().filter_map(|name| jwk[name].as_str());
         values.map(str::to_owned).collect::<Vec<_>>()
     };
     let mut encrypted = pem("rsa-encrypted.pem");
@@ -79,11 +81,12 @@ fn no_command_of_keys_shows_more_than_public_keys() {
             let run = medplum.run(words.iter().chain(&["-vv"])).ok();
             shows_none(&run, &canaries);
             assert!(run.everything().trim() != "", "{run}");
+            if words[1] == "rotate" {
+                shows_none(&run, &secrets_of(&medplum.read("new.pem")));
+            }
         }
         // The new key is in its file, and in nothing that was printed.
-        let made = medplum.read("new.pem");
-        let secret = made.lines().filter(|line| !line.contains("-----"));
-        let secret: Vec<String> = secret.map(str::to_owned).collect();
+        let secret = secrets_of(&medplum.read("new.pem"));
         let again = medplum.run(["keys", "show", "new.pem", "-vv"]).ok();
         shows_none(&again, &secret);
         let request = format!("{:?}", server.request_to("/jwks.json"));
@@ -93,6 +96,57 @@ fn no_command_of_keys_shows_more_than_public_keys() {
                 .all(|canary| !request.contains(canary.as_str()))
         );
     }
+}
+
+/// A new key is in its file alone: PEM or JWK, of either kind, however talkative.
+#[test]
+fn a_key_that_is_made_is_shown_by_its_public_part_alone() {
+    for alg in ["RS384", "ES384"] {
+        for out in ["made.pem", "made.jwk"] {
+            let medplum = Medplum::new();
+            let generate = ["keys", "generate", "--alg", alg, "--out", out, "-vv"];
+            for (words, name) in [
+                (&generate[..], out),
+                (
+                    &[&generate[..4], &["--out", "json.jwk", "-vv", "-o", "json"]].concat(),
+                    "json.jwk",
+                ),
+                (
+                    &["keys", "rotate", out, "--out", "next.jwk", "-vv"],
+                    "next.jwk",
+                ),
+                (
+                    &[
+                        "keys", "rotate", out, "--out", "next.pem", "-vv", "-o", "json",
+                    ],
+                    "next.pem",
+                ),
+            ] {
+                let run = medplum.run(words).ok();
+                assert!(run.everything().contains("kid"), "{run}");
+                shows_none(&run, &secrets_of(&medplum.read(name)));
+            }
+            // A file that is there already stays, and is not shown either.
+            let before = medplum.read(out);
+            let run = medplum.run(generate);
+            assert_ne!(run.code, 0, "{run}");
+            assert_eq!(medplum.read(out), before);
+            shows_none(&run, &secrets_of(&before));
+        }
+    }
+}
+
+/// What of a key file that was made nobody may see.
+fn secrets_of(file: &str) -> Vec<String> {
+    if let Ok(jwk) = serde_json::from_str::<Value>(file) {
+        let values = PRIVATE.iter().filter_map(|name| jwk[name].as_str());
+        return values.map(str::to_owned).collect();
+    }
+    // The last line may be a few characters.
+    let lines = file
+        .lines()
+        .filter(|line| line.len() > 20 && !line.contains("-----"));
+    lines.map(str::to_owned).collect()
 }
 
 /// A key that cannot be read, or whose passphrase is another, is told of without a word of it.
