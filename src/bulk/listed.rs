@@ -53,15 +53,14 @@ impl Listed {
             return Err("its path leads out of the folder".to_owned());
         }
         let file = folder.join(path);
-        let real = place::real(&file).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => "it is not there".to_owned(),
-            _ => error.to_string(),
-        })?;
-        let root = place::real(folder).map_err(|error| error.to_string())?;
-        if !real.starts_with(root) {
-            return Err("it is a link that leads out of the folder".to_owned());
+        match place::real_within(&file, folder) {
+            Ok(Some(_)) => Ok(file),
+            Ok(None) => Err("it is a link that leads out of the folder".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err("it is not there".to_owned())
+            }
+            Err(error) => Err(error.to_string()),
         }
-        Ok(file)
     }
 
     /// Compares the length alone, which costs nothing.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::window::{Window, read_at};
+use crate::words;
 
 /// Lines wait in memory until there are this many bytes of them, and as many are read ahead.
 const BUFFER: usize = 64 << 10;
@@ -237,7 +238,7 @@ impl<T: Serialize + DeserializeOwned> Read for Cursor<'_, T> {
 }
 
 fn parse<T: DeserializeOwned>(line: &[u8]) -> io::Result<T> {
-    serde_json::from_slice(line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    serde_json::from_slice(line).map_err(words::json_error)
 }
 
 fn invalid(words: &'static str) -> io::Error {

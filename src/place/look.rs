@@ -91,6 +91,15 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
 }
 
+/// Where a path leads in the end, when that is in or below a folder.
+///
+/// # Errors
+/// One of them leads nowhere.
+pub fn real_within(path: &Path, folder: &Path) -> io::Result<Option<PathBuf>> {
+    let (path, folder) = (real(path)?, real(folder)?);
+    Ok(path.starts_with(folder).then_some(path))
+}
+
 /// Whether two paths are of one file, or are spelled alike when one leads nowhere.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     match (real(one), real(other)) {

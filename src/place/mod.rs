@@ -19,7 +19,7 @@ pub use land::{Draft, Landed, land, probe};
 pub use local::{Staged, append, is_locked, not_plain, open_plain, sync, sync_folders};
 pub use look::{
     Identity, found_or_made, is_file, is_folder, is_same, is_there, leads_somewhere, length, look,
-    open_file, real,
+    open_file, real, real_within,
 };
 pub use version::{There, Version};
 

@@ -10,6 +10,7 @@ use super::parts::{ACTIVE_LOGIN, DISCOVERY, KEYRING, LOGINS, OPTIONS, TOKENS};
 use super::{Key, ProfileError, Settings, headers};
 use crate::files;
 use crate::secret::Secret;
+use crate::words;
 
 /// Twenty tokens with what came along take some hundred kilobytes.
 const LARGEST: u64 = 16 << 20;
@@ -44,15 +45,8 @@ pub(super) fn read_file(path: &Path) -> Result<Option<ProfileFile>, ProfileError
     };
     let mut keys: Map<String, Value> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|error| {
-            // serde_json's message quotes no values, only what it expected and where.
-            broken(
-                path,
-                &format!(
-                    "not a JSON object: line {}, column {}",
-                    error.line(),
-                    error.column()
-                ),
-            )
+            let what = words::of_json(&error);
+            broken(path, &format!("not a JSON object: {what}"))
         })?;
     let marker = match keys.shift_remove(KEYRING) {
         None => None,

@@ -1,8 +1,10 @@
 //! Words for people: numbers of things, measures, and what a server said that was not JSON, short enough for an error message.
 
+mod json;
 mod markup;
 mod measures;
 
+pub use json::{json_error, of_json, what_of_json};
 pub use markup::is_html;
 use markup::{is_xml, of_page, of_xml};
 pub use measures::{size, time};

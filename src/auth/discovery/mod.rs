@@ -292,7 +292,10 @@ async fn read<T: DeserializeOwned>(
     }
     match serde_json::from_slice(page.text()) {
         Ok(document) => Ok(Ok(document)),
-        Err(error) => gap(format!("{shown} is not the JSON expected: {error}"), true),
+        Err(error) => {
+            let what = crate::words::of_json(&error);
+            gap(format!("{shown} is not the JSON expected: {what}"), true)
+        }
     }
 }
 

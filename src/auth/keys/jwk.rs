@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::public::encode;
 use super::{Curve, Key, KeyError, PublicKey, pem};
 use crate::profile::Algorithm;
+use crate::words;
 
 /// RFC 7515 has no padding; some tools write it all the same.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -28,12 +29,8 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 /// A key cannot be used, or no key is left.
 pub(super) fn read(path: &Path, text: &str) -> Result<Vec<Key>, KeyError> {
     let json: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        // The parser's own message could repeat a value.
-        let (line, column) = (error.line(), error.column());
-        unusable(
-            path,
-            &format!("it is no JSON object: line {line}, column {column}"),
-        )
+        let what = words::of_json(&error);
+        unusable(path, &format!("it is no JSON object: {what}"))
     })?;
     let Some(keys) = json.get("keys") else {
         return Ok(vec![key(path, &json)?]);

@@ -58,6 +58,8 @@ pub enum ImportError {
     Undelivered { path: PathBuf, kept: PathBuf },
     #[error("{} leads out of its folder, and nobody named it", path.display())]
     LeadsAway { path: PathBuf },
+    #[error("{} is a link that leads out of {}", path.display(), folder.display())]
+    LinkedAway { folder: PathBuf, path: PathBuf },
     #[error("{} is a symlink, and nothing of an import is kept elsewhere", path.display())]
     Elsewhere { path: PathBuf },
     #[error("the server takes no resources under the ids they have: {0}")]
@@ -92,6 +94,10 @@ impl ImportError {
             Self::LeadsAway { .. } => {
                 "if the folder is yours, name another file with --rejects; else see who put the link there".into()
             }
+            Self::LinkedAway { path, .. } => format!(
+                "nothing was sent; if that file is meant, name {} itself, else see who put the link there",
+                path.display()
+            ),
             _ => "remove the link, or work in another folder".into(),
         }
     }
@@ -153,7 +159,10 @@ impl Verdict for ImportError {
                 FAILED,
                 Some("move that away and run the same command with --resume: the rejects then take their place".into()),
             ),
-            Self::Undelivered { .. } | Self::LeadsAway { .. } | Self::Elsewhere { .. } => {
+            Self::Undelivered { .. }
+            | Self::LeadsAway { .. }
+            | Self::LinkedAway { .. }
+            | Self::Elsewhere { .. } => {
                 (USAGE, Some(self.of_a_foreign_folder()))
             }
             Self::Unfinished { .. } => (

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 
 use crate::exit::Failure;
+use crate::words;
 
 /// UTF-8's byte order mark.
 const BOM: &[u8] = "\u{feff}".as_bytes();
@@ -60,6 +61,6 @@ fn check(bytes: &[u8], place: &str, text: &str) -> Result<(), Failure> {
     };
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Ok(()),
-        Err(error) => Err(failure(error.to_string())),
+        Err(error) => Err(failure(words::of_json(&error))),
     }
 }

@@ -67,7 +67,7 @@ pub(super) async fn print(
             }
             Err(error) => return Err(error.into()),
         };
-        let bundle = Bundle::parse(&page.text)?;
+        let bundle = Bundle::parse(&page.text).map_err(words::json_error)?;
         if std::mem::take(&mut is_first) {
             came.total = searched::total(&page.text);
             // What was sent in a body stands in no link.
@@ -120,7 +120,8 @@ fn resource_of<'a>(entry: &Entry<'a>) -> Option<&'a RawValue> {
 /// What the server says beside the resources of a page.
 fn say_outcomes(context: &Context, bundle: &Bundle) -> anyhow::Result<()> {
     for outcome in bundle.outcomes() {
-        for words in outcome_words(&serde_json::from_str(outcome.get())?) {
+        for words in outcome_words(&serde_json::from_str(outcome.get()).map_err(words::json_error)?)
+        {
             let text = format!("The server says: {}", words::shortened(&words));
             match Severity::of_line(&words) {
                 Severity::Information => context.output.note(&text),
@@ -194,7 +195,7 @@ impl<'a> Out<'a> {
             let text = match self.wanted.fields {
                 Some(fields) => shown::columns(fields, &kept)?,
                 None if self.wanted.as_transaction => {
-                    let text = transaction::of_resources(&kept)?;
+                    let text = transaction::of_resources(&kept).map_err(words::json_error)?;
                     shown::rendered(context.output.format, &text)?
                 }
                 None => {

@@ -16,6 +16,7 @@ use crate::fhir::raw::Bundle;
 use crate::fhir::{Client, TokenRule};
 use crate::http::Request;
 use crate::output::Format;
+use crate::words;
 
 /// Pages that are asked for with a size of their own; a server takes it as a wish.
 const LARGEST_PAGE: u64 = 1_000;
@@ -201,7 +202,10 @@ async fn counted(client: &Client, first: Request) -> anyhow::Result<u64> {
     let mut pages = Pages::beginning(client, first);
     let mut number = 0;
     while let Some(page) = pages.next().await? {
-        number += Bundle::parse(&page.text)?.resources().count() as u64;
+        number += Bundle::parse(&page.text)
+            .map_err(words::json_error)?
+            .resources()
+            .count() as u64;
     }
     Ok(number)
 }

@@ -69,7 +69,7 @@ pub(super) fn total(text: &str) -> Option<u64> {
 /// # Errors
 /// It has none.
 pub(super) fn reference(resource: &RawValue) -> anyhow::Result<String> {
-    let identity: Identity = serde_json::from_str(resource.get())?;
+    let identity: Identity = serde_json::from_str(resource.get()).map_err(words::json_error)?;
     let id = identity
         .id
         .context("the server gave a resource without an id")?;

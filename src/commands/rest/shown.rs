@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::exit::Failure;
 use crate::fhir::raw::Bundle;
 use crate::output::{Format, json, table};
+use crate::words;
 
 /// Prints a body in the format asked for; what is not JSON goes out as it came.
 pub(super) fn body(context: &Context, file: Option<&Path>, body: &[u8]) -> anyhow::Result<()> {
@@ -68,7 +69,9 @@ fn resources(text: &str) -> Vec<&str> {
 fn rows(resources: &[&str]) -> anyhow::Result<String> {
     let mut rows = Vec::new();
     for text in resources {
-        let resource: Value = serde_json::from_str(text).context("the answer has no table form")?;
+        let resource: Value = serde_json::from_str(text)
+            .map_err(words::json_error)
+            .context("the answer has no table form")?;
         let cell = |pointers: &[&str]| {
             pointers
                 .iter()
@@ -103,7 +106,9 @@ fn rows(resources: &[&str]) -> anyhow::Result<String> {
 pub(super) fn columns(fields: &[String], resources: &[&str]) -> anyhow::Result<String> {
     let mut rows = Vec::new();
     for text in resources {
-        let resource: Value = serde_json::from_str(text).context("the answer has no table form")?;
+        let resource: Value = serde_json::from_str(text)
+            .map_err(words::json_error)
+            .context("the answer has no table form")?;
         rows.push(fields.iter().map(|field| cell(&resource, field)).collect());
     }
     let names: Vec<&str> = fields.iter().map(String::as_str).collect();

@@ -8,6 +8,7 @@ use super::Level;
 use super::job::Job;
 use super::selection;
 use super::wanted::{PARAMETERS, Wanted};
+use crate::words;
 
 /// Starts an export: all of it is done at once, and the polls are for show.
 pub(super) fn start(shared: &Shared, asked: &Asked, level: &Level) -> Result {
@@ -65,7 +66,8 @@ fn parameters(asked: &Asked) -> Result<Vec<(String, String)>> {
         return Err(Answer::outcome(415, "not-supported", &words));
     }
     let resource: Value = serde_json::from_slice(&asked.body).map_err(|error| {
-        Answer::outcome(400, "structure", &format!("the body is not JSON: {error}"))
+        let what = words::of_json(&error);
+        Answer::outcome(400, "structure", &format!("the body is not JSON: {what}"))
     })?;
     if resource["resourceType"] != "Parameters" {
         return Err(bad_request("the body is not Parameters"));

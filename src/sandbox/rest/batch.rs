@@ -11,6 +11,7 @@ use super::super::answer::{Answer, Result, bad_request};
 use super::super::store::Store;
 use super::{Interaction, change, look};
 use crate::fhir::object::rewrite_references;
+use crate::words;
 
 #[derive(Deserialize)]
 struct Bundle<'a> {
@@ -49,7 +50,7 @@ struct Request<'a> {
 /// Does what the entries ask for: each by itself, or all or nothing.
 pub(super) fn process(store: &mut Store, base: &str, body: &str) -> Result {
     let bundle: Bundle = serde_json::from_str(body).map_err(|error| {
-        let words = format!("the body is no Bundle: {error}");
+        let words = format!("the body is no Bundle: {}", words::of_json(&error));
         Answer::outcome(400, "structure", &words)
     })?;
     let is_transaction = match (bundle.resource_type.as_ref(), bundle.kind.as_ref()) {

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::super::answer::{Answer, Result, bad_request};
 use super::edit::{Edit, at, edit};
+use crate::words;
 
 #[derive(Deserialize)]
 struct Operation<'a> {
@@ -23,8 +24,10 @@ struct Operation<'a> {
 
 /// The text after all operations.
 pub(super) fn apply(text: &str, patch: &str) -> Result<String> {
-    let operations: Vec<Operation> = serde_json::from_str(patch)
-        .map_err(|error| bad_request(&format!("the body is no JSON Patch: {error}")))?;
+    let operations: Vec<Operation> = serde_json::from_str(patch).map_err(|error| {
+        let what = words::of_json(&error);
+        bad_request(&format!("the body is no JSON Patch: {what}"))
+    })?;
     let mut text = text.to_owned();
     for (index, operation) in operations.iter().enumerate() {
         text = perform(&text, operation).map_err(|words| {

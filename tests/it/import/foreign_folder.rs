@@ -106,3 +106,87 @@ fn a_state_that_is_a_link_leads_nothing_away() {
     }
     assert!(store.server.requests().is_empty());
 }
+
+/// A file of somebody's home, once as a resource that would be sent, and once as a secret that would be quoted.
+fn outside(medplum: &Medplum) -> [std::path::PathBuf; 2] {
+    let folder = medplum.home().join("private");
+    fs::create_dir(&folder).unwrap();
+    let files = [
+        (
+            "resource.ndjson",
+            r#"{"resourceType":"Patient","id":"canary-7f3a"}"#,
+        ),
+        (
+            "x.json",
+            r#"{"clientSecret":"canary-7f3a","id":{"resourceType":"canary-7f3a"}}"#,
+        ),
+    ];
+    files.map(|(name, text)| {
+        fs::write(folder.join(name), text).unwrap();
+        folder.join(name)
+    })
+}
+
+#[test]
+fn a_link_in_a_folder_leads_to_nothing_outside_of_it() {
+    for (link, args) in [
+        ("Patient.ndjson", &["."][..]),
+        ("Patient.json", &["."]),
+        ("data/Patient.ndjson", &["data"]),
+        ("data/deleted/Patient.ndjson", &["data"]),
+        ("Patient.ndjson", &["*.ndjson"]),
+        ("data/a/Patient.ndjson", &["data/**/*.ndjson"]),
+        ("data/a/Patient.ndjson", &["d*/a/Patient.ndjson"]),
+    ] {
+        for dry in [&[][..], &["--dry-run"]] {
+            for target in 0..2 {
+                let (store, medplum) = (Store::open(), Medplum::new());
+                medplum.file("data/Group.ndjson", r#"{"resourceType":"Group","id":"g"}"#);
+                let target = &outside(&medplum)[target];
+                fs::create_dir_all(medplum.path(link).parent().unwrap()).unwrap();
+                symlink(target, medplum.path(link)).unwrap();
+                let run = import(&medplum, &store, &[args, dry].concat())
+                    .fails(2)
+                    .says("Patient.")
+                    .says("is a link that leads out of")
+                    .says("nothing was sent");
+                assert!(!run.to_string().contains("canary"), "{run}");
+                assert!(store.server.requests().is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_a_link_leads_to_nothing_outside_of_the_one_it_lies_in() {
+    for (link, args) in [
+        ("data/deleted", &["data"][..]),
+        ("data/sub", &["data/*/*.ndjson"]),
+    ] {
+        let (store, medplum) = (Store::open(), Medplum::new());
+        medplum.file("data/Group.ndjson", r#"{"resourceType":"Group","id":"g"}"#);
+        let [resource, _] = outside(&medplum);
+        symlink(resource.parent().unwrap(), medplum.path(link)).unwrap();
+        import(&medplum, &store, args)
+            .fails(2)
+            .says("is a link that leads out of data");
+        assert!(store.server.requests().is_empty());
+    }
+}
+
+#[test]
+fn links_that_the_user_names_and_links_within_a_folder_are_followed() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    let [resource, _] = outside(&medplum);
+    symlink(&resource, medplum.path("mine.ndjson")).unwrap();
+    import(&medplum, &store, &["mine.ndjson"]).ok();
+    medplum.file("data/.kept/a.ndjson", patients(2));
+    symlink(".kept/a.ndjson", medplum.path("data/Patient.ndjson")).unwrap();
+    symlink("data", medplum.path("also")).unwrap();
+    for args in [&["data"], &["also"], &["also/*.ndjson"]] {
+        import(&medplum, &store, args).ok();
+    }
+    let writes = store.writes();
+    assert_eq!(writes["Patient/canary-7f3a"], 1);
+    assert_eq!((writes["Patient/p1"], writes["Patient/p2"]), (3, 3));
+}

@@ -16,6 +16,7 @@ mod methods;
 mod odd_names;
 mod outputs;
 mod principles;
+mod quoted;
 mod references;
 mod resume;
 mod shapes;

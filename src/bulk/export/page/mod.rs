@@ -106,7 +106,7 @@ fn read_page(
 
 fn what_it_is(content_type: &str, head: &[u8], problem: &serde_json::Error) -> String {
     if head.trim_ascii_start().starts_with(b"{") {
-        return format!("JSON that is broken or cut ({problem})");
+        return format!("JSON that is broken or cut ({})", words::of_json(problem));
     }
     words::of_text(content_type, head).unwrap_or_else(|| "an empty body".into())
 }

@@ -8,6 +8,7 @@ use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 
 use crate::place;
+use crate::words;
 
 #[derive(Deserialize)]
 struct Bundle {
@@ -42,7 +43,8 @@ pub(super) fn count(path: &Path) -> io::Result<BTreeMap<String, u64>> {
     };
     let mut counts = BTreeMap::new();
     for bundle in serde_json::Deserializer::from_reader(reader).into_iter::<Bundle>() {
-        for request in bundle?.entry.into_iter().filter_map(|entry| entry.request) {
+        let bundle = bundle.map_err(words::json_error)?;
+        for request in bundle.entry.into_iter().filter_map(|entry| entry.request) {
             if request.method == "DELETE" {
                 *counts.entry(type_in(&request.url)).or_default() += 1;
             }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::error::Category;
 use url::Url;
 
 use crate::bulk::digest::Digest;
@@ -17,6 +16,7 @@ use crate::bulk::export::options::Style;
 use crate::bulk::export::sink::outcomes::Outcomes;
 use crate::place::lines::read_line;
 use crate::place::{self, Place, Version};
+use crate::words;
 
 /// The version of the files here.
 pub const VERSION: u32 = 3;
@@ -244,16 +244,8 @@ pub fn read_json<T: for<'de> Deserialize<'de>>(
     match place.open(name)? {
         Some(file) => serde_json::from_reader(BufReader::new(file.take(LARGEST_DOCUMENT)))
             .map(Some)
-            .map_err(of_json),
+            .map_err(words::json_error),
         None => Ok(None),
-    }
-}
-
-/// What is wrong with a document: the disk, or what it says.
-pub fn of_json(error: serde_json::Error) -> io::Error {
-    match error.classify() {
-        Category::Io => error.into(),
-        _ => io::Error::new(io::ErrorKind::InvalidData, error),
     }
 }
 
@@ -309,7 +301,7 @@ pub fn read_state(place: &Place) -> io::Result<Option<State>> {
         )),
         _ => serde_json::from_value(state)
             .map(Some)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+            .map_err(words::json_error),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::bulk::export::log::read as log;
 use crate::bulk::export::settle;
 use crate::place::lines::Lines;
 use crate::place::{self, Landed, Place, There};
+use crate::words;
 
 /// What moves: written before the first file does, and read as a stream.
 struct Moving {
@@ -110,7 +111,7 @@ fn read(folder: &Path, place: &Place) -> io::Result<Option<Moving>> {
         folder,
         moving: &mut moving,
     });
-    read.map_err(document::of_json)?;
+    read.map_err(words::json_error)?;
     Ok(Some(moving))
 }
 

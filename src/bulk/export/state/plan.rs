@@ -11,6 +11,7 @@ use super::document::{Phase, PlanOf, Planned, State, check_name};
 use crate::bulk::export::layout;
 use crate::place::Place;
 use crate::place::lines::Lines;
+use crate::words;
 
 /// What the manifest lists, and where each file goes.
 pub type Plan = Lines<Planned>;
@@ -108,7 +109,7 @@ fn read_files(place: &Place, phase: Phase) -> io::Result<Plan> {
     let plan = json
         .deserialize_seq(Files)
         .and_then(|plan| json.end().map(|()| plan));
-    plan.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    plan.map_err(words::json_error)
 }
 
 /// Reads a JSON list as a stream.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::fhir::id::percent_encoded;
 use crate::fhir::object::Object;
+use crate::words;
 
 /// A template such as `identifier={identifier.system}|{identifier.value}`, for one type or all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,8 +110,9 @@ pub fn query(templates: &[Template], resource_type: &str, text: &[u8]) -> Result
         .find(for_type)
         .or_else(|| templates.iter().find(for_all));
     let template = template.ok_or_else(|| format!("no --match is for {resource_type}"))?;
+    let needed = template.needed(text);
     template
-        .query(&template.needed(text).map_err(|error| error.to_string())?)
+        .query(&needed.map_err(|error| words::what_of_json(&error))?)
         .ok_or_else(|| format!("it lacks what `{}` names", template.as_text()))
 }
 

@@ -10,6 +10,7 @@ use super::line;
 use super::splitter::Splitter;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::piece::Piece;
+use crate::words;
 
 /// The types of Bundle whose entries are resources to import; others are resources themselves (FHIR R4, bundle-type).
 const OPENED: [&str; 4] = ["transaction", "batch", "searchset", COLLECTION];
@@ -218,15 +219,23 @@ fn visit_entry(
         text,
         problem: problem.to_owned(),
     };
-    let Ok(words) = std::str::from_utf8(text) else {
+    let Ok(json) = std::str::from_utf8(text) else {
         return visit(number, bad("it is not UTF-8"));
     };
-    if !words.starts_with('{') {
+    if !json.starts_with('{') {
         return visit(number, bad("it is no entry of a Bundle: it is no object"));
     }
-    let entry: Entry = match serde_json::from_str(words) {
+    let entry: Entry = match serde_json::from_str(json) {
         Ok(entry) => entry,
-        Err(error) => return visit(number, bad(&format!("it is no entry of a Bundle: {error}"))),
+        Err(error) => {
+            return visit(
+                number,
+                bad(&format!(
+                    "it is no entry of a Bundle: {}",
+                    words::what_of_json(&error)
+                )),
+            );
+        }
     };
     let about_the_search = entry
         .search

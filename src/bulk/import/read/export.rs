@@ -104,7 +104,7 @@ fn listed_file(folder: &Path, listed: Listed) -> Result<Input, ImportError> {
         let name = words::shortened(&name);
         ImportError::BadRequest(format!("{} lists {name}, but {words}", manifest.display()))
     })?;
-    let mut input = Input::of(place.clone())?;
+    let mut input = Input::within(folder, place.clone())?;
     listed
         .check_length(&place)
         .and_then(|_| listed.digests())

@@ -76,11 +76,12 @@ fn none_twice(inputs: &[Input]) -> Result<(), ImportError> {
 
 fn of_pattern(path: &Path, own: &[PathBuf]) -> Result<Vec<Input>, ImportError> {
     let missing = || ImportError::BadRequest(format!("there is no {}", path.display()));
-    let found = pattern::named_by(path)?.ok_or_else(missing)?;
+    let (folder, found) = pattern::named_by(path)?.ok_or_else(missing)?;
     let paths = found
         .into_iter()
         .filter(|path| place::is_file(path) && !is_own(path, own));
-    let inputs = paths.map(Input::of).collect::<Result<Vec<Input>, _>>()?;
+    let inputs = paths.map(|path| Input::within(&folder, path));
+    let inputs = inputs.collect::<Result<Vec<Input>, _>>()?;
     if inputs.is_empty() {
         Err(missing())
     } else {
@@ -120,7 +121,8 @@ fn of_folder(
             )));
         }
     }
-    paths.into_iter().map(Input::of).collect()
+    let inputs = paths.into_iter();
+    inputs.map(|path| Input::within(folder, path)).collect()
 }
 
 /// The data files of a folder and the names of what else it holds, in order.

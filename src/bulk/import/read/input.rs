@@ -94,6 +94,31 @@ impl Input {
         })
     }
 
+    /// What a path in a folder leads to. Nobody but who made the folder chose where its links lead, so they stay in it.
+    ///
+    /// # Errors
+    /// It cannot be looked at; it is a link that leads out of the folder.
+    pub(super) fn within(folder: &Path, path: PathBuf) -> Result<Self, ImportError> {
+        let input = Self::of(path.clone())?;
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let real = place::real_within(&path, folder).map_err(|error| input.error(error))?;
+        let Some(real) = real else {
+            return Err(ImportError::LinkedAway {
+                folder: folder.to_owned(),
+                path,
+            });
+        };
+        // What was looked at must be what is read, whoever changes the links meanwhile.
+        match Identity::of(&real) {
+            Ok(found) if found == input.version => Ok(input),
+            _ => Err(ImportError::Changed { name: input.name() }),
+        }
+    }
+
     /// The input as messages name it.
     pub fn name(&self) -> String {
         self.path

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::fhir::id::Id;
+use crate::words;
 
 /// How nearly every exported line begins.
 const USUAL_START: &[u8] = br#"{"resourceType":""#;
@@ -47,10 +48,9 @@ impl<'a> Head<'a> {
     pub fn read(text: &'a [u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
         let head: Self = serde_json::from_str(text).map_err(|error| {
-            // serde counts from the line's start, so its own line number says nothing.
-            let words = error.to_string();
-            let words = words.split(" at line ").next().unwrap_or_default();
-            format!("it is no JSON resource: {words} at byte {}", error.column())
+            // It counts from the line's start, so its own line number says nothing.
+            let what = words::what_of_json(&error);
+            format!("it is no JSON resource: {what} at byte {}", error.column())
         })?;
         if !text.starts_with('{') {
             return Err("it is no JSON object".into());

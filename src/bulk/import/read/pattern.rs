@@ -8,12 +8,13 @@ use std::path::{Component, Path, PathBuf};
 use crate::bulk::import::ImportError;
 use crate::place::{Name, Place, leads_somewhere};
 
-/// What a pattern names, in order; `None` when it is no pattern.
+/// What a pattern names, in order, and the folder that its signs begin in; `None` when it is no pattern.
 ///
 /// # Errors
 /// A folder that it leads into cannot be read: what is in it would be left out in silence.
-pub fn named_by(pattern: &Path) -> Result<Option<Vec<PathBuf>>, ImportError> {
+pub fn named_by(pattern: &Path) -> Result<Option<(PathBuf, Vec<PathBuf>)>, ImportError> {
     let mut found = BTreeSet::from([PathBuf::new()]);
+    let mut root = None;
     for part in pattern.components() {
         let mut next = BTreeSet::new();
         for folder in &found {
@@ -26,7 +27,11 @@ pub fn named_by(pattern: &Path) -> Result<Option<Vec<PathBuf>>, ImportError> {
             // A name that is there is taken as it stands, whatever signs are in it.
             if !text.contains(['*', '?', '[']) || leads_somewhere(&plain) {
                 next.insert(plain);
-            } else if text == "**" {
+                continue;
+            }
+            // What is not spelled out so far is one folder at most.
+            root.get_or_insert_with(|| folder.clone());
+            if text == "**" {
                 below(folder, &mut next)?;
             } else {
                 let Ok(sign) = glob::Pattern::new(&text) else {
@@ -39,7 +44,10 @@ pub fn named_by(pattern: &Path) -> Result<Option<Vec<PathBuf>>, ImportError> {
         }
         found = next;
     }
-    Ok(Some(found.into_iter().collect()))
+    Ok(Some((
+        root.unwrap_or_default(),
+        found.into_iter().collect(),
+    )))
 }
 
 /// A folder and all that are below it; links are not followed, since they may lead in a circle.
@@ -92,7 +100,7 @@ mod tests {
         }
         fs::write(folder.path().join("d2"), "no folder").unwrap();
         let named = |pattern: &str| -> Vec<PathBuf> {
-            let found = named_by(&folder.path().join(pattern)).unwrap().unwrap();
+            let (_, found) = named_by(&folder.path().join(pattern)).unwrap().unwrap();
             let below = |path: PathBuf| path.strip_prefix(folder.path()).unwrap().to_owned();
             found
                 .into_iter()

@@ -58,7 +58,7 @@ pub(super) fn read(
     let bundle = BundleOf(items.len())
         .deserialize(&mut reader)
         .and_then(|bundle| reader.end().map(|()| bundle))
-        .map_err(|error| format!("it is no Bundle ({error})"))?;
+        .map_err(|error| format!("it is no Bundle ({})", words::of_json(&error)))?;
     if bundle.resource_type != "Bundle" {
         let kind = words::shortened(&bundle.resource_type);
         let said = JobResult::of(reqwest::StatusCode::OK, "", text.as_bytes());
@@ -87,7 +87,7 @@ pub(super) fn read(
 /// What an entry says of the resource in its place.
 fn of_entry(entry: &RawValue, item: &Item) -> Result<(Answered, Option<Duration>), String> {
     let entry: Entry = serde_json::from_str(entry.get())
-        .map_err(|error| format!("an entry cannot be read ({error})"))?;
+        .map_err(|error| format!("an entry cannot be read ({})", words::what_of_json(&error)))?;
     let response = entry.response.ok_or("an entry has no response")?;
     let status = response.status.map(RawValue::get).unwrap_or_default();
     let status = status_of(status).ok_or("an entry's response has no status")?;

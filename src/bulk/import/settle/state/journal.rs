@@ -11,6 +11,7 @@ use crate::bulk::import::intervals::Intervals;
 use crate::bulk::import::settle::report::ByType;
 use crate::place::Place;
 use crate::place::lines::read_line;
+use crate::words;
 
 /// A line of the journal.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -181,7 +182,7 @@ fn each_line(
         match serde_json::from_slice(&line) {
             Ok(entry) => visit(at, at + length, entry)?,
             Err(_) if reader.fill_buf().map_err(disk)?.is_empty() => return Ok(()),
-            Err(error) => return Err(bad(&path, at, &error.to_string())),
+            Err(error) => return Err(bad(&path, at, &words::what_of_json(&error))),
         }
         at += length;
     }

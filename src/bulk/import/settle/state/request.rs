@@ -17,6 +17,7 @@ use crate::bulk::import::{ImportError, Options, any_name};
 use crate::bulk::requester;
 use crate::fhir::Client;
 use crate::place;
+use crate::words;
 
 const VERSION: u32 = 2;
 /// Bytes at each end of a file that tell whether it is the same.
@@ -162,7 +163,7 @@ impl Request {
         struct Versioned {
             version: u32,
         }
-        let words = |error: serde_json::Error| error.to_string();
+        let words = |error: serde_json::Error| words::of_json(&error);
         let found: Versioned = serde_json::from_slice(text).map_err(words)?;
         if found.version != VERSION {
             return Ok(None);
