@@ -245,6 +245,7 @@ mod tests {
             full_url: None,
             made_up_url: None,
             bundle: 0,
+            is_entry: false,
             origin: place.clone(),
             place,
             is_provisional: false,

@@ -18,10 +18,24 @@ pub enum Piece<'a> {
     /// A resource to delete, by the URL relative to the FHIR base.
     Deletion { url: String },
     /// Something that cannot be sent, and why.
-    Bad { text: &'a [u8], problem: String },
+    Bad {
+        text: &'a [u8],
+        problem: String,
+        /// Whether the text is a whole entry of a Bundle.
+        is_entry: bool,
+    },
 }
 
 impl<'a> Piece<'a> {
+    /// What stands by itself and cannot be sent.
+    pub fn bad(text: &'a [u8], problem: String) -> Self {
+        Self::Bad {
+            text,
+            problem,
+            is_entry: false,
+        }
+    }
+
     /// A resource that lies in no Bundle.
     pub fn whole(text: &'a [u8]) -> Self {
         Self::Resource {
@@ -101,6 +115,8 @@ pub struct Item {
     pub made_up_url: Option<String>,
     /// The line of the Bundle it lies in.
     pub bundle: u64,
+    /// Whether its text is a whole entry of a Bundle, since that cannot be sent.
+    pub is_entry: bool,
     /// Where its text is in the batch's text.
     pub place: Range<usize>,
     /// Where it is in the text as it was read.

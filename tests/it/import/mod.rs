@@ -19,5 +19,6 @@ mod principles;
 mod quoted;
 mod references;
 mod resume;
+mod retried;
 mod shapes;
 mod transactions;

@@ -52,6 +52,7 @@ impl<'a> Maker<'a> {
             full_url: None,
             made_up_url: None,
             bundle: 0,
+            is_entry: false,
             place: 0..0,
             origin: 0..0,
             is_provisional: false,
@@ -82,6 +83,7 @@ impl<'a> Maker<'a> {
             Ok(head) => head,
             Err(problem) => {
                 let mut item = self.item(&line::type_name(text), Action::Post);
+                item.full_url = full_url;
                 item.unsent = Some(Unsent::Bad(problem));
                 return Ok((item, Cow::Borrowed(text)));
             }
@@ -225,6 +227,7 @@ impl<'a> Maker<'a> {
             relative: false,
             ids_change: false,
             absolute: false,
+            parts: false,
         };
         let led = index.lead(words, &way).map_err(temporary)?;
         self.feed

@@ -1,5 +1,7 @@
 //! By what names references call a resource.
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use crate::bulk::import::Options;
 use crate::bulk::import::read::line;
 
@@ -17,6 +19,11 @@ impl Scope {
         file: usize::MAX,
         bundle: u64::MAX,
     };
+
+    /// Another full URL for the same resource, which no other Bundle has.
+    pub fn own_url(self, url: &str) -> String {
+        made_up(&self.name(url))
+    }
 
     /// A full URL as it is known within.
     pub(super) fn name(self, url: &str) -> String {
@@ -100,6 +107,25 @@ impl Names {
     }
 }
 
+/// A UUID that is the same for the same name (RFC 9562 §5.8).
+pub(super) fn made_up(name: &str) -> String {
+    let hash = digest(&SHA256, name.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.as_ref()[..16]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let number = u128::from_be_bytes(bytes);
+    let hex = format!("{number:032x}");
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    format!("urn:uuid:{}", parts.join("-"))
+}
+
 /// Whether a reference is a `urn:uuid`.
 pub fn is_urn(reference: &str) -> bool {
     reference.starts_with("urn:uuid:")
@@ -126,6 +152,15 @@ pub fn without_version(reference: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_made_up_url_is_a_uuid_of_its_own() {
+        let url = made_up("Patient/1");
+        let uuid = url.strip_prefix("urn:uuid:").unwrap();
+        assert!(line::is_uuid(uuid), "{url}");
+        assert_eq!(&uuid[14..15], "8");
+        assert!(url == made_up("Patient/1") && url != made_up("Patient/2"));
+    }
 
     #[test]
     fn relative_references_are_type_and_id() {

@@ -3,9 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 
-use aws_lc_rs::digest::{SHA256, digest};
-
-use crate::bulk::import::order::names::Scope;
+use crate::bulk::import::order::names::{Scope, made_up};
 use crate::bulk::import::piece::Item;
 
 /// The names in a transaction that its server knows where to lead.
@@ -89,37 +87,4 @@ impl Own {
 fn name_of(item: &Item) -> Option<String> {
     let id = item.id.as_deref()?;
     Some(format!("{}/{id}", item.resource_type))
-}
-
-/// A UUID that is the same for the same name (RFC 9562 §5.8).
-fn made_up(name: &str) -> String {
-    let hash = digest(&SHA256, name.as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash.as_ref()[..16]);
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let number = u128::from_be_bytes(bytes);
-    let hex = format!("{number:032x}");
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    format!("urn:uuid:{}", parts.join("-"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_made_up_url_is_a_uuid_of_its_own() {
-        let url = made_up("Patient/1");
-        let uuid = url.strip_prefix("urn:uuid:").unwrap();
-        assert!(crate::bulk::import::read::line::is_uuid(uuid), "{url}");
-        assert_eq!(&uuid[14..15], "8");
-        assert!(url == made_up("Patient/1") && url != made_up("Patient/2"));
-    }
 }

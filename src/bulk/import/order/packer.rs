@@ -77,8 +77,13 @@ impl<'a> Packer<'a> {
         }
         let (mut item, text) = match piece {
             Piece::Deletion { url } => (self.maker.deletion(url), Cow::Borrowed(&[][..])),
-            Piece::Bad { text, problem } => {
+            Piece::Bad {
+                text,
+                problem,
+                is_entry,
+            } => {
                 let mut item = self.maker.item("", Action::Post);
+                item.is_entry = is_entry;
                 item.unsent = Some(Unsent::Bad(problem));
                 (item, Cow::Borrowed(text))
             }

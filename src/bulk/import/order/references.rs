@@ -165,7 +165,11 @@ impl Names {
     }
 }
 
-pub(super) fn is_ambiguous(index: &Index, urn: &str) -> io::Result<bool> {
+/// Whether several Bundles have a full URL.
+///
+/// # Errors
+/// The temporary file cannot be read.
+pub fn is_ambiguous(index: &Index, urn: &str) -> io::Result<bool> {
     Ok(index.get(urn)?.is_some_and(|target| target == AMBIGUOUS))
 }
 

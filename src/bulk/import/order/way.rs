@@ -26,6 +26,8 @@ pub struct Way<'a> {
     pub ids_change: bool,
     /// Whether to write where a reference leads as a whole URL, for a text that is read once more.
     pub absolute: bool,
+    /// Whether names that several Bundles have become names of their own, since the text leaves its Bundle.
+    pub parts: bool,
 }
 
 impl Way<'_> {
@@ -97,6 +99,11 @@ impl Index {
         relative.map_or(Ok(false), |url| is_own(&url))
     }
 
+    /// Another name for a full URL that several Bundles have.
+    fn parted(&self, way: &Way, url: &str) -> io::Result<Option<String>> {
+        Ok(is_ambiguous(self, url)?.then(|| way.scope.own_url(url)))
+    }
+
     /// A resource's text with its references led to where they go now.
     ///
     /// # Errors
@@ -133,6 +140,13 @@ impl Index {
                 return None;
             }
             match self.find(way.scope, name) {
+                Ok(Target::Coming | Target::Failed) if way.parts => match self.parted(way, name) {
+                    Ok(new) => new,
+                    Err(error) => {
+                        problem = Some(error);
+                        None
+                    }
+                },
                 Ok(target) => led.take(reference, name, target, way),
                 Err(error) => {
                     problem = Some(error);
@@ -171,6 +185,7 @@ mod tests {
             relative: true,
             ids_change: true,
             absolute: false,
+            parts: false,
         };
         index.lead(text, &way).unwrap()
     }

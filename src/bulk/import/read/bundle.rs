@@ -174,17 +174,16 @@ impl Request<'_> {
     }
 }
 
-/// Visits the entries of a Bundle.
+/// Visits the entries of a Bundle; whether the file could be read, and did not end too early.
 ///
 /// # Errors
-/// The file cannot be read or ends too early; what `visit` says.
+/// What `visit` says.
 pub fn visit(
     reader: impl BufRead,
     numbers: Numbers,
     creates_anew: bool,
-    problem: impl Fn(io::Error) -> ImportError,
     visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
-) -> Result<(), ImportError> {
+) -> Result<io::Result<()>, ImportError> {
     let (mut splitter, mut number) = (Splitter::new(true), 0);
     let mut stopped = None;
     let result = splitter.run(reader, &mut |text| {
@@ -200,12 +199,11 @@ pub fn visit(
     });
     match (stopped, result) {
         (Some(error), _) => Err(error),
-        (None, Err(error)) => Err(problem(error)),
-        (None, Ok(())) if !splitter.is_complete() => Err(problem(io::Error::new(
+        (None, Ok(())) if !splitter.is_complete() => Ok(Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
             "the Bundle is cut short",
         ))),
-        (None, Ok(())) => Ok(()),
+        (None, read) => Ok(read),
     }
 }
 
@@ -218,6 +216,7 @@ fn visit_entry(
     let bad = |problem: &str| Piece::Bad {
         text,
         problem: problem.to_owned(),
+        is_entry: true,
     };
     let Ok(json) = std::str::from_utf8(text) else {
         return visit(number, bad("it is not UTF-8"));
@@ -279,10 +278,6 @@ mod tests {
             io::BufReader::with_capacity(7, text.as_bytes()),
             Numbers::Entries,
             false,
-            |source| ImportError::Input {
-                name: String::new(),
-                source,
-            },
             &mut |number, piece| {
                 seen.push(match piece {
                     Piece::Resource { text, full_url, .. } => {
@@ -298,6 +293,7 @@ mod tests {
                 Ok(())
             },
         )
+        .unwrap()
         .unwrap();
         seen
     }

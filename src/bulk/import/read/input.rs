@@ -242,11 +242,11 @@ impl Input {
         let shape = self.open().and_then(bundle::shape);
         match shape.map_err(|error| self.error(error))? {
             Shape::Entries => {
-                let problem = |error| self.error(error);
                 let numbers = bundle::Numbers::Entries;
-                bundle::visit(reader, numbers, self.creates_anew, problem, visit)
+                let visited = bundle::visit(reader, numbers, self.creates_anew, visit)?;
+                visited.map_err(|error| self.error(error))
             }
-            Shape::Refused(problem) => visit(1, Piece::Bad { text: b"", problem }),
+            Shape::Refused(problem) => visit(1, Piece::bad(b"", problem)),
             Shape::Resource => {
                 let mut text = Vec::new();
                 let limit = LONGEST_LINE as u64 + 1;
@@ -309,18 +309,20 @@ impl Input {
         if line::quick_type(text) != "Bundle" {
             return visit(number, Piece::whole(text));
         }
+        // It is all there; what is wrong with it is wrong with this line alone.
+        if let Err(problem) = line::Head::read(text) {
+            return visit(number, Piece::bad(text, problem));
+        }
         let shape = bundle::shape_of_line(text);
         match shape.map_err(|error| self.error(error))? {
             Shape::Resource => visit(number, Piece::whole(text)),
-            Shape::Refused(problem) => visit(number, Piece::Bad { text, problem }),
+            Shape::Refused(problem) => visit(number, Piece::bad(text, problem)),
             Shape::Entries => {
-                // It is all there; what is wrong with it is wrong with this line alone.
-                if let Err(problem) = line::Head::read(text) {
-                    return visit(number, Piece::Bad { text, problem });
-                }
-                let problem = |error| self.error(error);
                 let numbers = bundle::Numbers::Line(number);
-                bundle::visit(text, numbers, self.creates_anew, problem, visit)
+                match bundle::visit(text, numbers, self.creates_anew, visit)? {
+                    Err(problem) => visit(number, Piece::bad(text, problem.to_string())),
+                    Ok(()) => Ok(()),
+                }
             }
         }
     }

@@ -7,12 +7,10 @@ use crate::bulk::import::batch::Batch;
 use crate::bulk::import::intervals::ranges;
 use crate::bulk::import::order::names::{Names, Naming};
 use crate::bulk::import::order::own::Own;
-use crate::bulk::import::order::references::Index;
-use crate::bulk::import::order::survey;
+use crate::bulk::import::order::references::{Index, is_ambiguous};
 use crate::bulk::import::order::way::Way;
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::read::input::Input;
-use crate::bulk::import::read::line;
 use crate::bulk::import::send::outcome::words_in;
 use crate::bulk::import::send::verdict::{Answered, Verdict};
 use crate::bulk::import::settle::rejects::Rejects;
@@ -32,6 +30,8 @@ pub struct Ledger<'a> {
     base: String,
     /// Whether where resources lie is worth noting: references to them come.
     pub learns: bool,
+    /// Whether all names of full URLs were read before anything was sent.
+    knows_all: bool,
     pub report: Report,
     counts: Counts,
     total: Option<u64>,
@@ -56,6 +56,7 @@ impl<'a> Ledger<'a> {
             naming,
             base,
             learns: false,
+            knows_all: !inputs.iter().any(|input| input.is_read_once),
             report: Report::default(),
             counts: Counts::default(),
             total: None,
@@ -162,6 +163,7 @@ impl<'a> Ledger<'a> {
         index: &mut Index,
     ) -> Result<(), ImportError> {
         let text = self.to_try_again(batch, item, index)?;
+        let full_url = self.name_to_try_again(item, index)?;
         if self.learns {
             let names = self.names(item);
             index.note_failed(&names).map_err(temporary)?;
@@ -169,6 +171,7 @@ impl<'a> Ledger<'a> {
         self.rejects.add(
             item,
             &text,
+            full_url.as_deref(),
             &self.inputs[item.file],
             status,
             result,
@@ -183,8 +186,21 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// The text of a rejected resource as it can be tried again by itself: with the id that others call it by, and with
-    /// references to what this run wrote led there.
+    /// The full URL that a rejected resource is written with: others that are tried again with it point there. Lines of
+    /// several Bundles lie in one file then, so what is the name of several becomes one of its own.
+    fn name_to_try_again(&self, item: &Item, index: &Index) -> Result<Option<String>, ImportError> {
+        let Some(url) = &item.full_url else {
+            return Ok(None);
+        };
+        let is_of_several = self.knows_all && is_ambiguous(index, url).map_err(temporary)?;
+        Ok(Some(if is_of_several {
+            item.scope().own_url(url)
+        } else {
+            url.clone()
+        }))
+    }
+
+    /// The text of a rejected resource as it can be tried again by itself: with references to what this run wrote led there.
     fn to_try_again<'b>(
         &self,
         batch: &'b Batch,
@@ -207,13 +223,10 @@ impl<'a> Ledger<'a> {
             relative: self.naming.by_id,
             ids_change: false,
             absolute: true,
+            parts: self.knows_all,
         };
         let text = index.lead(words, &way).map_err(temporary)?.text;
-        let uuid = item.full_url.as_deref().and_then(survey::uuid_of);
-        Ok(Cow::Owned(match (&item.id, uuid) {
-            (None, Some(uuid)) => line::with_id(text.as_bytes(), uuid),
-            _ => text.into_bytes(),
-        }))
+        Ok(Cow::Owned(text.into_bytes()))
     }
 
     /// What references call a resource.

@@ -75,12 +75,13 @@ impl Rejects {
         &mut self,
         item: &Item,
         text: &[u8],
+        full_url: Option<&str>,
         input: &Input,
         status: Option<u16>,
         result: &str,
         outcome: &str,
     ) -> Result<(), ImportError> {
-        let (mut line, mut said) = (line_of(item, text), Vec::new());
+        let (mut line, mut said) = (line_of(item, text, full_url), Vec::new());
         line.push(b'\n');
         let id = item.id.as_deref().map_or("null".to_owned(), quoted);
         let status = status.map_or("null".to_owned(), |status| status.to_string());
@@ -182,8 +183,9 @@ impl Rejects {
     }
 }
 
-/// The line to try again. A resource of a Bundle may stand on many lines there, but not here.
-fn line_of(item: &Item, text: &[u8]) -> Vec<u8> {
+/// The line to try again. A resource of a Bundle may stand on many lines there, but not here; where it has a name of its
+/// own, it stays in a Bundle, with that name, since others point there.
+fn line_of(item: &Item, text: &[u8], full_url: Option<&str>) -> Vec<u8> {
     if item.action == Action::Delete {
         return format!(
             r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"request":{{"method":"DELETE","url":{}}}}}]}}"#,
@@ -191,6 +193,24 @@ fn line_of(item: &Item, text: &[u8]) -> Vec<u8> {
         )
         .into_bytes();
     }
+    let text = on_one_line(item, text);
+    match full_url {
+        _ if item.is_entry => in_bundle("batch", "", &text, ""),
+        Some(url) => {
+            let head = format!(r#"{{"fullUrl":{},"resource":"#, quoted(url));
+            in_bundle("searchset", &head, &text, "}")
+        }
+        None => text,
+    }
+}
+
+/// A Bundle of one entry. A `searchset` may have entries without a `request` (FHIR R4, bdl-3).
+fn in_bundle(kind: &str, head: &str, text: &[u8], end: &str) -> Vec<u8> {
+    let begin = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{head}"#);
+    [begin.as_bytes(), text, end.as_bytes(), b"]}"].concat()
+}
+
+fn on_one_line(item: &Item, text: &[u8]) -> Vec<u8> {
     if item.unsent.is_some() {
         // It may be no JSON at all.
         let plain = |byte: &u8| match byte {

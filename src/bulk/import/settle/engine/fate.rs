@@ -101,6 +101,7 @@ impl Engine<'_> {
             relative: self.naming.by_id,
             ids_change: true,
             absolute: false,
+            parts: false,
         };
         let led = index.lead(text, &way).map_err(temporary)?;
         let several = "is the fullUrl of several resources in other Bundles";
