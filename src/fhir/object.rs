@@ -128,10 +128,17 @@ fn rewrite_members(
             None => out.push_str(raw),
         }
         in_reference =
-            is_key && names.contains(&raw) && rest.trim_start()[1..].trim_start().starts_with('"');
+            is_key && is_among(raw, names) && rest.trim_start()[1..].trim_start().starts_with('"');
     }
     out.push_str(rest);
     out
+}
+
+/// Whether a key is one of these, however its letters are written (RFC 8259 §7).
+fn is_among(raw: &str, names: &[&str]) -> bool {
+    let is_same = |key: &str| names.iter().any(|name| name.trim_matches('"') == key);
+    names.contains(&raw)
+        || raw.contains('\\') && serde_json::from_str::<String>(raw).is_ok_and(|key| is_same(&key))
 }
 
 #[cfg(test)]
@@ -160,5 +167,9 @@ mod tests {
             new,
             r#"{"a":"P/1","reference":"urn:x","b":{"reference" : "P/2"},"c":["reference","P/1"],"reference":{"d":"P/1"}}"#
         );
+        let escaped =
+            r#"{"\u0072eference":"P\/1","refer\\ence":"P/1","x":"\"reference\":\"P/1\""}"#;
+        let new = rewrite_references(escaped, |old| (old == "P/1").then(|| "urn:x".into()));
+        assert_eq!(new, escaped.replace(r"P\/1", "urn:x"));
     }
 }

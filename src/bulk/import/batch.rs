@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::bulk::import::BundleKind;
 use crate::bulk::import::long::Leave;
+use crate::bulk::import::order::names::is_urn;
 use crate::bulk::import::piece::{Action, Item};
 
 /// The two halves of a batch that was refused as a whole.
@@ -194,8 +195,7 @@ fn entry(body: &mut Vec<u8>, item: &mut Item, text: &[u8], kind: BundleKind) {
     head.push('{');
     // Over HTTP it means something only where the server leads references to it, and to resources that keep their id.
     let posts = matches!(item.action, Action::Post | Action::ConditionalPost(_));
-    let is_said =
-        |url: &&String| url.starts_with("urn:uuid:") || posts && kind == BundleKind::Transaction;
+    let is_said = |url: &&String| is_urn(url) || posts && kind == BundleKind::Transaction;
     let full_url = item.full_url.as_ref().or(item.made_up_url.as_ref());
     if let Some(full_url) = full_url.filter(is_said) {
         let _ = write!(head, "\"fullUrl\":{},", quoted(full_url));

@@ -5,6 +5,7 @@ mod answers;
 pub mod basics;
 mod changed;
 mod digests;
+mod escaped;
 mod faults;
 mod foreign_folder;
 mod identity;

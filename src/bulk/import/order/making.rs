@@ -5,12 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use memchr::memmem::Finder;
-
 use crate::bulk::import::order::extensions;
 use crate::bulk::import::order::feed::Feed;
 use crate::bulk::import::order::matching;
-use crate::bulk::import::order::names::{Scope, is_urn};
+use crate::bulk::import::order::names::{Scope, is_urn, uuid_of};
 use crate::bulk::import::order::own::Own;
 use crate::bulk::import::order::references::Target;
 use crate::bulk::import::order::survey;
@@ -24,7 +22,6 @@ use crate::fhir::id::Id;
 pub(super) struct Maker<'a> {
     feed: &'a Feed,
     last_type: Arc<str>,
-    urn: Finder<'static>,
 }
 
 impl<'a> Maker<'a> {
@@ -33,7 +30,6 @@ impl<'a> Maker<'a> {
         Self {
             feed,
             last_type: "".into(),
-            urn: Finder::new("urn:uuid:"),
         }
     }
 
@@ -145,7 +141,7 @@ impl<'a> Maker<'a> {
         match options.method {
             Method::Put => {
                 if item.id.is_none() {
-                    let uuid = item.full_url.as_deref().and_then(survey::uuid_of);
+                    let uuid = item.full_url.as_deref().and_then(uuid_of);
                     let uuid = uuid.ok_or(
                         "it has no id to be written under; --method post lets the server give one",
                     )?;
@@ -210,8 +206,7 @@ impl<'a> Maker<'a> {
             return Ok(Cow::Borrowed(text));
         };
         let source = self.feed.inputs[scope.file].source.as_deref();
-        let is_of_source = |source: &str| memchr::memmem::find(text, source.as_bytes()).is_some();
-        let needs_leading = self.urn.find(text).is_some() || source.is_some_and(is_of_source);
+        let needs_leading = self.feed.scan.may_lead(text, source);
         let (true, Ok(words)) = (needs_leading, std::str::from_utf8(text)) else {
             return Ok(Cow::Borrowed(text));
         };

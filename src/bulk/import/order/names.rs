@@ -1,9 +1,14 @@
 //! By what names references call a resource.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::bulk::import::Options;
 use crate::bulk::import::read::line;
+
+/// How the name of a UUID begins (RFC 9562 §4).
+pub(super) const URN: &str = "urn:uuid:";
 
 /// Where a full URL is the name of a resource: FHIR R4 §3.1.0.11.2, within one Bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +32,7 @@ impl Scope {
 
     /// A full URL as it is known within.
     pub(super) fn name(self, url: &str) -> String {
-        let url = if is_urn(url) {
-            url.to_ascii_lowercase()
-        } else {
-            url.to_owned()
-        };
-        format!("{}|{}|{url}", self.file, self.bundle)
+        format!("{}|{}|{}", self.file, self.bundle, folded(url))
     }
 }
 
@@ -80,7 +80,7 @@ impl Names {
         let mut others = Vec::new();
         if let Some(id) = id {
             if naming.by_uuid && line::is_uuid(id) {
-                others.push(format!("urn:uuid:{id}"));
+                others.push(format!("{URN}{id}"));
             }
             if naming.by_id {
                 others.push(format!("{resource_type}/{id}"));
@@ -123,12 +123,30 @@ pub(super) fn made_up(name: &str) -> String {
         &hex[16..20],
         &hex[20..],
     ];
-    format!("urn:uuid:{}", parts.join("-"))
+    format!("{URN}{}", parts.join("-"))
 }
 
 /// Whether a reference is a `urn:uuid`.
+/// The name of a scheme and that of its namespace are the same in capitals (RFC 8141 §3.1).
 pub fn is_urn(reference: &str) -> bool {
-    reference.starts_with("urn:uuid:")
+    let start = reference.get(..URN.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(URN))
+}
+
+/// A name by which another spelling of it is known too: UUIDs are the same in capitals and small letters (RFC 9562 §4); ids
+/// are not.
+pub fn folded(reference: &str) -> Cow<'_, str> {
+    if is_urn(reference) {
+        Cow::Owned(reference.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(reference)
+    }
+}
+
+/// The UUID of a `urn:uuid`, which makes a good id for a resource without one.
+pub fn uuid_of(urn: &str) -> Option<&str> {
+    let uuid = urn.get(URN.len()..).filter(|_| is_urn(urn))?;
+    line::is_uuid(uuid).then_some(uuid)
 }
 
 /// Whether a reference is `Type/id`.
@@ -179,6 +197,7 @@ mod tests {
         ] {
             assert!(!is_relative(bad), "{bad}");
         }
+        assert!(is_urn("URN:uuid:1") && !is_urn("urn:oid:1") && !is_urn("urn:uui\u{e9}"));
         assert_eq!(relative_of("https://h/fhir/Patient/1"), Some("Patient/1"));
         assert_eq!(relative_of("urn:uuid:1"), None);
     }

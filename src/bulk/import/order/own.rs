@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 
-use crate::bulk::import::order::names::{Scope, made_up};
+use crate::bulk::import::order::names::{Scope, folded, made_up};
 use crate::bulk::import::piece::Item;
 
 /// The names in a transaction that its server knows where to lead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Own {
-    /// The full URLs that its entries have, and where each is a name.
-    urls: HashMap<String, Scope>,
+    /// The full URLs that its entries have, how each is spelled there, and where it is a name.
+    urls: HashMap<String, (String, Scope)>,
     /// A full URL for each `Type/id` that is a name by itself.
     names: HashMap<String, String>,
 }
@@ -21,7 +21,7 @@ impl Own {
         let mut own = Self::default();
         for item in items {
             let url = item.full_url.clone();
-            own.urls.extend(url.map(|url| (url, item.scope())));
+            own.urls.extend(url.map(|url| entry(url, item.scope())));
             if let (true, Some(name)) = (by_id, name_of(item)) {
                 let url = item.full_url.clone().unwrap_or_else(|| made_up(&name));
                 own.names.insert(name, url);
@@ -33,14 +33,15 @@ impl Own {
     /// Entries of one Bundle with these full URLs.
     #[cfg(test)]
     pub(super) fn with(scope: Scope, urls: &[&str]) -> Self {
-        let urls = urls.iter().map(|url| ((*url).to_owned(), scope)).collect();
+        let urls = urls.iter().map(|url| entry((*url).to_owned(), scope));
         Self {
-            urls,
+            urls: urls.collect(),
             ..Self::default()
         }
     }
 
-    /// Whether the transaction has an entry of this full URL; of another Bundle, only where that is the only one.
+    /// The full URL of an entry of the transaction, as it is spelled there; of another Bundle, only where that is the only
+    /// one.
     ///
     /// # Errors
     /// What `is_ambiguous` says.
@@ -49,17 +50,18 @@ impl Own {
         scope: Scope,
         url: &str,
         is_ambiguous: impl FnOnce() -> io::Result<bool>,
-    ) -> io::Result<bool> {
-        match self.urls.get(url) {
-            None => Ok(false),
-            Some(own) if *own == scope => Ok(true),
-            Some(_) => is_ambiguous().map(|is_ambiguous| !is_ambiguous),
-        }
+    ) -> io::Result<Option<&str>> {
+        let Some((spelled, own)) = self.urls.get(&*folded(url)) else {
+            return Ok(None);
+        };
+        let leads = *own == scope || !is_ambiguous()?;
+        Ok(leads.then_some(spelled))
     }
 
     /// Whether an entry of another Bundle has this full URL, to which the server would lead what is sent as it is.
     pub fn misleads(&self, scope: Scope, url: &str) -> bool {
-        self.urls.get(url).is_some_and(|own| *own != scope)
+        let own = self.urls.get(&*folded(url));
+        own.is_some_and(|(_, own)| *own != scope)
     }
 
     /// Whether full URLs are names at all.
@@ -82,6 +84,10 @@ impl Own {
                 .filter(|url| left.remove(url));
         }
     }
+}
+
+fn entry(url: String, scope: Scope) -> (String, (String, Scope)) {
+    (folded(&url).into_owned(), (url, scope))
 }
 
 fn name_of(item: &Item) -> Option<String> {

@@ -13,7 +13,7 @@ use crate::bulk::import::intervals::Intervals;
 use crate::bulk::import::long::{LONG, Leave};
 use crate::bulk::import::order::feed::{Event, Feed};
 use crate::bulk::import::order::making::{Maker, hash};
-use crate::bulk::import::order::names::Scope;
+use crate::bulk::import::order::names::{Scope, folded};
 use crate::bulk::import::piece::{Action, Item, Piece, Unsent};
 use crate::bulk::import::{BundleKind, ImportError};
 
@@ -120,7 +120,8 @@ impl<'a> Packer<'a> {
         }
         self.text.extend_from_slice(&text);
         self.keys.insert(item.key);
-        self.urls.extend(item.full_url.clone());
+        let url = item.full_url.as_deref();
+        self.urls.extend(url.map(|url| folded(url).into_owned()));
         self.items.push(item);
         Ok(())
     }
@@ -152,7 +153,7 @@ impl<'a> Packer<'a> {
         let has_url = || {
             let url = item.full_url.as_ref();
             options.bundle == BundleKind::Transaction
-                && url.is_some_and(|url| self.urls.contains(url))
+                && url.is_some_and(|url| self.urls.contains(&*folded(url)))
         };
         self.items.len() >= size
             || !self.items.is_empty() && self.text.len() + length > MOST_BYTES

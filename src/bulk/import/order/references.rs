@@ -4,7 +4,7 @@ use std::io;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::names::{Names, Scope, is_urn, without_version};
+use super::names::{Names, Scope, folded, is_urn, without_version};
 use super::table::{Key, Table};
 
 // What stands in the place of a target that is not known. No `Type/id` looks like them.
@@ -175,12 +175,7 @@ pub fn is_ambiguous(index: &Index, urn: &str) -> io::Result<bool> {
 
 fn key(reference: &str) -> Key {
     let mut key = Key::default();
-    // UUIDs are the same in capitals and small letters (RFC 9562 §4); ids are not.
-    let hash = if is_urn(reference) {
-        digest(&SHA256, reference.to_ascii_lowercase().as_bytes())
-    } else {
-        digest(&SHA256, reference.as_bytes())
-    };
+    let hash = digest(&SHA256, folded(reference).as_bytes());
     let length = key.len();
     key.copy_from_slice(&hash.as_ref()[..length]);
     key

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::bulk::import::ImportError;
 use crate::bulk::import::order::links::{Links, Scan};
-use crate::bulk::import::order::names::{Names, Naming, Scope, is_urn};
+use crate::bulk::import::order::names::{Names, Naming, Scope, is_urn, uuid_of};
 use crate::bulk::import::order::rank;
 use crate::bulk::import::order::references::Index;
 use crate::bulk::import::piece::Piece;
@@ -139,10 +139,4 @@ pub fn note(
         ),
         None => Ok(()),
     }
-}
-
-/// The UUID of a `urn:uuid`, which makes a good id for a resource without one.
-pub fn uuid_of(urn: &str) -> Option<&str> {
-    urn.strip_prefix("urn:uuid:")
-        .filter(|uuid| line::is_uuid(uuid))
 }

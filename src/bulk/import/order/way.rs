@@ -81,22 +81,24 @@ impl Led {
 }
 
 impl Index {
-    /// A relative reference is looked for under the base of the text's own full URL.
-    fn is_led_by_the_server(&self, reference: &str, way: &Way) -> io::Result<bool> {
+    /// The reference as the server leads it itself, by the full URL that its entry has; `None` of one that it does not lead.
+    /// A relative one is looked for under the base of the text's own full URL.
+    fn led_by_the_server(&self, reference: &str, way: &Way) -> io::Result<Option<String>> {
         if !way.own.has_urls() {
-            return Ok(false);
+            return Ok(None);
         }
-        let is_own = |url: &str| way.own.leads(way.scope, url, || is_ambiguous(self, url));
+        let own = |url: &str| way.own.leads(way.scope, url, || is_ambiguous(self, url));
         let under_the_base = || {
             let full_url = way.full_url?;
             let base = full_url.strip_suffix(relative_of(full_url)?)?;
             Some(format!("{base}{}", without_version(reference)))
         };
-        if is_own(reference)? {
-            return Ok(true);
+        if let Some(spelled) = own(reference)? {
+            return Ok(Some(spelled.to_owned()));
         }
         let relative = is_relative(reference).then(under_the_base).flatten();
-        relative.map_or(Ok(false), |url| is_own(&url))
+        let is_led = relative.map_or(Ok(false), |url| own(&url).map(|led| led.is_some()))?;
+        Ok(is_led.then(|| reference.to_owned()))
     }
 
     /// Another name for a full URL that several Bundles have.
@@ -118,9 +120,9 @@ impl Index {
             if relative.is_some() {
                 return relative.filter(|_| !way.absolute).map(str::to_owned);
             }
-            match self.is_led_by_the_server(reference, way) {
-                Ok(false) => {}
-                Ok(true) => return None,
+            match self.led_by_the_server(reference, way) {
+                Ok(None) => {}
+                Ok(led) => return led,
                 Err(error) => {
                     problem = Some(error);
                     return None;

@@ -5,6 +5,9 @@ use std::io::{self, BufRead};
 /// The longest entry.
 const LONGEST_ENTRY: usize = 128 << 20;
 
+/// Bytes of a string that are kept: none that is looked for has more, with each of its letters escaped.
+const LONGEST_NAME: usize = 6 * 64;
+
 /// Follows the nesting of JSON and cuts out the elements of the top level's `entry`, whatever they are.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
@@ -85,7 +88,7 @@ impl Splitter {
                 }
                 _ => {}
             }
-            if self.depth == 1 && self.string.len() < 64 {
+            if self.depth == 1 && self.string.len() < LONGEST_NAME {
                 self.string.push(byte);
             }
             return Ok(());
@@ -152,12 +155,23 @@ impl Splitter {
         if self.depth != 1 {
             return;
         }
+        let text = plain(&self.string);
         if !self.after_colon {
-            self.key.clone_from(&self.string);
+            self.key = text;
         } else if self.key == b"resourceType" {
-            self.resource_type = Some(self.string.clone());
+            self.resource_type = Some(text);
         } else if self.key == b"type" {
-            self.bundle_type = Some(self.string.clone());
+            self.bundle_type = Some(text);
         }
     }
+}
+
+/// What a string says, whose letters may be escaped (RFC 8259 §7).
+fn plain(string: &[u8]) -> Vec<u8> {
+    if !string.contains(&b'\\') {
+        return string.to_owned();
+    }
+    let quoted = [b"\"", string, b"\""].concat();
+    let text = serde_json::from_slice::<String>(&quoted);
+    text.map_or_else(|_| string.to_owned(), String::into_bytes)
 }
