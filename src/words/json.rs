@@ -128,8 +128,8 @@ mod tests {
                 "key must be a string at line 1 column 2",
             ),
             (
-                words::<Holder>("[7331"),
-                "EOF while parsing a list at line 1 column 5",
+                words::<Holder>("{\"number\":1"),
+                "EOF while parsing an object at line 1 column 11",
             ),
         ] {
             assert_eq!(words, wanted);

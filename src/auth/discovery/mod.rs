@@ -16,6 +16,7 @@ use crate::http::{Http, HttpError};
 use crate::profile::store::{DISCOVERY, ProfileFile};
 use crate::profile::{Key, Profile, ProfileError, urls};
 use crate::secret;
+use crate::words::of_json;
 use document::{Document, Statement, Text};
 pub use error::DiscoveryError;
 use fetch::{Page, Wanted};
@@ -290,13 +291,12 @@ async fn read<T: DeserializeOwned>(
     if !page.text().trim_ascii_start().starts_with(b"{") {
         return gap(format!("{shown} is not the JSON expected: no object"), true);
     }
-    match serde_json::from_slice(page.text()) {
-        Ok(document) => Ok(Ok(document)),
-        Err(error) => {
-            let what = crate::words::of_json(&error);
+    serde_json::from_slice(page.text())
+        .map(Ok)
+        .or_else(|error| {
+            let what = of_json(&error);
             gap(format!("{shown} is not the JSON expected: {what}"), true)
-        }
-    }
+        })
 }
 
 /// Whether a status says "not now": what would be found tomorrow cannot be known today.

@@ -6,6 +6,17 @@ use crate::exit::{FAILED, INTERRUPTED, NOT_FOUND, USAGE, Verdict};
 use crate::fhir::asynchronous::AsyncError;
 use crate::fhir::{FhirError, Refusal};
 
+/// What can be done when there is room on the disk again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// `--resume` goes on with it.
+    Resume,
+    /// Nothing was sent.
+    Again,
+    /// What was read is gone.
+    Nothing,
+}
+
 /// What stops an import.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -18,6 +29,7 @@ pub enum ImportError {
     Disk {
         path: PathBuf,
         source: std::io::Error,
+        then: Then,
     },
     #[error("cannot write {}: {source}", path.display())]
     Output {
@@ -54,6 +66,14 @@ pub enum ImportError {
     RejectsBusy { path: PathBuf },
     #[error("the rejects cannot be put where they belong: {} holds something else by now; they are in {}", path.display(), kept.display())]
     Misplaced { path: PathBuf, kept: PathBuf },
+    #[error("the rejects cannot be put to {}: {source}; they are in {}", path.display(), kept.display())]
+    Undeliverable {
+        path: PathBuf,
+        kept: PathBuf,
+        source: std::io::Error,
+        /// Whether a later run can put them there; what is written through may have a part of them.
+        is_repeatable: bool,
+    },
     #[error("rejects of an import that had ended were not put to {} yet; they are in {}", path.display(), kept.display())]
     Undelivered { path: PathBuf, kept: PathBuf },
     #[error("{} leads out of its folder, and nobody named it", path.display())]
@@ -84,6 +104,45 @@ pub enum ImportError {
 }
 
 impl ImportError {
+    /// The verdict on what cannot be written.
+    fn of_writing(&self) -> (u8, Option<String>) {
+        match self {
+            Self::Disk { source, then, .. } => {
+                let then = match then {
+                    Then::Resume => "go on with --resume",
+                    Then::Again => "run it again; nothing was sent",
+                    Then::Nothing => {
+                        "import what is left: what was read once is gone, and the counts say what was done"
+                    }
+                };
+                (FAILED, Some(format!("{}, then {then}", of_disk(source))))
+            }
+            Self::Undeliverable {
+                source,
+                is_repeatable,
+                ..
+            } => {
+                let then = if *is_repeatable {
+                    "run the same command with --resume: the rejects then take their place"
+                } else {
+                    "copy them from there, and take them away before the next import here"
+                };
+                (FAILED, Some(format!("{}, then {then}", of_disk(source))))
+            }
+            Self::Output { source, .. } if is_full(source) => (
+                FAILED,
+                Some("make room on the disk, then run it again; nothing was sent".into()),
+            ),
+            _ => (
+                USAGE,
+                Some(
+                    "name a file in a folder that is there and can be written with --rejects"
+                        .into(),
+                ),
+            ),
+        }
+    }
+
     /// What to try where a folder leads elsewhere.
     fn of_a_foreign_folder(&self) -> String {
         match self {
@@ -106,6 +165,20 @@ impl ImportError {
         Self::Disk {
             path: path.to_owned(),
             source,
+            then: Then::Resume,
+        }
+    }
+
+    /// The folder of the system for temporary files.
+    pub(super) fn temporary(source: std::io::Error) -> Self {
+        Self::disk(&std::env::temp_dir(), source)
+    }
+
+    /// The same where something else can be done.
+    pub(super) fn with(self, then: Then) -> Self {
+        match self {
+            Self::Disk { path, source, .. } => Self::Disk { path, source, then },
+            other => other,
         }
     }
 }
@@ -126,11 +199,7 @@ impl Verdict for ImportError {
                 USAGE,
                 Some(format!("end it by `medplum bulk resume {}`, and import then", folder.display())),
             ),
-            Self::Disk { source, .. } => (FAILED, Some(of_disk(source).into())),
-            Self::Output { .. } => (
-                USAGE,
-                Some("name a file in a folder that is there and can be written with --rejects".into()),
-            ),
+            Self::Disk { .. } | Self::Undeliverable { .. } | Self::Output { .. } => self.of_writing(),
             Self::Changed { .. } => (
                 FAILED,
                 Some("import it when nobody writes to it any more; what was sent so far is in the report".into()),
@@ -217,11 +286,14 @@ impl Verdict for ImportError {
 }
 
 fn of_disk(error: &std::io::Error) -> &'static str {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    match error.kind() {
-        StorageFull | QuotaExceeded | FileTooLarge => {
-            "make room on the disk, then go on with --resume"
-        }
-        _ => "see to it that it can be written, then go on with --resume",
+    if is_full(error) {
+        "make room on the disk"
+    } else {
+        "see to it that it can be written"
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

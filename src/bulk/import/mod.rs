@@ -21,7 +21,7 @@ pub mod settle;
 mod source;
 
 pub use dry_run::dry_run;
-pub use error::ImportError;
+pub use error::{ImportError, Then};
 pub use event::{Observer, Progress};
 pub use options::{BundleKind, Chosen, Method, Options, Order, Wanted};
 pub use run::{Ended, run};

@@ -16,7 +16,7 @@ use crate::bulk::import::settle::report::{ByType, Report};
 use crate::bulk::import::settle::state::request::Request;
 use crate::bulk::import::settle::state::{Opened, State};
 use crate::bulk::import::source::Source;
-use crate::bulk::import::{ImportError, Observer, Options, Wanted};
+use crate::bulk::import::{ImportError, Observer, Options, Then, Wanted};
 use crate::fhir::Client;
 use crate::place;
 
@@ -37,6 +37,17 @@ pub struct Ended {
 
 /// The report as it stands when a run ended, however it did.
 impl Ended {
+    /// One that an earlier run ended.
+    fn before(mut report: Report) -> Self {
+        report.rejects = report.rejects.filter(|path| place::leads_somewhere(path));
+        Self {
+            report,
+            stopped: None,
+            is_resumable: false,
+            was_finished: true,
+        }
+    }
+
     /// Whether something was refused or is unknown.
     pub fn is_partial(&self) -> bool {
         let total = self.report.total();
@@ -63,8 +74,14 @@ pub async fn run(
     let started = Instant::now();
     tokio::pin!(interrupted);
     deliver::stays_here(&options)?;
-    State::complete(Path::new("."), &options.rejects)?;
+    let completed = State::complete(Path::new("."), &options.rejects)?;
     let source = Source::open(options, Some(base_of(client)), observer)?;
+    if let (Some(report), true, Wanted::Resume) =
+        (completed, source.is_read_once, source.options.wanted)
+    {
+        // All that was left of it was to put its rejects where they belong.
+        return Ok(Ended::before(report));
+    }
     let (mut state, mut rejects) = match begin(client, &source)? {
         Begun::Ready(both) => *both,
         Begun::Finished(ended) => return Ok(*ended),
@@ -76,14 +93,13 @@ pub async fn run(
     let mut known = match surveyed {
         Ok(known) => known,
         Err(error) => {
-            rejects.give_up(&state.request)?;
-            if !state.is_resumed {
-                state.forget();
-            }
-            return Err(error);
+            // What stopped it is what counts.
+            let _ = rejects.give_up(&state.request);
+            return Err(unbegun(&state, error));
         }
     };
-    state.learned(|name, target| known.index.insert(name, target))?;
+    let learned = state.learned(|name, target| known.index.insert(name, target));
+    learned.map_err(|error| unbegun(&state, error))?;
     let before = std::mem::take(&mut state.before);
     let index = Arc::new(Mutex::new(std::mem::take(&mut known.index)));
     // What is read once is gone then.
@@ -118,13 +134,22 @@ pub async fn run(
         let read = tally.read.lock().map(|read| read.clone());
         read_once = Some(read.unwrap_or_default());
     }
-    finish(engine, stopped, totals, &source, |report| {
+    Ok(finish(engine, stopped, totals, &source, |report| {
         source.report(report, links, &tally);
         if let Some(read) = &read_once {
             add_unsent(&mut report.types, read);
         }
         report.elapsed = started.elapsed();
-    })
+    }))
+}
+
+/// What stopped an import before anything was sent. One that was gone on with can be gone on with again.
+fn unbegun(state: &State, error: ImportError) -> ImportError {
+    if state.is_resumed {
+        return error;
+    }
+    state.forget();
+    error.with(Then::Again)
 }
 
 enum Begun {
@@ -145,17 +170,15 @@ fn begin(client: &Client, source: &Source) -> Result<Begun, ImportError> {
     if options.wanted != Wanted::Resume {
         deliver::check(&options.rejects, &source.inputs)?;
     }
-    let state = match State::open(Path::new("."), client, request, options.wanted)? {
+    let again = |error: ImportError| match options.wanted {
+        Wanted::Resume => error,
+        Wanted::New | Wanted::Restart => error.with(Then::Again),
+    };
+    let opened = State::open(Path::new("."), client, request, options.wanted);
+    let state = match opened.map_err(again)? {
         Opened::Ready(state) => *state,
         Opened::Finished(report) => {
-            let mut report = *report;
-            report.rejects = report.rejects.filter(|path| place::leads_somewhere(path));
-            return Ok(Begun::Finished(Box::new(Ended {
-                report,
-                stopped: None,
-                is_resumable: false,
-                was_finished: true,
-            })));
+            return Ok(Begun::Finished(Box::new(Ended::before(*report))));
         }
     };
     let checked = if state.is_resumed {
@@ -165,11 +188,7 @@ fn begin(client: &Client, source: &Source) -> Result<Begun, ImportError> {
     };
     let rejects = checked
         .and_then(|()| Rejects::begin(&options.rejects, state.place(), state.before.rejects))
-        .inspect_err(|_| {
-            if !state.is_resumed {
-                state.forget();
-            }
-        })?;
+        .map_err(|error| unbegun(&state, error))?;
     Ok(Begun::Ready(Box::new((state, rejects))))
 }
 
@@ -180,7 +199,7 @@ fn finish(
     totals: Option<BTreeMap<String, u64>>,
     source: &Source,
     complete: impl FnOnce(&mut Report),
-) -> Result<Ended, ImportError> {
+) -> Ended {
     let (mut report, mut state, mut rejects) = engine.into_parts();
     complete(&mut report);
     if let Some(totals) = totals {
@@ -202,37 +221,65 @@ fn finish(
                 | ImportError::NoValidation(_)
         )
     );
-    let is_resumable = stopped.is_some() && !source.is_read_once && !(useless && settled_nothing);
-    let paths = if is_resumable {
-        rejects.so_far()
-    } else {
-        rejects.paths()
-    };
-    (report.rejects, report.outcomes) = paths.unzip();
+    let mut is_resumable =
+        stopped.is_some() && !source.is_read_once && !(useless && settled_nothing);
+    (report.rejects, report.outcomes) = rejects.so_far().unzip();
     let replaces_input = deliver::is_among(&source.options.rejects, &source.inputs);
     if is_resumable {
-        rejects.give_up(&state.request)?;
+        // What stopped it is what counts.
+        let _ = rejects.give_up(&state.request);
     } else if stopped.is_some() && replaces_input {
         // A file that was read stays as it is: nothing of it is settled.
         (report.rejects, report.outcomes) = (None, None);
-        rejects.give_up(&state.request)?;
+        let _ = rejects.give_up(&state.request);
         state.forget();
     } else {
-        let delivered = state
-            .settled(&report)
-            .and_then(|()| rejects.deliver(&state.request))
-            .and_then(|()| state.placed());
-        if stopped.is_some() {
+        let delivered = deliver_all(&mut report, &mut state, &mut rejects, source);
+        is_resumable = matches!(delivered, Err(ImportError::Disk { .. })) && !source.is_read_once;
+        let is_kept = matches!(
+            delivered,
+            Err(ImportError::Undeliverable { .. } | ImportError::Misplaced { .. })
+        );
+        if (stopped.is_some() || delivered.is_err()) && !is_resumable && !is_kept {
             state.forget();
         }
         stopped = stopped.or(delivered.err());
     }
-    Ok(Ended {
+    if source.is_read_once {
+        stopped = stopped.map(|error| error.with(Then::Nothing));
+    }
+    Ended {
         report,
         stopped,
         is_resumable,
         was_finished: false,
-    })
+    }
+}
+
+/// Notes that all is settled, and puts the rejects where they belong; the report says where they are then.
+fn deliver_all(
+    report: &mut Report,
+    state: &mut State,
+    rejects: &mut Rejects,
+    source: &Source,
+) -> Result<(), ImportError> {
+    let kept = (report.rejects.clone(), report.outcomes.clone());
+    (report.rejects, report.outcomes) = rejects.paths().unzip();
+    let settled = state.settled(report);
+    let delivered = if settled.is_err() && !source.is_read_once {
+        // It is gone on with.
+        let _ = rejects.give_up(&state.request);
+        settled
+    } else {
+        // What was read once cannot be gone on with: the rejects are all that there is.
+        let delivered = rejects.deliver(&state.request);
+        if delivered.is_ok() {
+            return settled.and_then(|()| state.placed());
+        }
+        delivered
+    };
+    (report.rejects, report.outcomes) = kept;
+    delivered
 }
 
 /// What was not settled was not sent.

@@ -34,7 +34,7 @@ const WAYS: [&[&str]; 5] = [
 fn references_are_led_in_whatever_letters_they_are_written() {
     let plain = format!("urn:uuid:{UUID}");
     let capital = format!("URN:UUID:{}", UUID.to_uppercase());
-    let escaped = plain.replace(':', r"\u003a").replace('u', r"\u0075");
+    let escaped = plain.replace('u', r"\u0075").replace(':', r"\u003a");
     let spellings = [&plain, &capital, &escaped];
     let wanted = expected(&[("Observation-1", &["Patient-1"]), ("Patient-1", &[])]);
     for way in WAYS {

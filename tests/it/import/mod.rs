@@ -8,6 +8,7 @@ mod digests;
 mod escaped;
 mod faults;
 mod foreign_folder;
+mod full_disk;
 mod identity;
 mod inputs;
 mod kills;

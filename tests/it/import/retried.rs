@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::basics::import;
-use super::identity::{expected, links, pointing, resource};
+use super::identity::{expected, links, resource};
 use crate::support::store::Rules;
 use crate::support::{Medplum, Store};
 

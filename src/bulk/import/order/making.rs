@@ -12,7 +12,7 @@ use crate::bulk::import::order::names::{Scope, is_urn, uuid_of};
 use crate::bulk::import::order::own::Own;
 use crate::bulk::import::order::references::Target;
 use crate::bulk::import::order::survey;
-use crate::bulk::import::order::way::Way;
+use crate::bulk::import::order::way::{Goes, Way};
 use crate::bulk::import::piece::{Action, Item, Unsent};
 use crate::bulk::import::read::line::{self, Head};
 use crate::bulk::import::{ImportError, Method};
@@ -131,7 +131,7 @@ impl<'a> Maker<'a> {
         let found = index.find(Scope::NONE, urn);
         found
             .map(|found| found == Target::Ambiguous)
-            .map_err(temporary)
+            .map_err(ImportError::temporary)
     }
 
     /// Sets where and how an item is sent.
@@ -197,7 +197,8 @@ impl<'a> Maker<'a> {
         let mut index = index
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        survey::note(&mut index, scope, head, full_url, self.feed.naming).map_err(temporary)
+        survey::note(&mut index, scope, head, full_url, self.feed.naming)
+            .map_err(ImportError::temporary)
     }
 
     /// The text with its `urn:uuid` led to resources, where that is known already.
@@ -221,10 +222,9 @@ impl<'a> Maker<'a> {
             own: &Own::default(),
             relative: false,
             ids_change: false,
-            absolute: false,
-            parts: false,
+            goes: Goes::Out,
         };
-        let led = index.lead(words, &way).map_err(temporary)?;
+        let led = index.lead(words, &way).map_err(ImportError::temporary)?;
         self.feed
             .tally
             .dangling
@@ -239,13 +239,6 @@ impl<'a> Maker<'a> {
 
 /// What no reference begins with.
 const NO_BASE: &str = "\n";
-
-fn temporary(source: std::io::Error) -> ImportError {
-    ImportError::Disk {
-        path: std::env::temp_dir(),
-        source,
-    }
-}
 
 /// A key by which items are about the same.
 pub(super) fn hash(value: &impl Hash) -> u64 {

@@ -89,10 +89,6 @@ fn name_of(text: &[u8]) -> Option<String> {
 /// A file cannot be read, or the table not be written.
 pub fn index(inputs: &[Input], naming: Naming) -> Result<Index, ImportError> {
     let mut index = Index::default();
-    let disk = |source| ImportError::Disk {
-        path: std::env::temp_dir(),
-        source,
-    };
     for (file, input) in inputs.iter().enumerate() {
         input.visit(&mut |_, piece| {
             let Piece::Resource {
@@ -107,10 +103,11 @@ pub fn index(inputs: &[Input], naming: Naming) -> Result<Index, ImportError> {
                 return Ok(());
             };
             let scope = Scope { file, bundle };
-            note(&mut index, scope, &head, full_url.as_deref(), naming).map_err(disk)
+            note(&mut index, scope, &head, full_url.as_deref(), naming)
+                .map_err(ImportError::temporary)
         })?;
     }
-    index.settle().map_err(disk)?;
+    index.settle().map_err(ImportError::temporary)?;
     Ok(index)
 }
 

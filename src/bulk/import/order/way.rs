@@ -24,10 +24,17 @@ pub struct Way<'a> {
     pub relative: bool,
     /// Whether the server gives the ids, so that `Type/id` that is not led may be somebody else's.
     pub ids_change: bool,
-    /// Whether to write where a reference leads as a whole URL, for a text that is read once more.
-    pub absolute: bool,
-    /// Whether names that several Bundles have become names of their own, since the text leaves its Bundle.
-    pub parts: bool,
+    pub goes: Goes,
+}
+
+/// Where a text goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goes {
+    /// To the server.
+    Out,
+    /// Into a file, to be read once more: references lead to where they go by whole URLs. It leaves its Bundle, so names that
+    /// several Bundles have become names of their own (`apart`), where all of them were known.
+    IntoAFile { apart: bool },
 }
 
 impl Way<'_> {
@@ -59,7 +66,9 @@ impl Led {
     /// What stands in the place of a reference; `None` leaves it.
     fn take(&mut self, reference: &str, name: &str, target: Target, way: &Way) -> Option<String> {
         match target {
-            Target::At(target) if way.absolute => return Some(format!("{}{target}", way.base)),
+            Target::At(target) if way.goes != Goes::Out => {
+                return Some(format!("{}{target}", way.base));
+            }
             Target::At(target) => return Some(target),
             Target::Coming => {
                 self.coming.get_or_insert_with(|| reference.to_owned());
@@ -118,7 +127,9 @@ impl Index {
                 .strip_prefix(way.base)
                 .filter(|rest| rest.contains('/'));
             if relative.is_some() {
-                return relative.filter(|_| !way.absolute).map(str::to_owned);
+                return relative
+                    .filter(|_| way.goes == Goes::Out)
+                    .map(str::to_owned);
             }
             match self.led_by_the_server(reference, way) {
                 Ok(None) => {}
@@ -142,13 +153,17 @@ impl Index {
                 return None;
             }
             match self.find(way.scope, name) {
-                Ok(Target::Coming | Target::Failed) if way.parts => match self.parted(way, name) {
-                    Ok(new) => new,
-                    Err(error) => {
-                        problem = Some(error);
-                        None
+                Ok(Target::Coming | Target::Failed)
+                    if way.goes == (Goes::IntoAFile { apart: true }) =>
+                {
+                    match self.parted(way, name) {
+                        Ok(new) => new,
+                        Err(error) => {
+                            problem = Some(error);
+                            None
+                        }
                     }
-                },
+                }
                 Ok(target) => led.take(reference, name, target, way),
                 Err(error) => {
                     problem = Some(error);
@@ -186,8 +201,7 @@ mod tests {
             own: &own,
             relative: true,
             ids_change: true,
-            absolute: false,
-            parts: false,
+            goes: Goes::Out,
         };
         index.lead(text, &way).unwrap()
     }

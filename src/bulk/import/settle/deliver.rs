@@ -142,14 +142,25 @@ pub fn deliver(
     let lines = state.path(LINES);
     let target = match Named::of(path).map_err(|source| output_error(path, source))? {
         Named::Through(_) => {
-            // Without an output to hand them to, an earlier run did, or was killed at it: they stay where they are.
-            let Some(mut output) = through.filter(|_| has_any) else {
+            if !has_any {
                 return Ok(());
+            }
+            // Without an output to hand them to, an earlier run was about to: how far it came nobody knows.
+            let Some(mut output) = through else {
+                return Err(ImportError::Undelivered {
+                    path: path.clone(),
+                    kept: lines,
+                });
             };
             let copied = place::open_plain(&lines)
                 .and_then(|mut lines| io::copy(&mut lines, &mut output))
                 .and_then(|_| output.finish());
-            return copied.map_err(|source| output_error(path, source));
+            return copied.map_err(|source| ImportError::Undeliverable {
+                path: path.clone(),
+                kept: lines,
+                source,
+                is_repeatable: false,
+            });
         }
         Named::Plain(target) => target,
     };
@@ -215,7 +226,12 @@ fn move_file(state: &Place, name: &str, to: &Path) -> Result<(), ImportError> {
         output.finish()?;
         state.remove(name)
     };
-    moved().map_err(|source| output_error(to, source))
+    moved().map_err(|source| ImportError::Undeliverable {
+        path: to.to_owned(),
+        kept: state.path(name),
+        source,
+        is_repeatable: true,
+    })
 }
 
 fn remove(path: &Path) -> Result<(), ImportError> {

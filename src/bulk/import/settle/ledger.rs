@@ -8,12 +8,12 @@ use crate::bulk::import::intervals::ranges;
 use crate::bulk::import::order::names::{Names, Naming};
 use crate::bulk::import::order::own::Own;
 use crate::bulk::import::order::references::{Index, is_ambiguous};
-use crate::bulk::import::order::way::Way;
+use crate::bulk::import::order::way::{Goes, Way};
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::read::input::Input;
 use crate::bulk::import::send::outcome::words_in;
 use crate::bulk::import::send::verdict::{Answered, Verdict};
-use crate::bulk::import::settle::rejects::Rejects;
+use crate::bulk::import::settle::rejects::{self, Rejects};
 use crate::bulk::import::settle::report::{ByType, Counts, Report};
 use crate::bulk::import::settle::state::State;
 use crate::bulk::import::settle::state::journal::Entry;
@@ -36,6 +36,10 @@ pub struct Ledger<'a> {
     counts: Counts,
     total: Option<u64>,
     started: Instant,
+    /// Whether something could not be written.
+    is_broken: bool,
+    /// Why, until it is told.
+    problem: Option<ImportError>,
 }
 
 impl<'a> Ledger<'a> {
@@ -61,6 +65,8 @@ impl<'a> Ledger<'a> {
             counts: Counts::default(),
             total: None,
             started: Instant::now(),
+            is_broken: false,
+            problem: None,
         }
     }
 
@@ -87,70 +93,104 @@ impl<'a> Ledger<'a> {
         self.report.latency.add(latency);
     }
 
-    /// Notes, before it goes out, what must not be sent twice.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn sending(&mut self, batch: &Batch) -> Result<(), ImportError> {
+    /// Notes, before it goes out, what must not be sent twice. Where that cannot be written, it must not go out.
+    pub fn sending(&mut self, batch: &Batch) {
         let sent = ranges(batch.items.iter().map(|item| item.ordinal));
-        self.state.record(&Entry {
-            sent,
-            ..Entry::default()
-        })?;
-        // What goes out now must be known as sent after a power cut too, and what the journal counts must be there.
-        self.rejects.sync()?;
-        self.state.sync()
+        self.write(|ledger| {
+            ledger.state.record(&Entry {
+                sent,
+                ..Entry::default()
+            })?;
+            // What goes out now must be known as sent after a power cut too, and what the journal counts must be there.
+            let synced = ledger.rejects.sync().and_then(|()| ledger.state.sync());
+            synced.inspect_err(|_| ledger.state.take_back())
+        });
     }
 
     /// Notes that it did not go out, or that the server said it did nothing.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn not_sent(&mut self, batch: &Batch) -> Result<(), ImportError> {
+    pub fn not_sent(&mut self, batch: &Batch) {
         if batch.may_be_repeated() {
-            return Ok(());
+            return;
         }
         let back = ranges(batch.items.iter().map(|item| item.ordinal));
-        self.state.record(&Entry {
+        let entry = Entry {
             back,
             ..Entry::default()
-        })
+        };
+        self.write(|ledger| ledger.state.record(&entry));
     }
 
-    /// Settles a batch: rejects first, then the journal.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn settle(
-        &mut self,
-        batch: &Batch,
-        answered: Vec<Answered>,
-        index: &mut Index,
-    ) -> Result<(), ImportError> {
+    /// Settles a batch: rejects first, then the journal. What came of it counts, whether it can be written or not.
+    pub fn settle(&mut self, batch: &Batch, answered: Vec<Answered>, index: &mut Index) {
         if batch.items.is_empty() {
-            return Ok(());
+            return;
         }
+        let mut types = ByType::new();
+        for (item, (verdict, _)) in batch.items.iter().zip(&answered) {
+            count(&mut types, item, verdict);
+            self.tell(item, verdict);
+        }
+        self.add(&types);
         let mut entry = Entry {
             done: ranges(batch.items.iter().map(|item| item.ordinal)),
+            types,
             ..Entry::default()
         };
-        let lengths = self.rejects.lengths();
-        for (item, (verdict, location)) in batch.items.iter().zip(answered) {
-            count(&mut entry.types, item, &verdict);
-            match &verdict {
-                Verdict::Refused { status, outcome } => {
-                    self.reject(batch, item, *status, "refused", outcome, index)?;
+        self.write(|ledger| {
+            let lengths = ledger.rejects.lengths();
+            for (item, (verdict, location)) in batch.items.iter().zip(answered) {
+                match &verdict {
+                    Verdict::Refused { status, outcome } => {
+                        ledger.reject(batch, item, *status, "refused", outcome, index)?;
+                    }
+                    Verdict::Unknown { status, outcome } => {
+                        ledger.reject(batch, item, *status, "unknown", outcome, index)?;
+                    }
+                    _ => ledger.learn(item, location.as_deref(), &mut entry, index)?,
                 }
-                Verdict::Unknown { status, outcome } => {
-                    self.reject(batch, item, *status, "unknown", outcome, index)?;
-                }
-                _ => self.learn(item, location.as_deref(), &mut entry, index)?,
             }
+            entry.rejects = Some(ledger.rejects.lengths()).filter(|new| *new != lengths);
+            ledger.state.record(&entry)
+        });
+        if self.is_broken {
+            let answered = batch.items.iter().filter(|item| item.unsent.is_none());
+            self.report.unrecorded += answered.count() as u64;
         }
-        entry.rejects = Some(self.rejects.lengths()).filter(|new| *new != lengths);
-        self.state.record(&entry)?;
-        self.add(&entry.types);
-        Ok(())
+    }
+
+    /// Writes, unless that failed before: what is written then would stand behind half a line.
+    fn write(&mut self, write: impl FnOnce(&mut Self) -> Result<(), ImportError>) {
+        if self.is_broken {
+            return;
+        }
+        if let Err(problem) = write(self) {
+            self.is_broken = true;
+            self.problem = Some(problem);
+        }
+    }
+
+    /// Whether nothing can be written any more.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// Why nothing can be written any more; it is told once.
+    pub fn problem(&mut self) -> Option<ImportError> {
+        self.problem.take()
+    }
+
+    fn tell(&self, item: &Item, verdict: &Verdict) {
+        let (result, status, outcome) = match verdict {
+            Verdict::Refused { status, outcome } => ("refused", status, outcome),
+            Verdict::Unknown { status, outcome } => ("unknown", status, outcome),
+            _ => return,
+        };
+        let words = words_in(outcome);
+        let status = status.map_or_else(String::new, |status| format!("{status} "));
+        self.observer.rejected(
+            &self.inputs[item.file].place_of(item),
+            &format!("{result}: {status}{words}"),
+        );
     }
 
     fn reject(
@@ -166,24 +206,11 @@ impl<'a> Ledger<'a> {
         let full_url = self.name_to_try_again(item, index)?;
         if self.learns {
             let names = self.names(item);
-            index.note_failed(&names).map_err(temporary)?;
+            index.note_failed(&names).map_err(ImportError::temporary)?;
         }
-        self.rejects.add(
-            item,
-            &text,
-            full_url.as_deref(),
-            &self.inputs[item.file],
-            status,
-            result,
-            outcome,
-        )?;
-        let words = words_in(outcome);
-        let status = status.map_or_else(String::new, |status| format!("{status} "));
-        self.observer.rejected(
-            &self.inputs[item.file].place_of(item),
-            &format!("{result}: {status}{words}"),
-        );
-        Ok(())
+        let line = rejects::line_of(item, &text, full_url.as_deref());
+        let input = &self.inputs[item.file];
+        self.rejects.add(item, line, input, status, result, outcome)
     }
 
     /// The full URL that a rejected resource is written with: others that are tried again with it point there. Lines of
@@ -192,7 +219,8 @@ impl<'a> Ledger<'a> {
         let Some(url) = &item.full_url else {
             return Ok(None);
         };
-        let is_of_several = self.knows_all && is_ambiguous(index, url).map_err(temporary)?;
+        let is_of_several =
+            self.knows_all && is_ambiguous(index, url).map_err(ImportError::temporary)?;
         Ok(Some(if is_of_several {
             item.scope().own_url(url)
         } else {
@@ -222,10 +250,14 @@ impl<'a> Ledger<'a> {
             own: &Own::default(),
             relative: self.naming.by_id,
             ids_change: false,
-            absolute: true,
-            parts: self.knows_all,
+            goes: Goes::IntoAFile {
+                apart: self.knows_all,
+            },
         };
-        let text = index.lead(words, &way).map_err(temporary)?.text;
+        let text = index
+            .lead(words, &way)
+            .map_err(ImportError::temporary)?
+            .text;
         Ok(Cow::Owned(text.into_bytes()))
     }
 
@@ -248,28 +280,35 @@ impl<'a> Ledger<'a> {
             return Ok(());
         };
         let names = self.names(item);
-        index.note(&names, location, false).map_err(temporary)?;
-        for name in names.learned(index).map_err(temporary)? {
+        index
+            .note(&names, location, false)
+            .map_err(ImportError::temporary)?;
+        for name in names.learned(index).map_err(ImportError::temporary)? {
             entry.learned.push((name, location.to_owned()));
         }
         Ok(())
     }
 
     /// Notes where resources lie that were written only so that others can point at them.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn learn_only(
-        &mut self,
-        batch: &Batch,
-        answered: &[Answered],
-        index: &mut Index,
-    ) -> Result<(), ImportError> {
-        let mut entry = Entry::default();
-        for (item, (_, location)) in batch.items.iter().zip(answered) {
-            self.learn(item, location.as_deref(), &mut entry, index)?;
-        }
-        self.state.record(&entry)
+    pub fn learn_only(&mut self, batch: &Batch, answered: &[Answered], index: &mut Index) {
+        self.write(|ledger| {
+            let mut entry = Entry::default();
+            for (item, (_, location)) in batch.items.iter().zip(answered) {
+                ledger.learn(item, location.as_deref(), &mut entry, index)?;
+            }
+            ledger.state.record(&entry)
+        });
+    }
+
+    /// Notes that these come, for what points at them.
+    pub fn coming(&mut self, batch: &Batch, index: &mut Index) {
+        self.write(|ledger| {
+            let names = batch.items.iter().map(|item| ledger.names(item));
+            let mut noted = names.map(|names| index.note_coming(&names));
+            noted
+                .try_for_each(|noted| noted)
+                .map_err(ImportError::temporary)
+        });
     }
 
     /// Counts without settling: what ends with the run and is not to be gone on with.
@@ -322,13 +361,6 @@ impl<'a> Ledger<'a> {
             }
             self.counts.add(counts);
         }
-    }
-}
-
-fn temporary(source: std::io::Error) -> ImportError {
-    ImportError::Disk {
-        path: std::env::temp_dir(),
-        source,
     }
 }
 

@@ -67,21 +67,20 @@ impl Rejects {
         Ok(rejects)
     }
 
-    /// Writes a line and what was said to it. It counts only once the journal names the new lengths.
+    /// Writes a line, of [`line_of`], and what was said to it. It counts only once the journal names the new lengths.
     ///
     /// # Errors
     /// The disk.
     pub fn add(
         &mut self,
         item: &Item,
-        text: &[u8],
-        full_url: Option<&str>,
+        mut line: Vec<u8>,
         input: &Input,
         status: Option<u16>,
         result: &str,
         outcome: &str,
     ) -> Result<(), ImportError> {
-        let (mut line, mut said) = (line_of(item, text, full_url), Vec::new());
+        let mut said = Vec::new();
         line.push(b'\n');
         let id = item.id.as_deref().map_or("null".to_owned(), quoted);
         let status = status.map_or("null".to_owned(), |status| status.to_string());
@@ -185,7 +184,7 @@ impl Rejects {
 
 /// The line to try again. A resource of a Bundle may stand on many lines there, but not here; where it has a name of its
 /// own, it stays in a Bundle, with that name, since others point there.
-fn line_of(item: &Item, text: &[u8], full_url: Option<&str>) -> Vec<u8> {
+pub fn line_of(item: &Item, text: &[u8], full_url: Option<&str>) -> Vec<u8> {
     if item.action == Action::Delete {
         return format!(
             r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"request":{{"method":"DELETE","url":{}}}}}]}}"#,

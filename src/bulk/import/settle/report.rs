@@ -71,6 +71,9 @@ pub struct Report {
     pub dangling: u64,
     /// References by a whole URL to a resource of another server; they are sent as they are.
     pub absolute: u64,
+    /// What the server answered when that could no longer be written down.
+    #[serde(skip)]
+    pub unrecorded: u64,
     /// References by a search, which servers follow within transactions only (FHIR R4 §2.3.0.2).
     pub conditional: u64,
 }

@@ -25,6 +25,13 @@ pub(super) fn show(
         Format::Json | Format::Ndjson => output.json(&json::of(report).to_string())?,
     }
     warn_of_references(context, report, run, is_like_medplum);
+    if report.unrecorded > 0 {
+        output.warn(&format!(
+            "The server answered {} that could not be written down any more: they count here, but a --resume does not know \
+             of it. By PUT it sends them again; those of a POST it reports as unknown.",
+            number_of(report.unrecorded, "resource")
+        ));
+    }
     output.note(&speed_in_words(report));
     Ok(())
 }

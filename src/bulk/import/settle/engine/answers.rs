@@ -14,10 +14,7 @@ use crate::bulk::import::{ImportError, Method};
 
 impl Engine<'_> {
     /// Takes what came of a request.
-    ///
-    /// # Errors
-    /// The disk.
-    pub(super) fn answered(&mut self, sent: Sent) -> Result<(), ImportError> {
+    pub(super) fn answered(&mut self, sent: Sent) {
         let Sent {
             batch,
             skipped,
@@ -34,13 +31,13 @@ impl Engine<'_> {
                 .iter()
                 .map(|_| (Verdict::Unchanged, None))
                 .collect();
-            self.settle(&skipped, same)?;
+            self.settle(&skipped, same);
         }
         match outcome {
             Outcome::Answered(..)
                 if !self.takes_ids && answer::refuses_all(&outcome) && !is_unknown_type =>
             {
-                self.no_client_ids(&batch, outcome)
+                self.no_client_ids(&batch, outcome);
             }
             Outcome::Answered(answered, wait) => self.verdicts(batch, answered, wait),
             Outcome::TooLarge(refusal) => self.too_large(batch, &refusal),
@@ -51,22 +48,20 @@ impl Engine<'_> {
             Outcome::Refused(refusal) => self.refused(batch, refusal),
             Outcome::Fatal(error @ ImportError::Strange(_)) => {
                 self.stop_with(error);
-                self.leave(&batch, "its answer could not be understood")
+                self.leave(&batch, "its answer could not be understood");
             }
             Outcome::Fatal(error) => {
                 // No token, 401, a redirect: nothing was done.
                 self.stop_with(error);
-                self.ledger.not_sent(&batch)?;
+                self.ledger.not_sent(&batch);
                 self.again.push_front(batch);
-                Ok(())
             }
             Outcome::Unbegun => {
-                self.ledger.not_sent(&batch)?;
+                self.ledger.not_sent(&batch);
                 self.again.push_front(batch);
-                Ok(())
             }
             Outcome::Abandoned => {
-                self.leave(&batch, "the run was interrupted before the answer came")
+                self.leave(&batch, "the run was interrupted before the answer came");
             }
         }
     }
@@ -78,7 +73,7 @@ impl Engine<'_> {
         answered: &mut Vec<Answered>,
         status: u16,
         wait: Option<Duration>,
-    ) -> Result<(), ImportError> {
+    ) {
         let later = |verdict: &Verdict| matches!(verdict, Verdict::Later { .. });
         if self.is_out_of_patience() {
             for (verdict, _) in answered.iter_mut().filter(|(verdict, _)| later(verdict)) {
@@ -88,27 +83,21 @@ impl Engine<'_> {
                     outcome,
                 };
             }
-            return Ok(());
+            return;
         }
         let mut flags = answered.iter().map(|(verdict, _)| later(verdict));
         let mut waiting = batch.split_off(|_| flags.next().unwrap_or(false));
         answered.retain(|(verdict, _)| !later(verdict));
         waiting.attempts += 1;
-        self.ledger.not_sent(&waiting)?;
+        self.ledger.not_sent(&waiting);
         self.slow_down(
             wait,
             &format!("{status} for {} of a bundle's entries", waiting.items.len()),
         );
         self.again.push_back(waiting);
-        Ok(())
     }
 
-    fn verdicts(
-        &mut self,
-        mut batch: Batch,
-        mut answered: Vec<Answered>,
-        wait: Option<Duration>,
-    ) -> Result<(), ImportError> {
+    fn verdicts(&mut self, mut batch: Batch, mut answered: Vec<Answered>, wait: Option<Duration>) {
         if let Some((
             Verdict::Refused {
                 status: Some(404 | 405 | 501),
@@ -121,14 +110,14 @@ impl Engine<'_> {
         {
             self.stop_with(ImportError::NoValidation(words_in(outcome)));
             self.again.push_front(batch);
-            return Ok(());
+            return;
         }
         let later = answered.iter().find_map(|(verdict, _)| match verdict {
             Verdict::Later { status } => Some(*status),
             _ => None,
         });
         match later {
-            Some(status) => self.put_off(&mut batch, &mut answered, status, wait)?,
+            Some(status) => self.put_off(&mut batch, &mut answered, status, wait),
             None => self.went_well(),
         }
         self.is_answered = true;
@@ -151,28 +140,28 @@ impl Engine<'_> {
         let is_put = |item: &Item| item.action == Action::Put;
         let has_none = !batch.items.is_empty() && !batch.items.iter().any(is_put);
         self.takes_ids |= has_put || has_none;
-        self.learn_provisional(&mut batch, &mut answered)?;
-        self.settle(&batch, answered)
+        self.learn_provisional(&mut batch, &mut answered);
+        self.settle(&batch, answered);
     }
 
     /// The first that was sent shows that no resource can be written under its id.
-    fn no_client_ids(&mut self, batch: &Batch, outcome: Outcome) -> Result<(), ImportError> {
+    fn no_client_ids(&mut self, batch: &Batch, outcome: Outcome) {
         let Outcome::Answered(answered, _) = outcome else {
-            return Ok(());
+            return;
         };
         let words = answered.first().map(|(verdict, _)| match verdict {
             Verdict::Refused { outcome, .. } => words_in(outcome),
             _ => String::new(),
         });
         self.stop_with(ImportError::NoClientIds(words.unwrap_or_default()));
-        self.settle(batch, answered)
+        self.settle(batch, answered);
     }
 
     /// What got no answer when the run ends: unknown if it must not be sent again, else left for a resume.
-    pub(super) fn leave(&mut self, batch: &Batch, words: &str) -> Result<(), ImportError> {
+    pub(super) fn leave(&mut self, batch: &Batch, words: &str) {
         if batch.may_be_repeated() {
             self.ledger.leave_unknown(batch);
-            return Ok(());
+            return;
         }
         self.settle_all(
             batch,
@@ -180,42 +169,33 @@ impl Engine<'_> {
                 status: None,
                 outcome: outcome_of_words(words),
             },
-        )
+        );
     }
 
-    pub(super) fn settle_all(
-        &mut self,
-        batch: &Batch,
-        verdict: &Verdict,
-    ) -> Result<(), ImportError> {
+    pub(super) fn settle_all(&mut self, batch: &Batch, verdict: &Verdict) {
         let answered = batch
             .items
             .iter()
             .map(|_| (verdict.clone(), None))
             .collect();
-        self.settle(batch, answered)
+        self.settle(batch, answered);
     }
 
-    pub(super) fn settle(
-        &mut self,
-        batch: &Batch,
-        answered: Vec<Answered>,
-    ) -> Result<(), ImportError> {
+    pub(super) fn settle(&mut self, batch: &Batch, answered: Vec<Answered>) {
         for item in &batch.items {
             self.held.remove(&item.key);
         }
         // A server that takes no ids is no fault of the resources: nothing is to be tried again as it is.
         if matches!(self.stop, Some(ImportError::NoClientIds(_))) {
             self.ledger.count_only(batch, &answered);
-            return Ok(());
+            return;
         }
         let index = Arc::clone(&self.index);
         let mut index = index
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.ledger.settle(batch, answered, &mut index)?;
+        self.ledger.settle(batch, answered, &mut index);
         self.ledger.show(self.in_flight.len());
-        Ok(())
     }
 
     /// The first reason counts.

@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Engine, temporary};
+use super::Engine;
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::order::deferred::Stage;
 use crate::bulk::import::order::extensions;
 use crate::bulk::import::order::names::is_urn;
 use crate::bulk::import::order::own::Own;
 use crate::bulk::import::order::references::{Index, Target};
-use crate::bulk::import::order::way::Way;
+use crate::bulk::import::order::way::{Goes, Way};
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::{BundleKind, ImportError, Method};
 
@@ -100,10 +100,9 @@ impl Engine<'_> {
             own,
             relative: self.naming.by_id,
             ids_change: true,
-            absolute: false,
-            parts: false,
+            goes: Goes::Out,
         };
-        let led = index.lead(text, &way).map_err(temporary)?;
+        let led = index.lead(text, &way).map_err(ImportError::temporary)?;
         let several = "is the fullUrl of several resources in other Bundles";
         let failed = led.failed.map(|target| (target, "was not taken"));
         if let Some((target, why)) = failed.or(led.misled.map(|target| (target, several))) {
@@ -161,7 +160,10 @@ fn fate_of_deletion(item: &Item, stage: Stage, index: &Index) -> Result<Fate, Im
         return Ok(ready(None));
     }
     Ok(
-        match index.find(item.scope(), &item.url).map_err(temporary)? {
+        match index
+            .find(item.scope(), &item.url)
+            .map_err(ImportError::temporary)?
+        {
             Target::At(target) => ready(Some(target)),
             Target::Coming if stage == Stage::Wait => Fate::Waits,
             _ => Fate::Lost(

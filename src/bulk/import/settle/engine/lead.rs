@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError};
 
 use super::Engine;
 use super::fate::Fate;
+use crate::bulk::import::Method;
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::order::own::Own;
 use crate::bulk::import::piece::Action;
 use crate::bulk::import::send::outcome::outcome_of_words;
 use crate::bulk::import::send::verdict::{Answered, Verdict};
-use crate::bulk::import::{ImportError, Method};
 
 /// The items of these fates in a batch of their own, and the fates.
 fn split_off(
@@ -40,12 +40,9 @@ fn refused(fate: Fate) -> Answered {
 impl Engine<'_> {
     /// A batch whose references lead where their targets lie now. Items whose targets are still to come wait in a batch
     /// of their own; `None` when these are all.
-    ///
-    /// # Errors
-    /// The disk.
-    pub(super) fn led(&mut self, mut batch: Batch) -> Result<Option<Batch>, ImportError> {
+    pub(super) fn led(&mut self, mut batch: Batch) -> Option<Batch> {
         if !self.options.method.gives_ids() || batch.is_resolved {
-            return Ok(Some(batch));
+            return Some(batch);
         }
         let is_plain = self.options.method == Method::Post
             && self.deferred_keys.is_empty()
@@ -53,23 +50,30 @@ impl Engine<'_> {
             && batch.items.iter().all(|item| item.action != Action::Delete);
         if is_plain {
             batch.is_resolved = true;
-            return Ok(Some(batch));
+            return Some(batch);
         }
-        let mut fates = self.fates(&batch)?;
+        let mut fates = match self.fates(&batch) {
+            Ok(fates) => fates,
+            Err(error) => {
+                self.stop_with(error);
+                self.again.push_front(batch);
+                return None;
+            }
+        };
         let waiting = split_off(&mut batch, &mut fates, |fate| matches!(fate, Fate::Waits)).0;
         let is_lost = |fate: &Fate| matches!(fate, Fate::Lost(_));
         let (lost, words) = split_off(&mut batch, &mut fates, is_lost);
         if !lost.items.is_empty() {
-            self.settle(&lost, words.into_iter().map(refused).collect())?;
+            self.settle(&lost, words.into_iter().map(refused).collect());
         }
         if !waiting.items.is_empty() {
             self.again.push_back(waiting);
         }
         if batch.items.is_empty() {
-            return Ok(None);
+            return None;
         }
         self.put_fates(&mut batch, fates);
-        Ok(Some(batch))
+        Some(batch)
     }
 
     /// The items get the texts and URLs that they go out with.
@@ -102,17 +106,13 @@ impl Engine<'_> {
     }
 
     /// Nothing under way brings what these point at: they are read once more, or refused where they cannot be.
-    ///
-    /// # Errors
-    /// The disk.
-    pub(super) fn defer_all(&mut self) -> Result<(), ImportError> {
+    pub(super) fn defer_all(&mut self) {
         for batch in std::mem::take(&mut self.again) {
-            self.defer(&batch)?;
+            self.defer(&batch);
         }
-        Ok(())
     }
 
-    fn defer(&mut self, batch: &Batch) -> Result<(), ImportError> {
+    fn defer(&mut self, batch: &Batch) {
         let Some(deferred) = &self.deferred else {
             let outcome = outcome_of_words(
                 "what it points at comes after it, and stdin is read once: import files",
@@ -121,26 +121,19 @@ impl Engine<'_> {
                 status: None,
                 outcome,
             };
-            return self.settle_all(batch, &verdict);
+            self.settle_all(batch, &verdict);
+            return;
         };
         for item in &batch.items {
             deferred.add(item.ordinal);
             self.deferred_keys.insert(item.key);
             self.held.remove(&item.key);
         }
-        Ok(())
     }
 
     /// Notes where provisional resources of a batch lie, and lets them wait to be written as they are meant; the others
     /// are left to be settled.
-    ///
-    /// # Errors
-    /// The disk.
-    pub(super) fn learn_provisional(
-        &mut self,
-        batch: &mut Batch,
-        answered: &mut Vec<Answered>,
-    ) -> Result<(), ImportError> {
+    pub(super) fn learn_provisional(&mut self, batch: &mut Batch, answered: &mut Vec<Answered>) {
         let is_written = |verdict: &Verdict| {
             matches!(
                 verdict,
@@ -154,7 +147,7 @@ impl Engine<'_> {
             .map(|(item, (verdict, _))| item.is_provisional && is_written(verdict))
             .collect();
         if !flags.contains(&true) {
-            return Ok(());
+            return;
         }
         let mut taken = flags.iter().copied();
         let part = batch.split_off(|_| taken.next().unwrap_or(false));
@@ -164,8 +157,8 @@ impl Engine<'_> {
             .collect();
         let index = Arc::clone(&self.index);
         let mut index = index.lock().unwrap_or_else(PoisonError::into_inner);
-        self.ledger.learn_only(&part, &learned, &mut index)?;
+        self.ledger.learn_only(&part, &learned, &mut index);
         drop(index);
-        self.defer(&part)
+        self.defer(&part);
     }
 }

@@ -157,10 +157,12 @@ impl<'a> Engine<'a> {
     ) -> Result<(), ImportError> {
         let mut is_read = false;
         loop {
-            if self.stop.is_none() {
-                while let Some(batch) = self.ready()? {
-                    self.dispatch(batch)?;
-                }
+            while let Some(batch) = self.ready() {
+                self.dispatch(batch);
+            }
+            // What is under way was sent: its answers are waited for, and counted.
+            if let Some(problem) = self.ledger.problem() {
+                self.stop_with(problem);
             }
             let is_idle = self.in_flight.is_empty()
                 && (self.stop.is_some() || self.again.is_empty() && self.next.is_none());
@@ -177,11 +179,11 @@ impl<'a> Engine<'a> {
             let waits = self.stop.is_none() && Instant::now() < self.gate;
             let parting = self.parting;
             tokio::select! {
-                Some(sent) = self.in_flight.next(), if !self.in_flight.is_empty() => self.answered(sent)?,
+                Some(sent) = self.in_flight.next(), if !self.in_flight.is_empty() => self.answered(sent),
                 event = events.recv(), if takes => match event {
-                    Some(Event::Batch(batch)) => self.take(batch)?,
+                    Some(Event::Batch(batch)) => self.take(batch),
                     Some(Event::Barrier(sender)) => self.barrier = Some(sender),
-                    Some(Event::Failed(error)) => self.stop = Some(error),
+                    Some(Event::Failed(error)) => self.stop_with(error),
                     None => is_read = true,
                 },
                 () = tokio::time::sleep_until(self.gate.into()), if waits => {}
@@ -202,7 +204,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Settles what of a new batch is not sent, and keeps the rest for its turn.
-    fn take(&mut self, mut batch: Batch) -> Result<(), ImportError> {
+    fn take(&mut self, mut batch: Batch) {
         let unsent = batch.split_off(|item| item.unsent.is_some());
         let answered = unsent.items.iter().map(|item| match &item.unsent {
             Some(Unsent::Lost) => (
@@ -226,55 +228,56 @@ impl<'a> Engine<'a> {
         let mut index = index
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.ledger.settle(&unsent, answered, &mut index)?;
+        self.ledger.settle(&unsent, answered, &mut index);
         if self.ledger.learns && self.deferred.is_none() {
             // Of stdin nobody knew before what will come.
-            for item in &batch.items {
-                let names = self.ledger.names(item);
-                index.note_coming(&names).map_err(temporary)?;
-            }
+            self.ledger.coming(&batch, &mut index);
         }
         if !batch.items.is_empty() {
             self.next = Some(batch);
         }
-        Ok(())
     }
 
     /// The next batch that may be sent now.
-    fn ready(&mut self) -> Result<Option<Batch>, ImportError> {
+    fn ready(&mut self) -> Option<Batch> {
         let limit = if self.is_answered && self.takes_ids {
             self.limit
         } else {
             1
         };
         if self.in_flight.len() >= limit || Instant::now() < self.gate {
-            return Ok(None);
+            return None;
         }
-        loop {
+        while !self.is_stopped() {
             // Some of these may wait for what others bring.
             let mut waiting = 0;
             while waiting < self.again.len()
                 && let Some(batch) = self.again.pop_front()
             {
                 let batch = self.cut(batch);
-                match self.led(batch)? {
-                    Some(batch) => return Ok(Some(batch)),
+                match self.led(batch) {
+                    Some(batch) => return Some(batch),
+                    None if self.is_stopped() => return None,
                     None => waiting += 1,
                 }
             }
             if self.in_flight.is_empty() {
-                self.defer_all()?;
+                self.defer_all();
             } else if self.again.len() >= self.options.parallel.max(2) {
-                return Ok(None);
+                return None;
             }
-            let Some(batch) = self.take_next() else {
-                return Ok(None);
-            };
+            let batch = self.take_next()?;
             let batch = self.cut(batch);
-            if let Some(batch) = self.led(batch)? {
-                return Ok(Some(batch));
+            if let Some(batch) = self.led(batch) {
+                return Some(batch);
             }
         }
+        None
+    }
+
+    /// Whether nothing more is sent.
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some() || self.ledger.is_broken()
     }
 
     /// What was read, unless it is about a resource that is on its way.
@@ -295,9 +298,13 @@ impl<'a> Engine<'a> {
         batch
     }
 
-    fn dispatch(&mut self, batch: Batch) -> Result<(), ImportError> {
+    fn dispatch(&mut self, batch: Batch) {
         if !batch.may_be_repeated() {
-            self.ledger.sending(&batch)?;
+            self.ledger.sending(&batch);
+        }
+        if self.ledger.is_broken() {
+            self.again.push_front(batch);
+            return;
         }
         let delay = match batch.attempts {
             0 => Duration::ZERO,
@@ -321,7 +328,6 @@ impl<'a> Engine<'a> {
             },
             self.abandon.subscribe(),
         )));
-        Ok(())
     }
 
     /// What was read and not sent; of stdin also what was not read yet, but not after Ctrl-C.
@@ -356,11 +362,4 @@ async fn sleep_until(instant: Option<Instant>) {
 pub fn base_of(client: &Client) -> String {
     let base = client.profile.fhir_base.as_str();
     format!("{}/", base.trim_end_matches('/'))
-}
-
-fn temporary(source: std::io::Error) -> ImportError {
-    ImportError::Disk {
-        path: std::env::temp_dir(),
-        source,
-    }
 }

@@ -18,11 +18,7 @@ const MOST_AT_ONCE: u32 = 4;
 
 impl Engine<'_> {
     /// A bundle that is too large goes in two halves, and later ones are no larger.
-    pub(super) fn too_large(
-        &mut self,
-        mut batch: Batch,
-        refusal: &Refusal,
-    ) -> Result<(), ImportError> {
+    pub(super) fn too_large(&mut self, mut batch: Batch, refusal: &Refusal) {
         self.is_answered = true;
         self.failures_in_row = 0;
         if batch.items.len() < 2 {
@@ -39,9 +35,8 @@ impl Engine<'_> {
             _ => refusal.to_string(),
         };
         self.halve(&mut batch, &reason);
-        self.ledger.not_sent(&batch)?;
+        self.ledger.not_sent(&batch);
         self.again.push_front(batch);
-        Ok(())
     }
 
     /// When both halves are taken of a batch that was refused whole, it was not for what is in them: there are as many
@@ -72,20 +67,14 @@ impl Engine<'_> {
         batch.is_resolved &= self.options.bundle != BundleKind::Transaction;
     }
 
-    pub(super) fn later(
-        &mut self,
-        batch: Batch,
-        wait: Option<Duration>,
-        refusal: Box<Refusal>,
-    ) -> Result<(), ImportError> {
-        self.ledger.not_sent(&batch)?;
+    pub(super) fn later(&mut self, batch: Batch, wait: Option<Duration>, refusal: Box<Refusal>) {
+        self.ledger.not_sent(&batch);
         if self.is_out_of_patience() {
             self.stop_with(ImportError::Stopped(FhirError::Refused(refusal)));
         } else {
             self.slow_down(wait, &refusal.status.to_string());
         }
         self.again.push_front(batch);
-        Ok(())
     }
 
     /// Whether the server has said "not now", and nothing else, for as long as that is borne.
@@ -136,11 +125,7 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) fn timed_out(
-        &mut self,
-        mut batch: Batch,
-        error: FhirError,
-    ) -> Result<(), ImportError> {
+    pub(super) fn timed_out(&mut self, mut batch: Batch, error: FhirError) {
         if batch.may_be_repeated()
             && batch.items.len() > 1
             && self.options.bundle != BundleKind::None
@@ -152,19 +137,19 @@ impl Engine<'_> {
             }
             self.halve(&mut batch, "no answer in time");
             self.again.push_front(batch);
-            return Ok(());
+            return;
         }
-        self.broke(batch, error)
+        self.broke(batch, error);
     }
 
     /// Sent, and no answer: again where that is safe, else unknown.
-    pub(super) fn broke(&mut self, mut batch: Batch, error: FhirError) -> Result<(), ImportError> {
+    pub(super) fn broke(&mut self, mut batch: Batch, error: FhirError) {
         let retries = self.client.http.network.retries;
         let may_be_repeated = batch.may_be_repeated();
         if may_be_repeated && batch.attempts < retries {
             batch.attempts += 1;
             self.again.push_back(batch);
-            return Ok(());
+            return;
         }
         self.failures_in_row += 1;
         let words = error.to_string();
@@ -177,13 +162,13 @@ impl Engine<'_> {
             let mut rest = batch.split_at(batch.items.len().div_ceil(2));
             (batch.is_suspect, rest.is_suspect) = (true, true);
             self.again.extend([batch, rest]);
-            return Ok(());
+            return;
         }
         if may_be_repeated && !batch.is_suspect && batch.attempts < retries + MOST_FAILURES {
             // Is it this batch, or is the server gone? The others tell.
             batch.attempts += 1;
             self.again.push_back(batch);
-            return Ok(());
+            return;
         }
         self.settle_all(
             &batch,
@@ -191,41 +176,31 @@ impl Engine<'_> {
                 status: None,
                 outcome: outcome_of_words(&words),
             },
-        )
+        );
     }
 
-    pub(super) fn not_sent(
-        &mut self,
-        mut batch: Batch,
-        error: FhirError,
-    ) -> Result<(), ImportError> {
-        self.ledger.not_sent(&batch)?;
+    pub(super) fn not_sent(&mut self, mut batch: Batch, error: FhirError) {
+        self.ledger.not_sent(&batch);
         if batch.attempts >= self.client.http.network.retries {
             self.stop_with(ImportError::Stopped(error));
         }
         batch.attempts += 1;
         self.again.push_back(batch);
-        Ok(())
     }
 
     /// Both halves are sent by themselves.
-    fn halved(&mut self, mut batch: Batch, is_about_content: bool) -> Result<(), ImportError> {
-        self.ledger.not_sent(&batch)?;
+    fn halved(&mut self, mut batch: Batch, is_about_content: bool) {
+        self.ledger.not_sent(&batch);
         let half = batch.items.len().div_ceil(2);
         let mut rest = batch.split_at(half);
         let split = is_about_content.then(|| Arc::new(Split::new(half)));
         (batch.split, rest.split) = (split.clone(), split);
         self.again.push_front(rest);
         self.again.push_front(batch);
-        Ok(())
     }
 
     // Long because the order of the cases is the rule.
-    pub(super) fn refused(
-        &mut self,
-        batch: Batch,
-        refusal: Box<Refusal>,
-    ) -> Result<(), ImportError> {
+    pub(super) fn refused(&mut self, batch: Batch, refusal: Box<Refusal>) {
         let status = refusal.status.as_u16();
         let was_answered = std::mem::replace(&mut self.is_answered, true);
         self.failures_in_row = 0;
@@ -240,15 +215,15 @@ impl Engine<'_> {
                     refusal,
                 }
             });
-            self.ledger.not_sent(&batch)?;
+            self.ledger.not_sent(&batch);
             self.again.push_front(batch);
-            return Ok(());
+            return;
         }
         if status == 403 {
             self.stop_with(ImportError::Stopped(FhirError::Refused(refusal)));
-            self.ledger.not_sent(&batch)?;
+            self.ledger.not_sent(&batch);
             self.again.push_front(batch);
-            return Ok(());
+            return;
         }
         if outcome::is_about_size(&refusal)
             && matches!(status, 400 | 403 | 413 | 422)
@@ -282,6 +257,6 @@ impl Engine<'_> {
                 outcome,
             }
         };
-        self.settle_all(&batch, &verdict)
+        self.settle_all(&batch, &verdict);
     }
 }

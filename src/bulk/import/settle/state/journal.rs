@@ -67,6 +67,8 @@ impl Before {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// Where its last line begins and ends.
+    last: (u64, u64),
 }
 
 impl Journal {
@@ -117,20 +119,43 @@ impl Journal {
         Ok(Self {
             file: file.map_err(|source| ImportError::disk(&path, source))?,
             path,
+            last: (length, length),
         })
     }
 
-    /// Adds a line.
+    /// Adds a line, or nothing.
     ///
     /// # Errors
     /// The disk.
     pub fn record(&mut self, entry: &Entry) -> Result<(), ImportError> {
-        let write = || -> io::Result<()> {
+        let end = self.last.1;
+        let write = || -> io::Result<u64> {
             let mut line = serde_json::to_vec(entry)?;
             line.push(b'\n');
-            (&self.file).write_all(&line)
+            (&self.file).write_all(&line)?;
+            Ok(line.len() as u64)
         };
-        write().map_err(|source| ImportError::disk(&self.path, source))
+        match write() {
+            Ok(length) => {
+                self.last = (end, end + length);
+                Ok(())
+            }
+            Err(source) => {
+                self.cut(end);
+                Err(ImportError::disk(&self.path, source))
+            }
+        }
+    }
+
+    /// Takes the last line back, as far as the disk lets it: what it says is not so.
+    pub fn take_back(&mut self) {
+        self.cut(self.last.0);
+    }
+
+    fn cut(&mut self, length: u64) {
+        // Half a line at the end counts as none, too.
+        let _ = self.file.set_len(length);
+        self.last = (length, length);
     }
 
     /// Makes all lines so far outlive a power cut.

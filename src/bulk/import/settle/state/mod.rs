@@ -117,7 +117,9 @@ impl State {
             place.remove(JOURNAL).map_err(disk)?;
             rejects::discard_in(&place).map_err(disk)?;
             write_request(&place, &request)?;
-            let journal = Journal::begin(&place, JOURNAL)?;
+            // An import of which nothing was sent is none to be gone on with.
+            let journal = Journal::begin(&place, JOURNAL);
+            let journal = journal.inspect_err(|_| drop(place.remove(REQUEST)))?;
             (request, journal, Before::default())
         };
         Ok(Self {
@@ -131,22 +133,23 @@ impl State {
     }
 
     /// Ends what a kill left of an import that was done: its rejects are still where they were written. They go only where
-    /// this run would put its own (`rejects`): the folder may come from anywhere, and what it names may be any file.
+    /// this run would put its own (`rejects`): the folder may come from anywhere, and what it names may be any file. Its
+    /// report, where there was such an import.
     ///
     /// # Errors
     /// Another process is at it; they belong elsewhere, or cannot be put there; the disk.
-    pub fn complete(parent: &Path, rejects: &Path) -> Result<(), ImportError> {
+    pub fn complete(parent: &Path, rejects: &Path) -> Result<Option<Report>, ImportError> {
         let place = Place::new(parent).within(FOLDER);
         let unplaced = || match look(&place) {
             Ok(Found::Request(request)) => Some(*request).filter(|request| request.is_unplaced),
             _ => None,
         };
         if unplaced().is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let _lock = locked(&place)?;
         let Some(mut request) = unplaced() else {
-            return Ok(());
+            return Ok(None);
         };
         if request.rejects == request::name_of(rejects) {
             deliver::deliver(&place, &request, None)?;
@@ -154,7 +157,8 @@ impl State {
             let path = request.rejects;
             return Err(ImportError::Undelivered { path, kept });
         }
-        placed(&place, &mut request)
+        placed(&place, &mut request)?;
+        Ok(request.finished)
     }
 
     /// Where the state is.
@@ -182,6 +186,11 @@ impl State {
     /// The disk.
     pub fn record(&mut self, entry: &Entry) -> Result<(), ImportError> {
         self.journal.record(entry)
+    }
+
+    /// Takes the last line of the journal back.
+    pub fn take_back(&mut self) {
+        self.journal.take_back();
     }
 
     /// Makes the journal outlive a power cut: after it, what it says was sent is never sent again.
