@@ -229,35 +229,12 @@ pub fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Range;
-
     use super::*;
-
-    fn item(ordinal: u64, place: Range<usize>) -> Item {
-        Item {
-            ordinal,
-            file: 0,
-            line: ordinal + 1,
-            resource_type: "Patient".into(),
-            id: None,
-            action: Action::Put,
-            url: format!("Patient/{ordinal}"),
-            full_url: None,
-            made_up_url: None,
-            bundle: 0,
-            is_entry: false,
-            origin: place.clone(),
-            place,
-            is_provisional: false,
-            key: ordinal,
-            unsent: None,
-        }
-    }
 
     #[test]
     fn a_body_holds_the_bytes_of_its_resources_and_parts_of_it_too() {
         let mut batch = Batch::new(
-            vec![item(0, 0..10), item(1, 10..19)],
+            vec![Item::of_test(0, 0..10), Item::of_test(1, 10..19)],
             br#"{"a":1.00}{"b":1e2}"#.to_vec(),
         );
         batch.items[1].action = Action::ConditionalPost("a=\"".into());

@@ -91,6 +91,29 @@ impl Item {
     /// Where its full URL is its name.
     pub fn scope(&self) -> Scope {
         Scope {
+    /// A Patient that is put under its number.
+    #[cfg(test)]
+    pub(super) fn of_test(ordinal: u64, place: Range<usize>) -> Self {
+        Self {
+            ordinal,
+            file: 0,
+            line: ordinal + 1,
+            resource_type: "Patient".into(),
+            id: None,
+            action: Action::Put,
+            url: format!("Patient/{ordinal}"),
+            full_url: None,
+            made_up_url: None,
+            bundle: 0,
+            is_entry: false,
+            origin: place.clone(),
+            place,
+            is_provisional: false,
+            key: ordinal,
+            unsent: None,
+        }
+    }
+
             file: self.file,
             bundle: self.bundle,
         }

@@ -22,5 +22,6 @@ mod quoted;
 mod references;
 mod resume;
 mod retried;
+mod said;
 mod shapes;
 mod transactions;

@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_LOCATION, CONTENT_TYPE, LOCATION};
 
 use super::entries;
 use super::outcome::outcome_of;
-use super::verdict::{Answered, OUTCOME, Verdict, Written, fits, reference_of, verdict};
+use super::verdict::{Answered, Verdict, Written, fits, reference_of, verdict};
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::piece::{Action, Item};
 use crate::bulk::import::{BundleKind, ImportError};
@@ -116,10 +116,10 @@ fn of_resource(answer: Answer, item: &Item) -> Outcome {
     let status = answer.status.as_u16();
     let one = |verdict, location| Outcome::Answered(vec![(verdict, location)], None);
     if !answer.status.is_success() || item.action == Action::Validate {
-        return one(verdict(item, status, outcome_of(answer)), None);
+        return one(verdict(item, status, said_of(answer), None), None);
     }
     let text = String::from_utf8_lossy(&answer.body);
-    let body = serde_json::from_str::<Written>(&text).ok();
+    let body = Written::read(&text);
     if let Some(problem) = strangeness(&answer, item, body.as_ref()) {
         return Outcome::Fatal(ImportError::Strange(format!(
             "it is {status}, but {problem}"
@@ -133,13 +133,21 @@ fn of_resource(answer: Answer, item: &Item) -> Outcome {
         .iter()
         .find_map(|name| answer.header(name).and_then(reference_of))
         .or_else(|| body.and_then(|body| body.reference(item)));
-    match verdict(item, status, outcome) {
+    match verdict(item, status, outcome, location.as_deref()) {
         refused @ (Verdict::Refused { .. } | Verdict::Unknown { .. }) => one(refused, None),
         verdict => match fits(item, location.as_deref()) {
             Ok(()) => one(verdict, location),
             Err(problem) => Outcome::Fatal(ImportError::Strange(problem)),
         },
     }
+}
+
+/// What is said with a refusal, or of a resource that was only looked at; nothing where there is nothing.
+fn said_of(answer: Answer) -> String {
+    if answer.status.is_success() && answer.body.trim_ascii().is_empty() {
+        return String::new();
+    }
+    outcome_of(answer)
 }
 
 /// Why what came with a success cannot be the answer to a write, when it cannot: a login page, or what else stands in
@@ -151,8 +159,7 @@ fn strangeness(answer: &Answer, item: &Item, body: Option<&Written>) -> Option<S
         let words = words::of_text(kind, &answer.body).unwrap_or_default();
         return (!text.is_empty()).then(|| format!("not FHIR: {words}"));
     };
-    let is_expected = [&*item.resource_type, OUTCOME].contains(&&*written.resource_type);
-    if is_expected || text == b"{}" {
+    if written.is_about(item) || text == b"{}" {
         return None;
     }
     let kind = words::shortened(&written.resource_type);

@@ -2,6 +2,7 @@
 //! are kept than were asked for.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::outcome;
 use super::verdict::{Answered, Verdict, Written, fits, reference_of, verdict};
+use crate::bulk::import::order::names::folded;
 use crate::bulk::import::piece::{Action, Item};
 use crate::fhir::result::{JobResult, has_errors};
 use crate::output::json;
@@ -29,6 +31,8 @@ struct BatchResponse<'a> {
 
 #[derive(Deserialize)]
 struct Entry<'a> {
+    #[serde(rename = "fullUrl", borrow, default)]
+    full_url: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     response: Option<Response<'a>>,
     #[serde(borrow, default)]
@@ -81,18 +85,82 @@ pub(super) fn read(
         ));
     }
     let entries = bundle.entry.into_iter().zip(items);
-    entries.map(|(entry, item)| of_entry(entry, item)).collect()
+    let answered = entries.map(|(entry, item)| of_entry(entry, item, items));
+    let answered = answered.collect::<Result<Vec<_>, _>>()?;
+    each_is_its_own(items, &answered)?;
+    Ok(answered)
+}
+
+/// Makes sure that no two resources were created in one place: one of them is somewhere else then, and nobody knows which.
+fn each_is_its_own(
+    items: &[Item],
+    answered: &[(Answered, Option<Duration>)],
+) -> Result<(), String> {
+    let mut places = HashSet::new();
+    for (item, ((verdict, location), _)) in items.iter().zip(answered) {
+        let is_new = item.action == Action::Post && *verdict == Verdict::Created;
+        if let Some(location) = location.as_deref().filter(|_| is_new)
+            && !places.insert(location)
+        {
+            let location = words::shortened(location);
+            return Err(format!("two resources were created at {location}, it says"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an entry can be the answer to this item, as far as it says: by the type of what it brings, or by the full URL of
+/// another item.
+fn is_in_its_place(
+    entry: &Entry,
+    written: Option<&Written>,
+    item: &Item,
+    items: &[Item],
+) -> Result<(), String> {
+    let foreign =
+        written.filter(|written| !written.is_about(item) && !written.resource_type.is_empty());
+    if let Some(written) = foreign {
+        let kind = words::shortened(&written.resource_type);
+        return Err(format!(
+            "{} was sent, and the answer in its place holds a {kind}",
+            item.url
+        ));
+    }
+    let name = |item: &Item| {
+        let url = item.full_url.as_ref().or(item.made_up_url.as_ref());
+        url.map(|url| folded(url).into_owned())
+    };
+    let Some(said) = entry.full_url.as_deref().map(folded) else {
+        return Ok(());
+    };
+    let is_of_another = name(item).as_deref() != Some(&*said)
+        && items
+            .iter()
+            .any(|other| name(other).as_deref() == Some(&*said));
+    if is_of_another {
+        let said = words::shortened(&said);
+        return Err(format!(
+            "the answer in the place of {} is that to {said}",
+            item.url
+        ));
+    }
+    Ok(())
 }
 
 /// What an entry says of the resource in its place.
-fn of_entry(entry: &RawValue, item: &Item) -> Result<(Answered, Option<Duration>), String> {
+fn of_entry(
+    entry: &RawValue,
+    item: &Item,
+    items: &[Item],
+) -> Result<(Answered, Option<Duration>), String> {
     let entry: Entry = serde_json::from_str(entry.get())
         .map_err(|error| format!("an entry cannot be read ({})", words::what_of_json(&error)))?;
+    let resource = entry.resource.map(RawValue::get);
+    let written = resource.and_then(Written::read);
+    is_in_its_place(&entry, written.as_ref(), item, items)?;
     let response = entry.response.ok_or("an entry has no response")?;
     let status = response.status.map(RawValue::get).unwrap_or_default();
     let status = status_of(status).ok_or("an entry's response has no status")?;
-    let resource = entry.resource.map(RawValue::get);
-    let written = resource.and_then(|text| serde_json::from_str::<Written>(text).ok());
     let is_said = |written: &Written| written.is_outcome_of(item);
     let in_place = resource.filter(|_| {
         status >= 300 || item.action == Action::Validate || written.as_ref().is_some_and(is_said)
@@ -112,7 +180,7 @@ fn of_entry(entry: &RawValue, item: &Item) -> Result<(Answered, Option<Duration>
         .as_deref()
         .and_then(reference_of)
         .or_else(|| written.and_then(|written| written.reference(item)));
-    let verdict = verdict(item, status, outcome);
+    let verdict = verdict(item, status, outcome, location.as_deref());
     if status < 300 && !matches!(verdict, Verdict::Refused { .. } | Verdict::Unknown { .. }) {
         fits(item, location.as_deref())?;
     }

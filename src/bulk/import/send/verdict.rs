@@ -46,7 +46,18 @@ pub(super) struct Written<'a> {
     id: Option<Cow<'a, str>>,
 }
 
-impl Written<'_> {
+impl<'a> Written<'a> {
+    /// Reads one. To serde a list is an object too, its elements the members.
+    pub(super) fn read(text: &'a str) -> Option<Self> {
+        let is_object = text.trim_start().starts_with('{');
+        is_object.then(|| serde_json::from_str(text).ok()).flatten()
+    }
+
+    /// Whether what comes with a success can be the resource that was sent, or what the server says of it.
+    pub(super) fn is_about(&self, item: &Item) -> bool {
+        [&*item.resource_type, OUTCOME].contains(&&*self.resource_type)
+    }
+
     /// Whether it is what the server says of the resource, and not the resource itself.
     pub(super) fn is_outcome_of(&self, item: &Item) -> bool {
         self.resource_type == OUTCOME && *item.resource_type != *OUTCOME
@@ -84,8 +95,14 @@ pub(super) fn fits(item: &Item, location: Option<&str>) -> Result<(), String> {
     ))
 }
 
-/// What a status and the words with it say, in an entry as in an answer of its own.
-pub(super) fn verdict(item: &Item, status: u16, outcome: String) -> Verdict {
+/// What a status and the words with it say, in an entry as in an answer of its own. A write may be answered without a body
+/// (FHIR R4 §3.1.0.1.9, `return=minimal`), so a PUT's 200, 203 or 204 is an update.
+pub(super) fn verdict(
+    item: &Item,
+    status: u16,
+    outcome: String,
+    location: Option<&str>,
+) -> Verdict {
     let outcome = if outcome.is_empty() {
         "null".to_owned()
     } else {
@@ -101,13 +118,21 @@ pub(super) fn verdict(item: &Item, status: u16, outcome: String) -> Verdict {
             status: Some(status),
             outcome,
         },
-        // 202 promises to try; what the others mean for a write nobody said (RFC 9110 §15.3).
-        (_, 202 | 205..=299) | (Action::Post, 408 | 500..=599) => unknown(outcome),
-        (Action::Validate, 200..=299) | (Action::Delete, 404 | 410) | (_, 304) => {
-            Verdict::Unchanged
-        }
+        // 202 promises to try; what the others mean for a write nobody said (RFC 9110 §15.3). What was deleted or looked at
+        // was not created.
+        (_, 202 | 205..=299)
+        | (Action::Post, 408 | 500..=599)
+        | (Action::Delete | Action::Validate, 201) => unknown(outcome),
+        // Without a word of the server nobody knows whether it is valid.
+        (Action::Validate, 200..=299) if outcome == "null" => unknown(outcome),
+        // With 304 Medplum says that it has the same already. To what makes a new one or takes one away it is no answer.
+        (Action::Validate, 200..=299)
+        | (Action::Delete, 404 | 410)
+        | (Action::ConditionalPost(_), 200 | 304)
+        | (Action::Put | Action::ConditionalPut, 304) => Verdict::Unchanged,
         (Action::Delete, 200..=299) => Verdict::Deleted,
-        (Action::ConditionalPost(_), 200) => Verdict::Unchanged,
+        // 201 is the status of a creation (FHIR R4 §3.1.0.8); another one has to say what was created.
+        (Action::Post, 200..=299) if status != 201 && location.is_none() => unknown(outcome),
         (_, 201) | (Action::Post, 200..=299) => Verdict::Created,
         (_, 200..=299) => Verdict::Updated,
         (_, 408 | 429 | 502..=504) => Verdict::Later { status },
@@ -131,6 +156,58 @@ pub(super) fn reference_of(location: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_status_of_each_action_means_what_was_decided() {
+        let said = |action: Action, status: u16| {
+            let mut item = Item::of_test(1, 0..0);
+            item.action = action;
+            match verdict(&item, status, String::new(), None) {
+                Verdict::Created => "created",
+                Verdict::Updated => "updated",
+                Verdict::Unchanged => "unchanged",
+                Verdict::Deleted => "deleted",
+                Verdict::Refused { .. } => "refused",
+                Verdict::Unknown { .. } => "unknown",
+                Verdict::Later { .. } => "later",
+            }
+        };
+        let query = || Action::ConditionalPost("a=b".into());
+        let statuses = [200, 201, 202, 203, 204, 206, 304, 404, 412, 500, 503];
+        for (action, wanted) in [
+            (
+                Action::Put,
+                "updated created unknown updated updated unknown unchanged refused refused refused later",
+            ),
+            (
+                Action::ConditionalPut,
+                "updated created unknown updated updated unknown unchanged refused refused refused later",
+            ),
+            (
+                Action::Post,
+                "unknown created unknown unknown unknown unknown refused refused refused unknown unknown",
+            ),
+            (
+                query(),
+                "unchanged created unknown updated updated unknown unchanged refused refused refused later",
+            ),
+            (
+                Action::Delete,
+                "deleted unknown unknown deleted deleted unknown refused unchanged refused refused later",
+            ),
+            (
+                Action::Validate,
+                "unknown unknown unknown unknown unknown unknown refused refused refused refused later",
+            ),
+        ] {
+            let all: Vec<_> = statuses.map(|status| said(action.clone(), status)).into();
+            assert_eq!(all.join(" "), wanted, "{action:?}");
+        }
+        let mut item = Item::of_test(1, 0..0);
+        item.action = Action::Post;
+        let verdict = verdict(&item, 200, String::new(), Some("Patient/9"));
+        assert_eq!(verdict, Verdict::Created);
+    }
 
     #[test]
     fn locations_name_resources() {
