@@ -35,6 +35,7 @@ pub async fn dry_run(options: Options, observer: &dyn Observer) -> Result<Report
                         None => counts.not_sent += 1,
                         Some(Unsent::Bad(problem)) => {
                             counts.refused += 1;
+                            counts.held_back += 1;
                             let place = source.inputs[item.file].place_of(item);
                             observer.rejected(&place, problem);
                         }

@@ -185,3 +185,52 @@ fn rejects_that_find_their_place_taken_are_kept_until_it_is_free() {
         .says("finished before");
     assert_eq!(medplum.read("rejects.ndjson").lines().count(), 2);
 }
+
+/// A line that the server refused, one that cannot be sent, and one that points at what was refused.
+#[test]
+fn what_the_server_refused_and_what_never_went_to_it_are_told_apart() {
+    let store = Store::with(Rules {
+        refused: ["Patient/p1".to_owned()].into(),
+        ..Rules::default()
+    });
+    let medplum = Medplum::new();
+    let pointing = r#"{"resourceType":"Observation","subject":{"reference":"Patient/p1"}}"#;
+    medplum.file("a.ndjson", format!("{}no JSON\n{pointing}\n", patients(3)));
+    let flags = ["a.ndjson", "--method", "post", "--order", "auto"];
+    let run = import(&medplum, &store, &[&flags[..], &["-o", "json"]].concat())
+        .fails(5)
+        .says("1 of 5 resources were refused by the server")
+        .says("2 of 5 resources cannot be sent, and never were")
+        .says("refused: 422")
+        .says("never sent: error (processing) it is no JSON resource");
+    let report = run.json();
+    assert_eq!(
+        (
+            &report["refused"],
+            &report["refusedHere"],
+            &report["created"]
+        ),
+        (&3.into(), &2.into(), &2.into()),
+        "{run}"
+    );
+    std::fs::remove_file(medplum.path("rejects.ndjson")).unwrap();
+    std::fs::remove_file(medplum.path("rejects.outcomes.ndjson")).unwrap();
+    let run = import(&medplum, &store, &[&flags[..], &["-o", "table"]].concat()).fails(5);
+    let mut lines = run.stdout.lines();
+    let words = |line: &str| {
+        line.split("  ")
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let header = words(lines.next().unwrap());
+    let all = words(lines.last().unwrap());
+    let of = |name: &str| {
+        &all[header
+            .iter()
+            .position(|word| word.eq_ignore_ascii_case(name))
+            .unwrap()]
+    };
+    assert_eq!((&**of("refused"), &**of("never sent")), ("1", "2"), "{run}");
+}

@@ -181,6 +181,10 @@ impl<'a> Ledger<'a> {
 
     fn tell(&self, item: &Item, verdict: &Verdict) {
         let (result, status, outcome) = match verdict {
+            Verdict::Refused {
+                status: None,
+                outcome,
+            } => ("never sent", &None, outcome),
             Verdict::Refused { status, outcome } => ("refused", status, outcome),
             Verdict::Unknown { status, outcome } => ("unknown", status, outcome),
             _ => return,
@@ -374,7 +378,11 @@ fn count(types: &mut ByType, item: &Item, verdict: &Verdict) {
         Verdict::Updated => counts.updated += 1,
         Verdict::Unchanged => counts.unchanged += 1,
         Verdict::Deleted => counts.deleted += 1,
-        Verdict::Refused { .. } => counts.refused += 1,
+        Verdict::Refused { status, .. } => {
+            counts.refused += 1;
+            // What the server refused has its status.
+            counts.held_back += u64::from(status.is_none());
+        }
         Verdict::Unknown { .. } => counts.unknown += 1,
         Verdict::Later { .. } => counts.not_sent += 1,
     }

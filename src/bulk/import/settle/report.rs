@@ -16,7 +16,10 @@ pub struct Counts {
     pub created: u64,
     pub updated: u64,
     pub unchanged: u64,
+    /// Those that were held back here among them.
     pub refused: u64,
+    /// Of those that are refused, what never went to the server: it cannot be sent, or points at what is not there.
+    pub held_back: u64,
     pub not_sent: u64,
     pub unknown: u64,
     pub deleted: u64,
@@ -34,12 +37,18 @@ impl Counts {
             + self.deleted
     }
 
+    /// Those that the server refused.
+    pub fn refused_by_server(&self) -> u64 {
+        self.refused.saturating_sub(self.held_back)
+    }
+
     /// Adds others.
     pub fn add(&mut self, other: &Self) {
         self.created += other.created;
         self.updated += other.updated;
         self.unchanged += other.unchanged;
         self.refused += other.refused;
+        self.held_back += other.held_back;
         self.not_sent += other.not_sent;
         self.unknown += other.unknown;
         self.deleted += other.deleted;

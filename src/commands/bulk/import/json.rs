@@ -25,6 +25,7 @@ pub(super) fn of(report: &Report) -> Value {
         "unchanged": total.unchanged,
         "refused": total.refused,
         "notSent": total.not_sent,
+        "refusedHere": total.held_back,
         "unknown": total.unknown,
         "deleted": total.deleted,
         "types": report.in_order().into_iter().map(|(name, counts)| json!({
@@ -34,6 +35,7 @@ pub(super) fn of(report: &Report) -> Value {
             "unchanged": counts.unchanged,
             "refused": counts.refused,
             "notSent": counts.not_sent,
+            "refusedHere": counts.held_back,
             "unknown": counts.unknown,
             "deleted": counts.deleted,
         })).collect::<Vec<_>>(),

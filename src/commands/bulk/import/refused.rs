@@ -8,15 +8,22 @@ use crate::exit::{self, Failure};
 pub(super) fn partial(report: &Report, is_validation: bool, watcher: &Watcher) -> Failure {
     let total = report.total();
     let mut parts = Vec::new();
-    if total.refused > 0 {
+    if total.refused_by_server() > 0 {
         let word = if is_validation {
             "not valid"
         } else {
-            "refused"
+            "refused by the server"
         };
         parts.push(format!(
             "{} of {} resources were {word}",
-            total.refused,
+            total.refused_by_server(),
+            total.all()
+        ));
+    }
+    if total.held_back > 0 {
+        parts.push(format!(
+            "{} of {} resources cannot be sent, and never were",
+            total.held_back,
             total.all()
         ));
     }

@@ -102,7 +102,7 @@ fn speed_in_words(report: &Report) -> String {
     )
 }
 
-const COLUMNS: [&str; 8] = [
+const COLUMNS: [&str; 9] = [
     "type",
     "created",
     "updated",
@@ -120,11 +120,13 @@ fn as_table(report: &Report) -> String {
             counts.updated,
             counts.unchanged,
             counts.deleted,
-            counts.refused,
+            counts.refused_by_server(),
+            counts.held_back,
             counts.unknown,
             counts.not_sent,
         ];
         let name = if name.is_empty() { "(no type)" } else { name };
+    "never sent",
         std::iter::once(name.to_owned())
             .chain(numbers.map(|number| number.to_string()))
             .collect::<Vec<_>>()
