@@ -14,6 +14,8 @@ pub enum Piece<'a> {
         full_url: Option<String>,
         /// The line of that Bundle, within which the name holds; 0 where the Bundle is the whole file.
         bundle: u64,
+        /// Whether its entry has an `ifNoneExist` that is not sent.
+        loses_condition: bool,
     },
     /// A resource to delete, by the URL relative to the FHIR base.
     Deletion { url: String },
@@ -42,6 +44,7 @@ impl<'a> Piece<'a> {
             text,
             full_url: None,
             bundle: 0,
+            loses_condition: false,
         }
     }
 }
@@ -88,9 +91,6 @@ pub enum Unsent {
 }
 
 impl Item {
-    /// Where its full URL is its name.
-    pub fn scope(&self) -> Scope {
-        Scope {
     /// A Patient that is put under its number.
     #[cfg(test)]
     pub(super) fn of_test(ordinal: u64, place: Range<usize>) -> Self {
@@ -114,6 +114,9 @@ impl Item {
         }
     }
 
+    /// Where its full URL is its name.
+    pub fn scope(&self) -> Scope {
+        Scope {
             file: self.file,
             bundle: self.bundle,
         }

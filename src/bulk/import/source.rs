@@ -9,6 +9,7 @@ use crate::bulk::import::order::links::{Links, Scan};
 use crate::bulk::import::order::names::Naming;
 use crate::bulk::import::order::references::Index;
 use crate::bulk::import::order::survey::{self, Survey};
+use crate::bulk::import::read::asked::Asked;
 use crate::bulk::import::read::folder;
 use crate::bulk::import::read::input::Input;
 use crate::bulk::import::settle::deliver::outcomes_path;
@@ -163,10 +164,21 @@ impl Source {
         report.files = self.inputs.len() as u64;
         report.bytes = tally.bytes.load(Ordering::Relaxed);
         report.dangling += tally.dangling.load(Ordering::Relaxed);
+        report.lost_conditions += links.lost_conditions;
         report.absolute += links.absolute + tally.absolute.load(Ordering::Relaxed);
         if self.options.bundle != BundleKind::Transaction {
             report.conditional += links.conditional;
         }
+    }
+}
+
+/// What becomes of what the entries of Bundles ask for.
+fn asked(options: &Options) -> Asked {
+    match options.method {
+        Method::Put => Asked::Ids,
+        Method::Post if options.templates.is_empty() => Asked::Anew,
+        Method::Post | Method::Conditional => Asked::Matched,
+        Method::Validate => Asked::Nothing,
     }
 }
 
@@ -182,7 +194,7 @@ fn inputs(options: &Options, observer: &dyn Observer) -> Result<Vec<Input>, Impo
         &options.sources,
         options.folder.as_deref(),
         own,
-        options.method == Method::Post && options.templates.is_empty(),
+        asked(options),
         &mut |text| observer.notice(text),
     )
 }

@@ -2,6 +2,7 @@
 
 mod again;
 mod answers;
+mod asked;
 pub mod basics;
 mod changed;
 mod digests;

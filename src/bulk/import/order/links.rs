@@ -29,6 +29,8 @@ pub struct Links {
     pub absolute: u64,
     /// Those by a search (`Patient?identifier=…`).
     pub conditional: u64,
+    /// Resources whose entries have an `ifNoneExist` that is not sent.
+    pub lost_conditions: u64,
 }
 
 impl Links {
@@ -39,6 +41,7 @@ impl Links {
         self.has_source |= other.has_source;
         self.absolute += other.absolute;
         self.conditional += other.conditional;
+        self.lost_conditions += other.lost_conditions;
     }
 }
 
@@ -145,6 +148,7 @@ mod tests {
             has_source: true,
             absolute: 1,
             conditional: 1,
+            lost_conditions: 0,
         };
         let source = Some("https://source/fhir/");
         assert_eq!(scan.links(text, source), wanted);

@@ -64,7 +64,13 @@ impl<'a> Maker<'a> {
         } else if self.feed.options.method == Method::Validate {
             item.unsent = Some(Unsent::Bad("a deletion cannot be validated".into()));
         }
-        item.key = hash(&url);
+        // Of one resource it is, however it is deleted.
+        let (path, _) = url.split_once('?').unwrap_or((&url, ""));
+        item.key = if path.contains('/') {
+            hash(&path)
+        } else {
+            hash(&url)
+        };
         item.url = url;
         item
     }

@@ -91,9 +91,12 @@ impl<'a> Packer<'a> {
                 text,
                 full_url,
                 bundle,
-            } => self
-                .maker
-                .resource(Scope { file, bundle }, text, full_url)?,
+                loses_condition,
+            } => {
+                self.count_lost(loses_condition);
+                let scope = Scope { file, bundle };
+                self.maker.resource(scope, text, full_url)?
+            }
         };
         (item.ordinal, item.file, item.line) = (ordinal, file, line);
         if item.action == Action::Post || item.unsent.is_some() {
@@ -124,6 +127,15 @@ impl<'a> Packer<'a> {
         self.urls.extend(url.map(|url| folded(url).into_owned()));
         self.items.push(item);
         Ok(())
+    }
+
+    /// Counts a condition that is not sent, where there was no first pass.
+    fn count_lost(&self, is_lost: bool) {
+        if is_lost && self.feed.index_grows {
+            let links = &self.feed.tally.links;
+            let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
+            links.lost_conditions += 1;
+        }
     }
 
     /// Counts what was read once: when the run is interrupted, not all of it has come to a request.

@@ -37,7 +37,13 @@ pub fn survey(inputs: &[Input], scan: &Scan) -> Result<Survey, ImportError> {
         let mut rank_of_last = None;
         input.visit_checked(&mut |_, piece| {
             let (name, is_deletion) = match &piece {
-                Piece::Resource { text, full_url, .. } => {
+                Piece::Resource {
+                    text,
+                    full_url,
+                    loses_condition,
+                    ..
+                } => {
+                    survey.links.lost_conditions += u64::from(*loses_condition);
                     let needs_name = || {
                         full_url.is_some() && Head::read(text).is_ok_and(|head| head.id.is_none())
                     };
@@ -50,7 +56,8 @@ pub fn survey(inputs: &[Input], scan: &Scan) -> Result<Survey, ImportError> {
                 }
                 Piece::Bad { .. } => ("".into(), false),
                 Piece::Deletion { url } => {
-                    deleted.insert(url.clone());
+                    // What else the URL says is how it is deleted.
+                    deleted.extend(url.split('?').next().map(str::to_owned));
                     (line::type_of_url(url).into(), true)
                 }
             };
@@ -95,6 +102,7 @@ pub fn index(inputs: &[Input], naming: Naming) -> Result<Index, ImportError> {
                 text,
                 full_url,
                 bundle,
+                ..
             } = piece
             else {
                 return Ok(());

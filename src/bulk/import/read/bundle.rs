@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::line;
+use super::asked::{Asked, Request};
 use super::splitter::Splitter;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::piece::Piece;
@@ -117,63 +117,6 @@ struct Entry<'a> {
     search: Option<crate::fhir::raw::Search<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Request<'a> {
-    #[serde(borrow, default)]
-    method: Cow<'a, str>,
-    #[serde(borrow, default)]
-    url: Cow<'a, str>,
-    #[serde(rename = "ifMatch", borrow, default)]
-    if_match: Option<&'a RawValue>,
-    #[serde(rename = "ifNoneExist", borrow, default)]
-    if_none_exist: Option<&'a RawValue>,
-    #[serde(rename = "ifNoneMatch", borrow, default)]
-    if_none_match: Option<&'a RawValue>,
-}
-
-impl Request<'_> {
-    fn is_deletion(&self) -> bool {
-        self.method.eq_ignore_ascii_case("DELETE")
-    }
-
-    /// The URL of a deletion, relative to the FHIR base; an absolute one only where it is the resource's full URL.
-    fn relative_url(&self, full_url: Option<&str>) -> String {
-        let url = &*self.url;
-        let is_own = full_url == Some(url) && url.contains("://");
-        let tail = || {
-            let mut parts = url.rsplitn(3, '/');
-            let (id, kind) = (parts.next()?, parts.next()?);
-            line::is_type(kind).then(|| format!("{kind}/{id}"))
-        };
-        let own = is_own.then(tail).flatten();
-        own.unwrap_or_else(|| url.strip_prefix('/').unwrap_or(url).to_owned())
-    }
-
-    /// Why an import cannot do what is asked for, when it cannot: it writes resources and deletes them, no more.
-    fn problem(&self) -> Option<String> {
-        let method = self.method.to_ascii_uppercase();
-        if !matches!(&*method, "" | "PUT" | "POST" | "DELETE") {
-            let method = &self.method;
-            return Some(format!(
-                "its request is {method}, and only PUT, POST and DELETE are imported"
-            ));
-        }
-        let path = self.url.split('?').next().unwrap_or_default();
-        if path.contains('$') {
-            return Some(format!("its request is for the operation `{path}`"));
-        }
-        // Without it, what the server has by now would be written over.
-        let condition = if self.if_match.is_some() {
-            "ifMatch"
-        } else if self.if_none_match.is_some() {
-            "ifNoneMatch"
-        } else {
-            return None;
-        };
-        Some(format!("its request has {condition}, which is not sent"))
-    }
-}
-
 /// Visits the entries of a Bundle; whether the file could be read, and did not end too early.
 ///
 /// # Errors
@@ -181,7 +124,7 @@ impl Request<'_> {
 pub fn visit(
     reader: impl BufRead,
     numbers: Numbers,
-    creates_anew: bool,
+    asked: Asked,
     visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
 ) -> Result<io::Result<()>, ImportError> {
     let (mut splitter, mut number) = (Splitter::new(true), 0);
@@ -192,7 +135,7 @@ pub fn visit(
             Numbers::Entries => (number, 0),
             Numbers::Line(line) => (line, line),
         };
-        visit_entry((number, bundle), text, creates_anew, visit).map_err(|error| {
+        visit_entry((number, bundle), text, asked, visit).map_err(|error| {
             stopped = Some(error);
             io::Error::other("stopped")
         })
@@ -210,7 +153,7 @@ pub fn visit(
 fn visit_entry(
     (number, bundle): (u64, u64),
     text: &[u8],
-    creates_anew: bool,
+    asked: Asked,
     visit: &mut dyn FnMut(u64, Piece) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
     let bad = |problem: &str| Piece::Bad {
@@ -243,17 +186,12 @@ fn visit_entry(
     if about_the_search == Some("outcome") {
         return Ok(());
     }
-    let problem = entry.request.as_ref().and_then(Request::problem);
+    let request = entry.request.as_ref();
+    let problem = request.and_then(|request| request.problem(entry.resource, asked));
     if let Some(problem) = problem {
         return visit(number, bad(&problem));
     }
-    let is_conditional = |request: &Request| request.if_none_exist.is_some();
-    if creates_anew && entry.request.as_ref().is_some_and(is_conditional) {
-        return visit(
-            number,
-            bad("its request has ifNoneExist, which is not sent; --match says what is the same"),
-        );
-    }
+    let is_left_out = |request: &Request| asked == Asked::Ids && request.has_condition();
     let piece = match (&entry.resource, &entry.request) {
         (_, Some(request)) if request.is_deletion() => Piece::Deletion {
             url: request.relative_url(entry.full_url.as_deref()),
@@ -262,6 +200,7 @@ fn visit_entry(
             text: resource.get().as_bytes(),
             full_url: entry.full_url.map(Cow::into_owned),
             bundle,
+            loses_condition: request.is_some_and(is_left_out),
         },
         _ => bad("its entry holds no resource"),
     };
@@ -277,7 +216,7 @@ mod tests {
         visit(
             io::BufReader::with_capacity(7, text.as_bytes()),
             Numbers::Entries,
-            false,
+            Asked::Ids,
             &mut |number, piece| {
                 seen.push(match piece {
                     Piece::Resource { text, full_url, .. } => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bulk::export::layout;
 use crate::bulk::import::ImportError;
+use crate::bulk::import::read::asked::Asked;
 use crate::bulk::import::read::input::Input;
 use crate::bulk::import::read::{bundle, export, pattern};
 use crate::place::{self, Place};
@@ -22,7 +23,7 @@ pub fn list(
     names: &[PathBuf],
     folder: Option<&Path>,
     own: &[PathBuf],
-    creates_anew: bool,
+    asked: Asked,
     notice: &mut dyn FnMut(&str),
 ) -> Result<Vec<Input>, ImportError> {
     let mut inputs: Vec<Input> = Vec::new();
@@ -42,7 +43,7 @@ pub fn list(
     }
     none_twice(&inputs)?;
     for input in &mut inputs {
-        input.creates_anew = creates_anew;
+        input.asked = asked;
         if !input.is_ndjson {
             let file = input.open().and_then(bundle::holds_lines);
             input.is_ndjson = file.map_err(|error| input.error(error))?;

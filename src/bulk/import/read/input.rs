@@ -9,6 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::promise::Counted;
 use crate::bulk::import::ImportError;
 use crate::bulk::import::piece::{Item, Piece};
+use crate::bulk::import::read::asked::Asked;
 use crate::bulk::import::read::bundle::{self, Shape};
 use crate::bulk::import::read::line;
 use crate::bulk::listed::Listed;
@@ -26,18 +27,14 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One file, or stdin.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the input"
-)]
 pub struct Input {
     /// `None` is stdin.
     pub path: Option<PathBuf>,
     /// By its name, or because it holds lines.
     pub is_ndjson: bool,
     pub is_gzip: bool,
-    /// Whether each resource becomes a new one, so that an entry's `ifNoneExist` would be lost.
-    pub creates_anew: bool,
+    /// What becomes of what entries ask for.
+    pub asked: Asked,
     /// Whether it is gone once it was read: stdin, a FIFO, what a shell puts in the place of `<(…)`.
     pub is_read_once: bool,
     /// The FHIR base that an export got it from, with a slash at its end.
@@ -57,7 +54,7 @@ impl Input {
             path: None,
             is_ndjson: true,
             is_gzip: false,
-            creates_anew: false,
+            asked: Asked::Ids,
             is_read_once: true,
             source: None,
             promise: None,
@@ -243,7 +240,7 @@ impl Input {
         match shape.map_err(|error| self.error(error))? {
             Shape::Entries => {
                 let numbers = bundle::Numbers::Entries;
-                let visited = bundle::visit(reader, numbers, self.creates_anew, visit)?;
+                let visited = bundle::visit(reader, numbers, self.asked, visit)?;
                 visited.map_err(|error| self.error(error))
             }
             Shape::Refused(problem) => visit(1, Piece::bad(b"", problem)),
@@ -319,7 +316,7 @@ impl Input {
             Shape::Refused(problem) => visit(number, Piece::bad(text, problem)),
             Shape::Entries => {
                 let numbers = bundle::Numbers::Line(number);
-                match bundle::visit(text, numbers, self.creates_anew, visit)? {
+                match bundle::visit(text, numbers, self.asked, visit)? {
                     Err(problem) => visit(number, Piece::bad(text, problem.to_string())),
                     Ok(()) => Ok(()),
                 }

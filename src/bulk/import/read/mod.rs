@@ -1,5 +1,6 @@
 //! Inputs, and the pieces that they hold.
 
+pub mod asked;
 pub mod bundle;
 pub mod export;
 pub mod folder;

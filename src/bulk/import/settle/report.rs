@@ -80,6 +80,8 @@ pub struct Report {
     pub dangling: u64,
     /// References by a whole URL to a resource of another server; they are sent as they are.
     pub absolute: u64,
+    /// Resources whose entries have an `ifNoneExist`, and were written under their ids whatever is there.
+    pub lost_conditions: u64,
     /// What the server answered when that could no longer be written down.
     #[serde(skip)]
     pub unrecorded: u64,

@@ -39,12 +39,18 @@ pub(super) fn show(
 /// References that do not lead where they led before.
 fn warn_of_references(context: &Context, report: &Report, run: Run, is_like_medplum: bool) {
     let output = &context.output;
-    let (sent, may, points) = match run {
-        Run::Real => ("they were sent as they are", "may", "still point"),
+    let (sent, may, points, written) = match run {
+        Run::Real => (
+            "they were sent as they are",
+            "may",
+            "still point",
+            "were written",
+        ),
         Run::Dry => (
             "they would be sent as they are",
             "might",
             "would still point",
+            "would be written",
         ),
     };
     if report.dangling > 0 {
@@ -58,6 +64,16 @@ fn warn_of_references(context: &Context, report: &Report, run: Run, is_like_medp
             "{} lead to nothing that is imported (urn:uuid, or an id that the server gives anew); {sent}, \
              and {may} point at other resources or at none.{cure}",
             number_of(report.dangling, "reference")
+        ));
+    }
+    if report.lost_conditions > 0 {
+        output.warn(&format!(
+            "{} only what is not there yet (ifNoneExist); by PUT they {written} under the ids they have, whatever a search finds. \
+             --method conditional or --method post with --match looks first.",
+            match report.lost_conditions {
+                1 => "1 entry is to make".to_owned(),
+                entries => format!("{entries} entries are to make"),
+            }
         ));
     }
     if report.absolute > 0 {
@@ -109,6 +125,7 @@ const COLUMNS: [&str; 9] = [
     "unchanged",
     "deleted",
     "refused",
+    "never sent",
     "unknown",
     "not sent",
 ];
@@ -126,7 +143,6 @@ fn as_table(report: &Report) -> String {
             counts.not_sent,
         ];
         let name = if name.is_empty() { "(no type)" } else { name };
-    "never sent",
         std::iter::once(name.to_owned())
             .chain(numbers.map(|number| number.to_string()))
             .collect::<Vec<_>>()

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::bulk::import::batch::Batch;
 use crate::bulk::import::order::deferred::Stage;
 use crate::bulk::import::order::extensions;
-use crate::bulk::import::order::names::is_urn;
+use crate::bulk::import::order::names::{is_relative, is_urn};
 use crate::bulk::import::order::own::Own;
 use crate::bulk::import::order::references::{Index, Target};
 use crate::bulk::import::order::way::{Goes, Way};
@@ -147,6 +147,13 @@ fn never_comes(method: Method, target: &str) -> String {
     }
 }
 
+/// Whether a search says by which id it finds something: `_id=1`, `subject=Patient/1` (FHIR R4 §3.1.1.4.12).
+fn names_an_id(query: &str) -> bool {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let is_id = |value: &str| is_relative(&value.replace("%2F", "/").replace("%2f", "/"));
+    pairs.any(|(name, value)| name == "_id" || value.split(',').any(is_id))
+}
+
 /// Ids of the input are others here, where they may be those of somebody else.
 fn fate_of_deletion(item: &Item, stage: Stage, index: &Index) -> Result<Fate, ImportError> {
     let ready = |url| Fate::Ready {
@@ -156,20 +163,28 @@ fn fate_of_deletion(item: &Item, stage: Stage, index: &Index) -> Result<Fate, Im
         is_provisional: false,
         within: Vec::new(),
     };
-    if item.url.contains('?') {
-        return Ok(ready(None));
+    let (path, query) = match item.url.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (&*item.url, None),
+    };
+    if let Some(query) = query.filter(|_| !path.contains('/')) {
+        let words = "it searches by an id of the input, and the server gives its own ids";
+        return Ok(if names_an_id(query) {
+            Fate::Lost(words.into())
+        } else {
+            ready(None)
+        });
     }
-    Ok(
-        match index
-            .find(item.scope(), &item.url)
-            .map_err(ImportError::temporary)?
-        {
-            Target::At(target) => ready(Some(target)),
-            Target::Coming if stage == Stage::Wait => Fate::Waits,
-            _ => Fate::Lost(
-                "the server gives its own ids, and which of them this resource has is not known"
-                    .into(),
-            ),
-        },
-    )
+    let with_query = |target: String| match query {
+        Some(query) => format!("{target}?{query}"),
+        None => target,
+    };
+    let found = index.find(item.scope(), path);
+    Ok(match found.map_err(ImportError::temporary)? {
+        Target::At(target) => ready(Some(with_query(target))),
+        Target::Coming if stage == Stage::Wait => Fate::Waits,
+        _ => Fate::Lost(
+            "the server gives its own ids, and which of them this resource has is not known".into(),
+        ),
+    })
 }
