@@ -3,6 +3,7 @@
 mod again;
 mod answers;
 mod asked;
+mod attacked;
 pub mod basics;
 mod changed;
 mod digests;

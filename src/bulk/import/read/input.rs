@@ -310,11 +310,11 @@ impl Input {
         if let Err(problem) = line::Head::read(text) {
             return visit(number, Piece::bad(text, problem));
         }
-        let shape = bundle::shape_of_line(text);
-        match shape.map_err(|error| self.error(error))? {
-            Shape::Resource => visit(number, Piece::whole(text)),
-            Shape::Refused(problem) => visit(number, Piece::bad(text, problem)),
-            Shape::Entries => {
+        match bundle::shape_of_line(text) {
+            Err(problem) => visit(number, Piece::bad(text, problem.to_string())),
+            Ok(Shape::Resource) => visit(number, Piece::whole(text)),
+            Ok(Shape::Refused(problem)) => visit(number, Piece::bad(text, problem)),
+            Ok(Shape::Entries) => {
                 let numbers = bundle::Numbers::Line(number);
                 match bundle::visit(text, numbers, self.asked, visit)? {
                     Err(problem) => visit(number, Piece::bad(text, problem.to_string())),

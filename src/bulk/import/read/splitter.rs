@@ -25,6 +25,8 @@ pub(super) struct Splitter {
     pub(super) resource_type: Option<Vec<u8>>,
     pub(super) bundle_type: Option<Vec<u8>>,
     closed: bool,
+    /// Whether it says twice what it is: readers differ in which they take.
+    is_twofold: bool,
 }
 
 impl Splitter {
@@ -43,6 +45,7 @@ impl Splitter {
             resource_type: None,
             bundle_type: None,
             closed: false,
+            is_twofold: false,
         }
     }
 
@@ -65,6 +68,9 @@ impl Splitter {
             }
             for &byte in bytes {
                 self.step(byte, entry)?;
+            }
+            if self.is_twofold {
+                return Err(io::Error::other("it says more than once what it is"));
             }
             reader.consume(length);
             if !self.emit && self.resource_type.is_some() && self.bundle_type.is_some() {
@@ -158,11 +164,14 @@ impl Splitter {
         let text = plain(&self.string);
         if !self.after_colon {
             self.key = text;
-        } else if self.key == b"resourceType" {
-            self.resource_type = Some(text);
-        } else if self.key == b"type" {
-            self.bundle_type = Some(text);
+            return;
         }
+        let said = match &*self.key {
+            b"resourceType" => &mut self.resource_type,
+            b"type" => &mut self.bundle_type,
+            _ => return,
+        };
+        self.is_twofold |= said.replace(text).is_some();
     }
 }
 
