@@ -65,7 +65,7 @@ impl Left {
 /// Gives tokens back. Failures are told, not raised: the caller forgets the tokens in any case.
 pub async fn revoke(by: Giver<'_>, tokens: &[Token]) -> Revoked {
     let left = Left::all(tokens);
-    let revoked = by.try_revoke(tokens, &left).await;
+    let revoked = Box::pin(by.try_revoke(tokens, &left)).await;
     revoked.unwrap_or_else(|error| Revoked::Failed {
         reason: error.to_string(),
         left: *left.now(),
