@@ -39,9 +39,10 @@ fn show(context: &Context, args: &AnswerArgs, answer: Answer) -> anyhow::Result<
     if args.include {
         let head = head(&answer);
         // For a program they are as they came; a terminal obeys some characters.
-        let head = match context.output.stdout_is_terminal {
-            true => harmless(&head),
-            false => head,
+        let head = if context.output.stdout_is_terminal {
+            harmless(&head)
+        } else {
+            head
         };
         context.output.data(head.as_bytes())?;
         if !answer.status.is_success() {

@@ -40,11 +40,14 @@ fn asks(medplum: &Medplum) -> (Run, Value) {
     (run, json["checked"].clone())
 }
 
+/// The endpoints of a server with what they answer, and why the token counts as unchecked.
+type Case<'a> = (&'a [(&'a str, Answer)], Option<&'a str>);
+
 #[test]
 fn a_token_that_nobody_proved_is_said_to_be_unchecked_and_why() {
     let said = |value: Value| Answer::json(200, value.to_string());
     let broken = || Answer::empty(500);
-    let cases: [(&[(&str, Answer)], Option<&str>); 7] = [
+    let cases: [Case; 7] = [
         (&[], Some("offers no introspection and no userinfo")),
         (
             &[("introspection", broken()), ("userinfo", broken())],
