@@ -1,7 +1,8 @@
-//! `medplum get|search|post|put|patch|delete`: what they share is how an answer is shown.
+//! `medplum get|search|count|post|put|patch|delete`: what they share is how an answer is shown.
 
 pub mod body;
 mod condition;
+pub mod count;
 pub mod delete;
 pub mod get;
 mod judgement;

@@ -112,11 +112,7 @@ impl SearchArgs {
 
     /// Names and values, in the order in which they were given.
     fn query(&self) -> Result<Vec<(String, String)>, Failure> {
-        let is_type = |name: &str| {
-            name.starts_with(|first: char| first.is_ascii_uppercase())
-                && name.chars().all(|letter| letter.is_ascii_alphanumeric())
-        };
-        if !is_type(&self.resource_type) {
+        if !searched::is_type(&self.resource_type) {
             let words = format!("`{}` is no type of resources", self.resource_type);
             return Err(Failure::usage(words).hint(
                 "such as: medplum search Patient name=smith; a whole query goes with medplum get 'Patient?name=smith'",

@@ -64,6 +64,12 @@ pub(super) fn total(text: &str) -> Option<u64> {
     serde_json::from_str::<Count>(text).ok()?.total
 }
 
+/// Whether a word is a type as it stands in a URL (FHIR R4 §2.24, resource types are names in upper camel case).
+pub(super) fn is_type(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric())
+}
+
 /// `Type/id` of a resource.
 ///
 /// # Errors

@@ -189,3 +189,16 @@ fn hapi_is_searched_by_url_and_by_body_page_by_page() {
         assert_eq!(run.stdout.lines().count(), 1 + 3, "{run}");
     }
 }
+
+#[test]
+fn hapi_counts_each_type_that_it_has() {
+    let Some(medplum) = user() else { return };
+    create(&medplum, &patient("Counted"));
+    let rows = medplum.run(["count", "-o", "json"]).ok().json();
+    let rows = rows.as_array().unwrap();
+    assert!(rows.len() > 100, "{}", rows.len());
+    let patients = rows.iter().find(|row| row["type"] == "Patient").unwrap();
+    let count = medplum.run(["search", "Patient", "--count"]).ok().stdout;
+    assert!(patients["count"].as_u64().unwrap() > 0);
+    assert!(count.trim().parse::<u64>().unwrap() > 0);
+}

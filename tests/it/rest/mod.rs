@@ -3,6 +3,7 @@
 mod asynchronous;
 mod basics;
 mod conditions;
+mod count;
 mod docs_page;
 mod errors;
 mod interim;
