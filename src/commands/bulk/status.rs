@@ -86,16 +86,17 @@ fn word(look: Look) -> Word {
     }
 }
 
-fn facts(begun: &Begun, glance: &Glance, word: Option<&Word>) -> Vec<(&'static str, String)> {
+/// How the export stands in its folder.
+fn here(begun: &Begun, glance: &Glance) -> String {
     let snapshot = &begun.snapshot;
     let state = &snapshot.state;
     let next = format!("medplum bulk resume {}", begun.named.display());
     let verify = format!("medplum bulk verify {}", begun.named.display());
-    let here = match (state.phase, snapshot.is_held) {
+    match (state.phase, snapshot.is_held) {
         (Phase::Done, _) if snapshot.here < snapshot.listed || glance.number > 0 => {
-            format!("was complete, but files are gone or changed since; which, says: {verify}")
+            format!("was complete, but files are gone or changed since: `{verify}` says which")
         }
-        (Phase::Done, _) => format!("complete; files not read again, which does: {verify}"),
+        (Phase::Done, _) => format!("complete; files not read again, which `{verify}` does"),
         (Phase::Cancelled, false) => match state.job_at_the_server() {
             None => "cancelled; what had come stays until the next export here is complete".to_owned(),
             Some(_) => format!("given up; end the job with: medplum bulk cancel {}", begun.named.display()),
@@ -106,11 +107,16 @@ fn facts(begun: &Begun, glance: &Glance, word: Option<&Word>) -> Vec<(&'static s
         }
         (Phase::Waiting, _) => format!("waits for the server; go on with: {next}"),
         (Phase::Fetching, _) => format!("files are missing; go on with: {next}"),
-    };
+    }
+}
+
+fn facts(begun: &Begun, glance: &Glance, word: Option<&Word>) -> Vec<(&'static str, String)> {
+    let snapshot = &begun.snapshot;
+    let state = &snapshot.state;
     let mut facts = vec![
         ("Folder", begun.folder.display().to_string()),
         ("FHIR base", begun.fhir_base.clone()),
-        ("Here", here),
+        ("Here", here(begun, glance)),
     ];
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
     add("At the server", word.map(|word| word.text.clone()));

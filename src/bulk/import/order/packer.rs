@@ -68,11 +68,7 @@ impl<'a> Packer<'a> {
     pub(super) fn take(&mut self, file: usize, line: u64, piece: Piece) -> Result<(), ImportError> {
         let ordinal = self.next;
         self.next += 1;
-        let is_settled = match &self.only {
-            Some(only) => !only.contains(ordinal),
-            None => self.feed.done.contains(ordinal),
-        };
-        if is_settled {
+        if self.is_settled(ordinal) {
             return Ok(());
         }
         let (mut item, text) = match piece {
@@ -127,6 +123,14 @@ impl<'a> Packer<'a> {
         self.urls.extend(url.map(|url| folded(url).into_owned()));
         self.items.push(item);
         Ok(())
+    }
+
+    /// Whether nothing is to be done about a piece: it was done before, or others are taken now.
+    fn is_settled(&self, ordinal: u64) -> bool {
+        match &self.only {
+            Some(only) => !only.contains(ordinal),
+            None => self.feed.done.contains(ordinal),
+        }
     }
 
     /// Counts a condition that is not sent, where there was no first pass.
