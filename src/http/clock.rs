@@ -20,9 +20,11 @@ pub fn sleep(time: Duration) -> Sleep {
 
 /// The output of a future, or `None` when it is not there in this time.
 pub async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
+    // On the heap: whoever waits for it need not be as large as it is.
+    let mut future = Box::pin(future);
     tokio::select! {
         biased;
-        output = future => Some(output),
+        output = &mut future => Some(output),
         () = sleep(time) => None,
     }
 }

@@ -19,15 +19,12 @@ pub async fn within<T>(
     url: &Url,
     exchange: impl Future<Output = Result<T, HttpError>>,
 ) -> Result<T, HttpError> {
-    // On the heap: whoever waits for it need not be as large as it is.
-    clock::within(limit, Box::pin(exchange))
-        .await
-        .unwrap_or_else(|| {
-            Err(HttpError::Timeout {
-                url: Box::new(url.clone()),
-                what: format!("{NOT_WHOLE} within {} s", limit.as_secs()),
-            })
+    clock::within(limit, exchange).await.unwrap_or_else(|| {
+        Err(HttpError::Timeout {
+            url: Box::new(url.clone()),
+            what: format!("{NOT_WHOLE} within {} s", limit.as_secs()),
         })
+    })
 }
 
 /// Whether a server that gave no whole answer in time is asked no more: what began at this moment has taken as long as one

@@ -41,7 +41,7 @@ fn no_kind_of_request_is_held_up_by_interim_answers() {
         "3s",
     ][..];
     let device = &["login", "--auth-type", "device-code"][..];
-    let rows: [(&str, &[&str]); 9] = [
+    let rows: [(&str, &[&str]); 8] = [
         (
             "/fhir/R4/.well-known/smart-configuration",
             &["get", "Patient/1"],
@@ -52,7 +52,6 @@ fn no_kind_of_request_is_held_up_by_interim_answers() {
         ("/fhir/R4/Patient/1", &["delete", "Patient/1"]),
         ("/fhir/R4/$export", export),
         ("/fhir/R4/job", export),
-        ("/files/1", export),
         ("/fhir/R4/Patient/1", import),
     ];
     for (path, command) in rows {
