@@ -101,9 +101,7 @@ pub fn with_tip(mut error: Error, tree: &Command, path: &[&str]) -> Error {
 
 /// What a word too many may be meant as.
 fn surplus(word: &str, path: &[&str]) -> Option<String> {
-    (path == ["bulk", "export"]).then(|| {
-        format!("a folder is named with -d {word}, and types are joined by commas: -t Patient,Observation")
-    })
+    (path == ["bulk", "export"]).then(|| exported(word))
 }
 
 /// Where a flag belongs that stands in the wrong place.
@@ -159,4 +157,14 @@ fn owning(command: &Command, path: &mut Vec<String>, long: &str, found: &mut Vec
         owning(below, path, long, found);
         path.pop();
     }
+}
+
+/// What a word beside `bulk export` may be meant as.
+fn exported(word: &str) -> String {
+    if word == "Patient" || word.starts_with("Patient/") || word.starts_with("Group/") {
+        return format!("what is exported is named with -e {word}");
+    }
+    format!(
+        "a folder is named with -d {word}, and types are joined by commas: -t Patient,Observation"
+    )
 }

@@ -21,7 +21,16 @@ pub fn number_of(number: impl TryInto<u64>, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-/// A text, XML or HTML body in one line; `None` when there is nothing to quote.
+/// The type of a FHIR resource that begins so, but of an OperationOutcome: what it holds is somebody's health.
+fn resource_in(text: &str) -> Option<&str> {
+    let (_, behind) = text.strip_prefix('{')?.split_once("\"resourceType\"")?;
+    let name = behind.trim_start().strip_prefix(':')?.trim_start();
+    let (name, _) = name.strip_prefix('"')?.split_once('"')?;
+    let is_name = name.len() <= 64 && name.chars().all(|letter| letter.is_ascii_alphanumeric());
+    (is_name && name != "OperationOutcome").then_some(name)
+}
+
+/// A text, XML or HTML body in one line; `None` when there is nothing to quote. Of a resource only its type is said.
 pub fn of_text(content_type: &str, body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT)]);
     let text = text.trim_start_matches('\u{feff}').trim();
@@ -33,6 +42,9 @@ pub fn of_text(content_type: &str, body: &[u8]) -> Option<String> {
     }
     if is_xml(content_type, text) {
         return Some(of_xml(text));
+    }
+    if let Some(name) = resource_in(text) {
+        return Some(format!("the resource {name}"));
     }
     if text
         .chars()

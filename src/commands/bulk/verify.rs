@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> anyhow::Result<()> {
         format!("{different} of {all} {are} not as the manifest says"),
     );
     Err(failure
-        .hint("export once more with --overwrite, or take the files from a copy that verifies")
+        .hint("move what changed out of the folder and export once more with --overwrite, or take the files from a copy that verifies")
         .into())
 }
 

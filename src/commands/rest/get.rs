@@ -48,7 +48,8 @@ pub async fn run(context: &Context, args: GetArgs) -> anyhow::Result<()> {
             file: args.answer.output.as_deref(),
             ..Wanted::default()
         };
-        paged::print(context, &client, first, &wanted).await?;
+        let asked = first.url.clone();
+        paged::print(context, &client, first, &asked, &wanted).await?;
         return Ok(());
     }
     let request = Request::new(Method::GET, client.url(&args.url)?);

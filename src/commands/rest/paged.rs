@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use reqwest::Method;
 use serde_json::value::RawValue;
+use url::Url;
 
 use super::output_file::OutputFile;
 use super::{searched, shown};
@@ -45,17 +45,16 @@ pub(super) struct Came {
     pub more: bool,
 }
 
-/// Reads and prints. Resources of one page are in memory at a time where they go out by lines; a Bundle, a table or a
+/// Reads and prints; `asked` has what is searched for in its query, however it is sent. Resources of one page are in memory at a time where they go out by lines; a Bundle, a table or a
 /// transaction needs them all.
 pub(super) async fn print(
     context: &Context,
     client: &Client,
     first: Request,
+    asked: &Url,
     wanted: &Wanted<'_>,
 ) -> anyhow::Result<Came> {
-    let asked = first.url.clone();
     let (mut came, mut is_first) = (Came::default(), true);
-    let is_post = first.method == Method::POST;
     let mut pages = Pages::beginning(client, first);
     let mut out = Out::of(context, wanted)?;
     loop {
@@ -70,10 +69,7 @@ pub(super) async fn print(
         let bundle = Bundle::parse(&page.text).map_err(words::json_error)?;
         if std::mem::take(&mut is_first) {
             came.total = searched::total(&page.text);
-            // What was sent in a body stands in no link.
-            if !is_post {
-                searched::say_ignored(&context.output, &asked, &bundle);
-            }
+            searched::say_ignored(&context.output, asked, &bundle);
         }
         say_outcomes(context, &bundle)?;
         came.more = bundle.next_link().is_some();
@@ -193,7 +189,7 @@ impl<'a> Out<'a> {
         if !self.by_lines {
             let kept: Vec<&str> = self.kept.iter().map(String::as_str).collect();
             let text = match self.wanted.fields {
-                Some(fields) => shown::columns(fields, &kept)?,
+                Some(fields) => shown::columns(context, fields, &kept)?,
                 None if self.wanted.as_transaction => {
                     let text = transaction::of_resources(&kept).map_err(words::json_error)?;
                     shown::rendered(context.output.format, &text)?

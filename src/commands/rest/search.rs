@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::paged::{self, Came, Wanted};
@@ -13,7 +14,7 @@ use crate::context::Context;
 use crate::exit::{Failure, PARTIAL};
 use crate::fhir::page::Pages;
 use crate::fhir::raw::Bundle;
-use crate::fhir::{Client, TokenRule};
+use crate::fhir::{Client, FhirError, TokenRule};
 use crate::http::Request;
 use crate::output::Format;
 use crate::words;
@@ -79,10 +80,10 @@ pub async fn run(context: &Context, args: SearchArgs) -> anyhow::Result<()> {
         return count(context, &client, &args, &query).await;
     }
     let first = args.request(&client, &query)?;
+    let asked = args.url(&client, &query)?;
     if args.is_one_answer(context) {
-        let asked = first.url.clone();
         let answer = client.read(first, TokenRule::OwnOrigins).await?;
-        if answer.status.is_success() && !args.post {
+        if answer.status.is_success() {
             searched::say(&context.output, &asked, &answer.body);
         }
         let shown = AnswerArgs {
@@ -99,7 +100,7 @@ pub async fn run(context: &Context, args: SearchArgs) -> anyhow::Result<()> {
         file: args.output.as_deref(),
         ..Wanted::default()
     };
-    let came = paged::print(context, &client, first, &wanted).await?;
+    let came = paged::print(context, &client, first, &asked, &wanted).await?;
     say_of_the_rest(context, &args, &came)
 }
 
@@ -114,16 +115,18 @@ impl SearchArgs {
     fn query(&self) -> Result<Vec<(String, String)>, Failure> {
         if !searched::is_type(&self.resource_type) {
             let words = format!("`{}` is no type of resources", self.resource_type);
-            return Err(Failure::usage(words).hint(
-                "such as: medplum search Patient name=smith; a whole query goes with medplum get 'Patient?name=smith'",
-            ));
+            return Err(Failure::usage(words).hint(self.meant()));
         }
         let mut query = Vec::new();
         for parameter in &self.parameters {
             let (name, value) = parameter
                 .split_once('=')
                 .filter(|(name, _)| !name.is_empty())
-                .ok_or_else(|| Failure::usage(format!("`{parameter}` is no NAME=VALUE")))?;
+                .ok_or_else(|| {
+                    let words = format!("`{parameter}` is no NAME=VALUE");
+                    Failure::usage(words)
+                        .hint("a name and its value are one word, such as name=smith")
+                })?;
             query.push((name.to_owned(), value.to_owned()));
         }
         let more = [
@@ -142,18 +145,37 @@ impl SearchArgs {
         Ok(query)
     }
 
+    /// What somebody may have meant by a word that is no type.
+    fn meant(&self) -> String {
+        let word = &self.resource_type;
+        let mut letters = word.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        let raised: String = first.into_iter().chain(letters).collect();
+        if searched::is_type(&raised) {
+            return format!("types begin with a capital letter: medplum search {raised}");
+        }
+        if word.contains(['/', '?']) {
+            return format!("medplum get '{word}' reads it");
+        }
+        "such as: medplum search Patient name=smith".to_owned()
+    }
+
     fn request(&self, client: &Client, query: &[(String, String)]) -> anyhow::Result<Request> {
-        let text = encoded(query);
         if self.post {
             let url = client.url(&format!("{}/_search", self.resource_type))?;
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             let mut request = Request::new(Method::POST, url).header(CONTENT_TYPE, form);
-            request.body = Some(text.into());
+            request.body = Some(encoded(query).into());
             return Ok(request);
         }
+        Ok(Request::new(Method::GET, self.url(client, query)?))
+    }
+
+    /// The search as a GET names it.
+    fn url(&self, client: &Client, query: &[(String, String)]) -> Result<Url, FhirError> {
+        let text = encoded(query);
         let mark = if text.is_empty() { "" } else { "?" };
-        let url = client.url(&format!("{}{mark}{text}", self.resource_type))?;
-        Ok(Request::new(Method::GET, url))
+        client.url(&format!("{}{mark}{text}", self.resource_type))
     }
 }
 
@@ -183,6 +205,10 @@ async fn count(
         .await?
         .checked()?;
     let text = String::from_utf8_lossy(&answer.body);
+    if let Ok(bundle) = Bundle::parse(&text) {
+        // A number alone says nothing of what it is of.
+        searched::say_ignored(&context.output, &args.url(client, query)?, &bundle);
+    }
     let number = if let Some(total) = searched::total(&text) {
         total
     } else {

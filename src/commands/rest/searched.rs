@@ -14,7 +14,7 @@ use crate::output::{Format, Output};
 use crate::words;
 
 /// Parameters that choose resources although they begin with `_` (FHIR R4 §3.1.1.4); the others are about the answer.
-const CHOOSING: [&str; 10] = [
+const CHOOSING: [&str; 13] = [
     "_id",
     "_lastUpdated",
     "_tag",
@@ -25,6 +25,10 @@ const CHOOSING: [&str; 10] = [
     "_list",
     "_has",
     "_query",
+    // The order and what comes beside are missed as much.
+    "_sort",
+    "_include",
+    "_revinclude",
 ];
 
 #[derive(Deserialize)]

@@ -101,37 +101,61 @@ fn rows(resources: &[&str]) -> anyhow::Result<String> {
     ))
 }
 
-/// A table with columns that the user names: `birthDate`, `name.family`, `name.1.given`. Of a list without a number the
-/// first is shown.
-pub(super) fn columns(fields: &[String], resources: &[&str]) -> anyhow::Result<String> {
-    let mut rows = Vec::new();
+/// A table with columns that the user names: `birthDate`, `name.family`, `name.1.given`. Of a list all are shown, unless a
+/// number chooses one.
+pub(super) fn columns(
+    context: &Context,
+    fields: &[String],
+    resources: &[&str],
+) -> anyhow::Result<String> {
+    let fields: Vec<&str> = fields.iter().map(|field| field.trim()).collect();
+    let mut rows: Vec<Vec<String>> = Vec::new();
     for text in resources {
         let resource: Value = serde_json::from_str(text)
             .map_err(words::json_error)
             .context("the answer has no table form")?;
         rows.push(fields.iter().map(|field| cell(&resource, field)).collect());
     }
-    let names: Vec<&str> = fields.iter().map(String::as_str).collect();
-    Ok(table::render(&names, &rows) + "\n")
+    for (at, field) in fields.iter().enumerate() {
+        if !rows.is_empty() && rows.iter().all(|row| row[at] == NOTHING) {
+            let field = words::shortened(field);
+            context.output.warn(&format!(
+                "None of these resources has {field}: names are as in the JSON, such as name.family"
+            ));
+        }
+    }
+    Ok(table::render(&fields, &rows) + "\n")
 }
 
+/// What stands in a table where there is nothing.
+const NOTHING: &str = "-";
+
 fn cell(resource: &Value, field: &str) -> String {
-    let mut here = Some(resource);
-    for name in field.split('.') {
-        here = here.and_then(|value| match value {
-            Value::Array(items) => match name.parse::<usize>() {
-                Ok(at) => items.get(at),
-                Err(_) => items.first().and_then(|first| first.get(name)),
-            },
-            value => value.get(name),
-        });
+    let mut found = Vec::new();
+    let names: Vec<&str> = field.split('.').collect();
+    collect(resource, &names, &mut found);
+    if found.is_empty() {
+        return NOTHING.to_owned();
     }
-    while let Some(Value::Array(items)) = here {
-        here = items.first();
-    }
-    match here {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
+    found.join(", ")
+}
+
+fn collect(value: &Value, names: &[&str], found: &mut Vec<String>) {
+    match (value, names) {
+        (Value::Array(items), [first, rest @ ..]) if first.parse::<usize>().is_ok() => {
+            let chosen = first.parse().ok().and_then(|at: usize| items.get(at));
+            if let Some(item) = chosen {
+                collect(item, rest, found);
+            }
+        }
+        (Value::Array(items), names) => items.iter().for_each(|item| collect(item, names, found)),
+        (value, [first, rest @ ..]) => {
+            if let Some(below) = value.get(first) {
+                collect(below, rest, found);
+            }
+        }
+        (Value::Null, []) => {}
+        (Value::String(text), []) => found.push(text.clone()),
+        (value, []) => found.push(value.to_string()),
     }
 }

@@ -170,8 +170,8 @@ fn a_number_is_the_servers_or_counted() {
 fn what_is_no_search_is_told_before_anything_is_sent() {
     let server = five();
     for (args, words) in [
-        (&["patient"][..], "no type of resources"),
-        (&["Patient/1"], "no type of resources"),
+        (&["patient"][..], "medplum search Patient"),
+        (&["Patient/1"], "medplum get 'Patient/1'"),
         (&["Patient?name=x"], "medplum get"),
         (&["Patient", "smith"], "no NAME=VALUE"),
         (&["Patient", "=x"], "no NAME=VALUE"),
@@ -198,4 +198,70 @@ fn the_sandbox_is_searched_by_url_and_by_body() {
     let women = number(&["Patient", "gender=female", "--all", "--ids"]);
     let men = number(&["Patient", "gender=male", "--limit", "30", "--ids"]);
     assert!(women > 0 && men > 0 && women + men <= 30, "{women} {men}");
+}
+
+#[test]
+fn what_the_server_takes_no_notice_of_is_said_however_it_was_sent() {
+    for more in [
+        &["--count"][..],
+        &["--all", "--ids"],
+        &["--limit", "2", "-o", "table"],
+        &[],
+    ] {
+        for post in [&[][..], &["--post"]] {
+            let (server, medplum) = (Server::start(), Medplum::new());
+            let own = server.url("/fhir/R4/Patient?name=a");
+            let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": 1, "link": [{"relation": "self", "url": own}],
+                "entry": [{"resource": {"resourceType": "Patient", "id": "1"}}]});
+            server.handler(move |_| Some(Answer::json(200, bundle.to_string())));
+            let base = server.url("/");
+            let args = [
+                "search",
+                "Patient",
+                "name=a",
+                "nmae=b",
+                "--base-url",
+                &base,
+                "--sort",
+                "date",
+            ];
+            let run = medplum.run(args.iter().chain(more).chain(post)).ok();
+            assert!(run.stderr.contains("no notice of _sort, nmae"), "{run}");
+        }
+    }
+}
+
+#[test]
+fn a_column_has_all_that_a_resource_has_there_and_a_mistyped_one_is_said() {
+    let server = Server::start();
+    let patient = json!({"resourceType": "Patient", "id": "1", "active": true, "name": [{"given": ["Mary", "Ann"]}, {"given": ["Mo"]}]});
+    let bundle =
+        json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": patient}]});
+    server.handler(move |_| Some(Answer::json(200, bundle.to_string())));
+    let run = search(
+        &server,
+        &[
+            "Patient",
+            "--fields",
+            "active, name.given,name.1.given,name.famly",
+        ],
+    )
+    .ok();
+    let row = run.stdout.lines().nth(1).unwrap().to_owned();
+    assert_eq!(row, "true    Mary, Ann, Mo  Mo            -", "{run}");
+    run.says("None of these resources has name.famly");
+}
+
+/// It holds somebody's health, and stderr is kept in logs.
+#[test]
+fn a_resource_where_a_bundle_is_expected_is_named_and_not_quoted() {
+    let server = Server::start();
+    let patient = r#"{"id":"1","resourceType":"Patient","name":[{"family":"Canary"}]}"#;
+    server.on("GET", "/fhir/R4/Patient/1", Answer::json(200, patient));
+    let base = server.url("/");
+    let run = Medplum::new()
+        .run(["get", "Patient/1", "--all", "--base-url", &base])
+        .fails(1);
+    assert!(!run.everything().contains("Canary"), "{run}");
+    run.says("the resource Patient");
 }
