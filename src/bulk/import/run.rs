@@ -193,6 +193,7 @@ fn begin(client: &Client, source: &Source) -> Result<Begun, ImportError> {
 }
 
 /// Makes the report, and leaves the state as a resume needs it.
+// Long because it is one flat choice of how an import can end.
 fn finish(
     engine: Engine,
     mut stopped: Option<ImportError>,

@@ -80,13 +80,15 @@ fn with_its_method_and_bundles_our_requests_are_the_medplum_clis() {
     ] {
         let sides = Sides::new();
         sides.server.handler(|request| {
-            let written = |entry: &Value| {
-                let place = format!("{}/1/_history/1", entry["request"]["url"].as_str().unwrap());
+            let written = |(at, entry): (usize, &Value)| {
+                let url = entry["request"]["url"].as_str().unwrap();
+                let place = format!("{url}/{at}/_history/1");
                 json!({"response": {"status": "201", "location": place}})
             };
             let entries = request.json()["entry"]
                 .as_array()?
                 .iter()
+                .enumerate()
                 .map(written)
                 .collect::<Vec<_>>();
             let bundle =
