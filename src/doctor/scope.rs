@@ -19,7 +19,7 @@ pub(super) fn check(examination: &mut Examination<'_>) -> Ending {
         }));
     };
     let Some(asked) = asked else {
-        return Ok(done(format!("granted {granted} (none was asked for)")));
+        return Ok(done(format!("granted {granted} (no scope is set)")));
     };
     let missing = scope::missing(asked, token).join(" ");
     if missing.is_empty() {

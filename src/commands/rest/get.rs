@@ -1,7 +1,7 @@
 //! `medplum get URL`
 
 use clap::Args;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 
 use super::paged::{self, Wanted};
 use super::{AnswerArgs, searched};
@@ -57,6 +57,11 @@ pub async fn run(context: &Context, args: GetArgs) -> anyhow::Result<()> {
     let answer = client.read(request, TokenRule::OwnOrigins).await?;
     if answer.status.is_success() {
         searched::say(&context.output, &asked, &answer.body);
+    }
+    if answer.status == StatusCode::NOT_FOUND && args.url.starts_with('/') {
+        let path = args.url.trim_start_matches('/');
+        let note = "With a slash in front a path is below the base URL; below the FHIR base it is";
+        context.output.note(&format!("{note} `{path}`"));
     }
     super::show(context, &args.answer, answer)
 }

@@ -373,3 +373,19 @@ fn a_certificate_file_that_cannot_be_used_is_named() {
     }
     assert_eq!(server.lines(), [""; 0]);
 }
+
+#[test]
+fn a_path_with_a_slash_in_front_that_is_not_there_is_told_what_it_means() {
+    let server = Server::start();
+    let base = server.url("/");
+    let run = Medplum::new()
+        .run(["get", "/Patient/1", "--base-url", &base])
+        .fails(4);
+    run.says("404")
+        .says("below the FHIR base it is `Patient/1`");
+    let run = Medplum::new()
+        .run(["get", "Patient/1", "--base-url", &base])
+        .fails(4);
+    assert!(!run.stderr.contains("slash"), "{run}");
+    assert_eq!(server.lines(), ["GET /Patient/1", "GET /fhir/R4/Patient/1"]);
+}

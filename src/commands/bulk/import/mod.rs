@@ -40,6 +40,8 @@ pub(super) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<(
         return Ok(());
     }
     let client = context.fhir()?;
+    let base = crate::secret::url_for_people(&client.profile.fhir_base);
+    context.output.note(&format!("Importing into {base}"));
     report_file_size_limit_as_an_error();
     let interrupted = interrupts()?;
     let is_validation = options.method == Method::Validate;
