@@ -4,17 +4,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell};
+use url::Url;
 
-use super::assertion::{Clock, SigningKey};
+use super::assertion::{self, Clock, SigningKey};
 use super::client_auth::{self, ClientProof};
 use super::dpop::{BoundKey, Nonces, Prover};
 use super::endpoints::Endpoints;
 use super::grant::{Grant, Prepared};
 use super::keys::{KeyError, Passphrase, Prompt};
 use super::request::TokenRequest;
-use super::{AuthError, Token, credential, exchange, secret_command};
+use super::{AuthError, Token, credential, discovery, exchange, secret_command};
 use crate::http::Http;
-use crate::profile::{AuthType, ClientAuth, Profile};
+use crate::profile::{AuthType, ClientAuth, Profile, urls};
 use crate::secret;
 
 /// A client that asks for tokens by one grant, or renews a login.
@@ -71,6 +72,10 @@ impl Applicant {
         let profile = Box::pin(credential::filled(profile)).await?;
         let proof = self.proof_with(grant, &profile, endpoints).await?;
         let at = endpoints.token(proof.way());
+        let profile = match prepared.signing_key().is_some() || proof.signs() {
+            true => self.with_vouched(profile, endpoints, at.url()).await,
+            false => profile,
+        };
         let request = prepared.request(&profile, at.url(), &proof, Clock::default())?;
         Ok(request.with_params(&self.profile.asks.token_params))
     }
@@ -103,12 +108,37 @@ impl Applicant {
             ));
         }
         let at = endpoints.token(proof.way());
+        let profile = match prepared.signing_key().is_some() || proof.signs() {
+            true => self.with_vouched(profile, endpoints, at.url()).await,
+            false => profile,
+        };
         let prover = self.new_prover()?;
         exchange::exchange(&self.http, &at, &self.profile.asks.token_params, |clock| {
             let request = prepared.request(&profile, at.url(), &proof, clock)?;
             Ok(request.with_dpop(prover.as_ref()))
         })
         .await
+    }
+
+    /// The profile, with the token endpoint as if the user had named it when the issuer at the audience says that it is its own.
+    async fn with_vouched<'a>(
+        &self,
+        mut profile: Cow<'a, Profile>,
+        endpoints: &Endpoints,
+        at: &Url,
+    ) -> Cow<'a, Profile> {
+        let Err(AuthError::ForAnother { .. }) = assertion::audience(&profile, at) else {
+            return profile;
+        };
+        let audience = profile.audience.as_deref().map(Url::parse);
+        if profile.token_url.is_none()
+            && let (Some(Ok(audience)), Some(issuer)) = (audience, endpoints.issuer())
+            && Url::parse(issuer).is_ok_and(|issuer| urls::same_origin(&issuer, &audience))
+            && discovery::is_of(&self.http, &profile, issuer, at).await
+        {
+            profile.to_mut().token_url = Some(at.clone());
+        }
+        profile
     }
 
     /// A new key for a new token, when tokens are to be bound.

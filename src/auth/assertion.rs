@@ -260,10 +260,11 @@ fn encode(json: &str) -> String {
 }
 
 /// Whom an assertion is for: an absolute URI word for word, a path joined to the base URL, else the token URL. What a
-/// `.env` file says must be of the server that gets the assertion, or that server could play it at another one.
+/// `.env` file says must be of the server that gets the assertion, or that server could play it at another one. So could
+/// a token endpoint that the FHIR server named: its assertions are for its own server or for that one.
 ///
 /// # Errors
-/// The path makes no URL; [`AuthError::MixedByFolder`].
+/// The path makes no URL; [`AuthError::MixedByFolder`]; [`AuthError::ForAnother`].
 pub(super) fn audience(profile: &Profile, token_url: &Url) -> Result<String, AuthError> {
     let audience = match profile.audience.as_deref() {
         None => return Ok(token_url.as_str().to_owned()),
@@ -278,6 +279,15 @@ pub(super) fn audience(profile: &Profile, token_url: &Url) -> Result<String, Aut
         return Err(AuthError::MixedByFolder {
             key: Key::Audience,
             named: audience.into(),
+            token: secret::url_for_people(token_url),
+        });
+    }
+    let is_users = profile.pins_token_url()
+        || profile.token_url.is_some() && profile.of_folder.lent().is_none();
+    let is_of_either = |url: Url| is_at(url.clone()) || urls::same_origin(&url, &profile.fhir_base);
+    if !is_users && !Url::parse(&audience).is_ok_and(is_of_either) {
+        return Err(AuthError::ForAnother {
+            audience: audience.into(),
             token: secret::url_for_people(token_url),
         });
     }
@@ -341,6 +351,7 @@ mod tests {
         ] {
             let mut flags = Settings::default();
             flags.set(Key::BaseUrl, Some("https://api.example/ctx/".into()));
+            flags.set(Key::TokenUrl, Some(token_url.to_string()));
             flags.set(Key::Audience, set.map(str::to_owned));
             let layers = Layers {
                 flags,
@@ -348,6 +359,35 @@ mod tests {
             };
             let profile = resolve("x", &layers).unwrap();
             assert_eq!(super::audience(&profile, &token_url).unwrap(), audience);
+        }
+    }
+
+    #[test]
+    fn a_token_endpoint_that_was_found_gets_no_assertion_that_is_good_at_another_server() {
+        let found = Url::parse("https://sso.example/token").unwrap();
+        for (audience, is_signed) in [
+            ("https://sso.example", true),
+            ("https://sso.example:443/realm", true),
+            ("https://fhir.example/r4", true),
+            ("realm", true),
+            ("https://idp.example/oauth2/token", false),
+            ("https://sso.example:8443/token", false),
+            ("http://sso.example/token", false),
+            ("urn:example:server", false),
+        ] {
+            for pinned in [None, Some("https://sso.example/token")] {
+                let mut flags = Settings::default();
+                flags.set(Key::BaseUrl, Some("https://fhir.example/".into()));
+                flags.set(Key::Audience, Some(audience.into()));
+                flags.set(Key::TokenUrl, pinned.map(str::to_owned));
+                let layers = Layers {
+                    flags,
+                    ..Layers::default()
+                };
+                let profile = resolve("x", &layers).unwrap();
+                let made = super::audience(&profile, &found);
+                assert_eq!(made.is_ok(), is_signed || pinned.is_some(), "{audience}");
+            }
         }
     }
 }

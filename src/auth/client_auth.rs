@@ -79,6 +79,12 @@ impl ClientProof {
         self.way
     }
 
+    /// Whether it is an assertion that is made here.
+    pub(super) fn signs(&self) -> bool {
+        matches!(self.way, ClientAuth::SecretJwt | ClientAuth::PrivateKeyJwt)
+            && self.signer.is_some()
+    }
+
     /// Puts the proof into a token request. An assertion is new each time.
     ///
     /// # Errors
@@ -90,9 +96,10 @@ impl ClientProof {
         token_url: &Url,
         clock: Clock,
     ) -> Result<TokenRequest, AuthError> {
-        // With token-exchange the audience is that of the token asked for.
+        // With token-exchange, and where nothing is signed, the audience is that of the token asked for.
         let audience = match profile.auth_type {
             Some(AuthType::TokenExchange) => token_url.as_str().to_owned(),
+            _ if !self.signs() => token_url.as_str().to_owned(),
             _ => assertion::audience(profile, token_url)?,
         };
         self.add_for(&audience, request, profile, clock)

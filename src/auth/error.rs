@@ -65,6 +65,11 @@ pub enum AuthError {
         token: String,
     },
     #[error(
+        "nothing was signed: the FHIR server names {token} as its token endpoint, and an assertion with aud {audience} is \
+         good at another server, where that one could use it"
+    )]
+    ForAnother { audience: Foreign, token: String },
+    #[error(
         "{url} gave a token of the type `{token_type}`, although one bound to a key was asked for (--dpop)"
     )]
     NotBound { url: String, token_type: Foreign },
@@ -113,8 +118,14 @@ impl AuthError {
         }
     }
 
-    /// What to do when a `.env` file has servers meet that the user did not bring together.
-    fn way_past_folder(&self) -> Option<String> {
+    /// What to do when a `.env` file or a FHIR server has servers meet that the user did not bring together.
+    fn way_to_mean_it(&self) -> Option<String> {
+        if let Self::ForAnother { token, .. } = self {
+            return Some(format!(
+                "if you know that {token} is a token endpoint of that server, say so with --token-url {token}; else name the \
+                 right one, or leave --audience out"
+            ));
+        }
         let (flag, value) = match self {
             Self::LentTo { token, .. } => ("--token-url", token.as_str()),
             Self::MixedByFolder {
@@ -125,8 +136,17 @@ impl AuthError {
             Self::MixedByFolder { named, .. } => ("--device-authorization-url", named.as_str()),
             _ => return None,
         };
+        let pinned = match self {
+            // An audience is taken beside a token URL that the user named.
+            Self::MixedByFolder {
+                key: Key::Audience,
+                token,
+                ..
+            } => format!(" --token-url {token}"),
+            _ => String::new(),
+        };
         Some(format!(
-            "if you know both servers and mean it, say so with {flag} {value}, or put all of it into a profile; else leave \
+            "if you know both servers and mean it, say so with {flag} {value}{pinned}, or put all of it into a profile; else leave \
              the file unread with --no-env-file"
         ))
     }
@@ -208,7 +228,7 @@ impl Verdict for AuthError {
             Self::Key(error) => error.verdict(),
             Self::Program(error) => error.verdict(),
             Self::Insecure { .. } => (NOT_ALLOWED, Some("name the right one with --token-url or --authorize-url".into())),
-            Self::LentTo { .. } | Self::MixedByFolder { .. } => (NOT_ALLOWED, self.way_past_folder()),
+            Self::ForAnother { .. } | Self::LentTo { .. } | Self::MixedByFolder { .. } => (NOT_ALLOWED, self.way_to_mean_it()),
             Self::Locked(_) => (
                 NETWORK,
                 Some("end the other process, or wait longer for it with --timeout SECONDS".into()),

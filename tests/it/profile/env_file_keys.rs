@@ -95,7 +95,9 @@ fn an_env_file_has_nothing_signed_by_a_key_of_the_folder_that_is_good_at_another
         } else {
             &at_honest
         };
-        let args = [&args[..], &["--audience", audience]].concat();
+        let token = hostile.url("/oauth2/token");
+        let meant = ["--audience", audience, "--token-url", &token];
+        let args = [&args[..], &meant].concat();
         let _ = medplum.run(args).ok();
         assert_eq!(posts(&hostile).len(), 1, "{lines:?}");
         hostile.forget();

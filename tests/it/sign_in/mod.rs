@@ -17,6 +17,7 @@ mod foreign_words;
 mod given;
 mod given_back;
 mod gone;
+mod hostile_audience;
 mod hostile_discovery;
 mod id_tokens;
 mod jwt;
