@@ -23,6 +23,8 @@ use crate::profile::Param;
 use crate::secret;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A server's clock that differs by more is not gone by: an assertion made by it would be good in years to come.
+const LARGEST_CORRECTION: Duration = Duration::from_secs(24 * 3600);
 
 /// Sends token requests until one is answered for good; each try is made anew, so that an assertion is never reused.
 /// `params` go along with each.
@@ -186,6 +188,16 @@ impl Tries<'_> {
         if self.clock != Clock::default() || !seen.is_another() {
             return false;
         }
+        if is_far(date) {
+            if self.doubts_refusal {
+                self.http.trace.notice(&format!(
+                    "The clock here is {}, which is too much to make an assertion by the server's time: set the clock here, \
+                     if it is the one that is wrong",
+                    seen.describe()
+                ));
+            }
+            return false;
+        }
         self.clock = seen;
         self.http.trace.notice(&format!(
             "The clock here is {}, so the assertion is made by the server's time",
@@ -255,6 +267,12 @@ impl Answer {
         let about = (self.date, self.moved_to.clone());
         refusal(at.url(), about, &self.said, signed)
     }
+}
+
+/// Whether a time is further from now than a clock is corrected.
+fn is_far(time: SystemTime) -> bool {
+    let between = time.duration_since(SystemTime::now());
+    between.unwrap_or_else(|behind| behind.duration()) > LARGEST_CORRECTION
 }
 
 /// Apigee says `BearerToken`.
