@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// As long a signal waits for what must not be cut off.
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(10);
+/// What a command may handle itself: SIGINT and SIGTERM.
+#[cfg(unix)]
+const COMMANDS: [i32; 2] = [2, 15];
 
 /// How many moments there are at this time.
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -32,7 +35,7 @@ impl Drop for Hold {
     }
 }
 
-/// Begins such a moment: from now on Ctrl-C and SIGTERM wait for it, for ten seconds at most. Needs a tokio runtime.
+/// Begins such a moment: from now on Ctrl-C, SIGTERM, SIGHUP and SIGQUIT wait for it, for ten seconds at most. Needs a tokio runtime.
 pub fn hold() -> Hold {
     HELD.fetch_add(1, Ordering::SeqCst);
     watch();
@@ -110,7 +113,11 @@ fn watch() {
             return;
         }
         let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
-        for kind in kinds {
+        let others = [SignalKind::hangup(), SignalKind::quit()];
+        let others = others
+            .into_iter()
+            .filter(|kind| is_not_ignored(kind.as_raw_value()));
+        for kind in kinds.into_iter().chain(others) {
             // Listens from here on, not from when the task first runs.
             if let Ok(mut signals) = signal(kind) {
                 tokio::spawn(async move {
@@ -123,6 +130,16 @@ fn watch() {
     });
 }
 
+/// Whether a signal would end this process: under `nohup` a hangup does not, and must not when it is looked out for. Where
+/// nobody can say, it is left as it is.
+#[cfg(unix)]
+fn is_not_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & (1 << (signal - 1)) == 0)
+}
+
 /// Ends the process as the signal would have, but after what is held. The second signal does not wait.
 #[cfg(unix)]
 fn came_now(signal: i32) {
@@ -132,9 +149,13 @@ fn came_now(signal: i32) {
     }
     let is_held = || HELD.load(Ordering::SeqCst) > 0;
     if is_held() && !is_second {
-        tell("Finishing the renewal of the login…");
+        tell(
+            "Finishing the renewal of the login… (Ctrl-C once more ends it at once, and gives the login up: you would have \
+             to log in again)",
+        );
     }
-    if HANDLED.load(Ordering::SeqCst) {
+    // No command handles a terminal that is closed.
+    if HANDLED.load(Ordering::SeqCst) && COMMANDS.contains(&signal) {
         return;
     }
     tokio::spawn(async move {

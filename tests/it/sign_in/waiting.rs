@@ -94,7 +94,7 @@ fn is_waiting_for_a_lock(running: &Running) {
 /// D12: Ctrl-C between the answer and the write cost the login, and is pressed exactly when nothing seems to happen.
 #[test]
 fn a_signal_waits_until_a_rotated_token_is_stored() {
-    for signal in ["-INT", "-TERM"] {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129), ("-QUIT", 131)] {
         let clinic = expired();
         let (before, gate) = (refresh_token(&clinic), Gate::before_tokens_of(&clinic));
         let running = clinic.medplum.spawn(["get", "-p", "clinic", "Patient/1"]);
@@ -106,11 +106,25 @@ fn a_signal_waits_until_a_rotated_token_is_stored() {
         let after = refresh_token(&clinic);
         assert_ne!(after, before, "{signal}: the new refresh token is lost");
         assert!(clinic.auth.knows_refresh_token(&after));
-        assert_eq!(run.code, if signal == "-INT" { 130 } else { 143 }, "{run}");
-        run.says("Finishing the renewal");
+        assert_eq!(run.code, code, "{run}");
+        run.says("Finishing the renewal")
+            .says("Ctrl-C once more ends it at once, and gives the login up");
         // The next command goes on with it.
         clinic.get().ok();
     }
+}
+
+/// A terminal that is closed ends no command that `nohup` began.
+#[test]
+fn a_hangup_that_is_ignored_stays_ignored_in_a_renewal() {
+    let clinic = expired();
+    let gate = Gate::before_tokens_of(&clinic);
+    let get = ["nohup", "medplum", "get", "-p", "clinic", "Patient/1"];
+    let running = clinic.medplum.program(get).spawn();
+    clinic.server.wait_for("/oauth2/token");
+    running.send("-HUP");
+    gate.open();
+    running.finish().ok();
 }
 
 /// The same where the command handles Ctrl-C itself, and drops what it was doing.
