@@ -20,7 +20,7 @@ use crate::http::Http;
 use crate::http::limit;
 use crate::http::retry::{self, Retry};
 use crate::profile::Param;
-use crate::secret;
+use crate::secret::{self, Secret};
 
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A server's clock that differs by more is not gone by: an assertion made by it would be good in years to come.
@@ -37,6 +37,17 @@ pub(super) async fn exchange(
     params: &[Param],
     make: impl Fn(Clock) -> Result<TokenRequest, AuthError>,
 ) -> Result<Token, AuthError> {
+    rotating(http, at, params, make).await.0
+}
+
+/// The same, with the refresh token that came: where they rotate it is the only one that is good from then on, whatever
+/// came along with it.
+pub(super) async fn rotating(
+    http: &Http,
+    at: &Endpoint,
+    params: &[Param],
+    make: impl Fn(Clock) -> Result<TokenRequest, AuthError>,
+) -> (Result<Token, AuthError>, Option<Secret>) {
     let mut tries = Tries {
         http,
         at,
@@ -45,12 +56,18 @@ pub(super) async fn exchange(
         started: Instant::now(),
         doubts_refusal: true,
         nonces: 0,
+        rotated: None,
     };
-    loop {
-        if let Some(token) = tries.once(make(tries.clock)?.with_params(params)).await? {
-            return Ok(token);
+    let token = loop {
+        let request = match make(tries.clock) {
+            Ok(request) => request.with_params(params),
+            Err(error) => break Err(error),
+        };
+        if let Some(token) = tries.once(request).await.transpose() {
+            break token;
         }
-    }
+    };
+    (token, tries.rotated)
 }
 
 /// The tries of one exchange, and what they have used up.
@@ -64,6 +81,8 @@ struct Tries<'a> {
     /// Whether a refused assertion is still given the benefit of the doubt.
     doubts_refusal: bool,
     nonces: u32,
+    /// The refresh token of a good answer.
+    rotated: Option<Secret>,
 }
 
 /// What a token endpoint answered, and when.
@@ -100,6 +119,7 @@ impl Tries<'_> {
         if self.wants_nonce(&sent, &answer) {
             return Ok(None);
         }
+        self.rotated = answer.refresh_token();
         if let Some(token) = answer.token(&sent, self.at)? {
             return Ok(Some(token));
         }
@@ -226,6 +246,13 @@ impl Tries<'_> {
 }
 
 impl Answer {
+    /// The refresh token in a good answer, whatever the access token is.
+    fn refresh_token(&self) -> Option<Secret> {
+        let text = self.said.text("refresh_token");
+        let text = text.filter(|text| self.said.status().is_success() && !text.is_empty());
+        text.map(Secret::new)
+    }
+
     /// The token in a good answer; `None` when there is none.
     fn token(&self, sent: &Sent, at: &Endpoint) -> Result<Option<Token>, AuthError> {
         let fields = self.said.fields();

@@ -67,7 +67,14 @@ impl Renewal {
             Ok(request.with_dpop(prover.as_ref()))
         };
         let params = &self.profile.asks.token_params;
-        match exchange::exchange(&self.http, &self.at, params, make).await {
+        let (answered, rotated) = exchange::rotating(&self.http, &self.at, params, make).await;
+        if let (Err(_), Some(rotated)) = (&answered, rotated) {
+            // The access token cannot be used, but the old refresh token is gone.
+            let mut kept = login.clone();
+            kept.refresh_token = Some(rotated);
+            self.store(login, &kept).await?;
+        }
+        match answered {
             Ok(mut token) => {
                 self.check_person(login, &token)?;
                 token.keep_from(login);

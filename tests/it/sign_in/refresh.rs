@@ -32,6 +32,27 @@ fn login_of(clinic: &Clinic) -> (String, String) {
     (text("accessToken"), text("refreshToken"))
 }
 
+/// The old refresh token is gone with the answer, whatever is wrong with the access token beside the new one.
+#[test]
+fn a_new_refresh_token_is_stored_also_beside_an_access_token_that_cannot_be_used() {
+    for (kind, access_token) in [
+        ("mac", "t-1234567890"),
+        ("Bearer", "t-12345\r\nx"),
+        ("Bearer", ""),
+    ] {
+        let clinic = expired();
+        let rotated = clinic.auth.new_refresh_token();
+        let answer =
+            json!({"access_token": access_token, "token_type": kind, "refresh_token": rotated});
+        let answer = Answer::json(200, answer.to_string());
+        clinic.auth.fail(Some(answer));
+        clinic.get().fails(3);
+        assert_eq!(login_of(&clinic).1, rotated, "{kind} {access_token:?}");
+        clinic.auth.fail(None);
+        clinic.get().ok();
+    }
+}
+
 /// The refresh token that came with the answer is the one that serves next time.
 #[test]
 fn each_renewal_stores_the_new_refresh_token_everywhere() {
