@@ -76,10 +76,11 @@ impl Code {
                 .or_else(|| value.as_str()?.trim().parse().ok());
             Duration::try_from_secs_f64(number?).ok()
         };
-        // Only what a person may follow is shown; a user before the host reads like another host.
+        // Only what a person may follow is shown; a user or password before the host reads like another host.
         let web = |text: &str| {
             let url = Url::parse(text).ok();
-            url.filter(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty())
+            let is_bare = |url: &Url| url.username().is_empty() && url.password().is_none();
+            url.filter(|url| matches!(url.scheme(), "http" | "https") && is_bare(url))
         };
         // Google spells it another way.
         let at = text("verification_url").map_or_else(|| needed("verification_uri"), Ok)?;

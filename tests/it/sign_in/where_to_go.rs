@@ -9,7 +9,13 @@ use crate::support::{Answer, Medplum, Server};
 fn an_address_with_a_user_before_its_host_is_shown_to_nobody() {
     let plain = "https://h.example/device";
     let posing = "https://accounts.example.com@h.example/device";
-    for (at, complete, code) in [(posing, plain, 1), (plain, posing, 3)] {
+    let by_password = "https://:accounts.example.com@h.example/device";
+    for (at, complete, code) in [
+        (posing, plain, 1),
+        (plain, posing, 3),
+        (by_password, plain, 1),
+        (plain, by_password, 3),
+    ] {
         let server = Server::start();
         let document = json!({"token_endpoint": server.url("/token"), "device_authorization_endpoint": server.url("/device")});
         server.on(
