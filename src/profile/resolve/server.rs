@@ -92,7 +92,7 @@ impl<'a> Server<'a> {
     }
 
     /// Whether a `.env` file puts the FHIR interface on another server than the base URL, which it does not name, or on
-    /// another path of it beside a credential that it does not name either: what is asked there says where tokens come from.
+    /// another path of it beside a credential that is not its own: what is asked there says where tokens come from.
     /// That names a server behind the back of whoever named one: what they typed, stored and write would go there.
     pub(super) fn is_led_elsewhere(&self) -> bool {
         let named_by = self.value(Key::FhirUrlPath).map(|(layer, _)| layer);
@@ -100,10 +100,27 @@ impl<'a> Server<'a> {
             let usual = urls::fhir_base(&self.base, DEFAULT_FHIR_PATH);
             usual.is_ok_and(|usual| usual == self.fhir_base)
         };
+        let is_of_others = self.base_from != Layer::EnvFile;
         named_by == Some(Layer::EnvFile)
-            && self.base_from != Layer::EnvFile
-            && (!urls::same_origin(&self.fhir_base, &self.base)
-                || self.layers.are_trusted() && !is_usual())
+            && (is_of_others && !urls::same_origin(&self.fhir_base, &self.base)
+                || is_of_others && self.layers.are_trusted() && !is_usual()
+                || self.others_are_used_at_default() && !is_usual())
+    }
+
+    /// Whether what other layers bring goes to the default server, which they mean by naming none: a `.env` file that
+    /// names it says nothing new.
+    fn others_are_used_at_default(&self) -> bool {
+        let layers = self.layers;
+        let others = [
+            (Layer::Flag, &layers.flags),
+            (Layer::Profile, &layers.profile),
+            (Layer::Environment, &layers.environment),
+        ];
+        let brings = |(layer, settings): (Layer, &Settings)| {
+            self.is_meant_by(layer)
+                && (settings.has_credential() || settings.get(Key::Headers).is_some())
+        };
+        self.is_at(DEFAULT_BASE) && (self.login_is_for_it || others.into_iter().any(brings))
     }
 
     /// Whether a login or a credential is stored for this server, or typed or exported together with its name. For whom an assertion

@@ -156,6 +156,33 @@ fn an_env_file_puts_fhir_on_no_other_server_than_it_names_itself() {
     );
 }
 
+/// The default server is meant by who names none; a file that repeats it had FHIR anywhere below it.
+#[test]
+fn an_env_file_that_repeats_the_default_server_moves_fhir_for_no_credential_of_another_layer() {
+    let base = "https://api.medplum.com";
+    let own = settings(&[(Key::ClientId, "id"), (Key::ClientSecret, "stored-secret")]);
+    for path in ["storage/evil", "https://b.example/fhir"] {
+        let file = settings(&[(Key::BaseUrl, base), (Key::FhirUrlPath, path)]);
+        let refused = |layers: Layers| {
+            let refused = resolve("x", &layers);
+            matches!(refused, Err(ProfileError::LedElsewhere { .. }))
+        };
+        let mut layers = Layers {
+            env_file: file,
+            ..Layers::default()
+        };
+        assert!(!refused(layers.clone()), "{path}");
+        layers.profile = own.clone();
+        // To another server it does not go at all.
+        let is_sent = resolve("x", &layers).is_ok_and(|profile| profile.client_secret.is_some());
+        assert_eq!(refused(layers.clone()), path == "storage/evil");
+        assert!(!is_sent, "{path}");
+        layers.profile = Settings::default();
+        layers.flags = own.clone();
+        assert!(refused(layers), "{path}");
+    }
+}
+
 #[test]
 fn beside_a_credential_of_the_same_server_an_env_file_says_nothing_of_sign_in() {
     let file = settings(&[
