@@ -28,7 +28,7 @@ impl Foreign {
     /// The same with another bound, for what was asked for and cannot be said shorter.
     pub fn up_to(most: usize, text: &str) -> Self {
         // Masked before anything is cut or joined: half a secret would not be known as one.
-        let masked = secret::mask_foreign(start_of(text, LOOKED_AT));
+        let masked = masked_start(text);
         let words = masked.split_whitespace().enumerate();
         let characters = words.flat_map(|(at, word)| {
             let blank = (at > 0).then_some(' ');
@@ -89,6 +89,15 @@ impl From<String> for Foreign {
     fn from(text: String) -> Self {
         Self::new(&text)
     }
+}
+
+/// The start of a text, in which words are looked for, with what is to be masked in it: all of it is masked before it is
+/// cut, since nobody knows half a secret as one.
+pub fn masked_start(text: &str) -> String {
+    let mut masked = secret::mask_foreign(text);
+    let length = start_of(&masked, LOOKED_AT).len();
+    masked.truncate(length);
+    masked
 }
 
 /// The start of a text, cut between two characters.
@@ -188,6 +197,10 @@ mod tests {
         let text = format!("{}{}", "x".repeat(LONGEST - 10), secret.expose());
         let words = Foreign::new(&text);
         assert!(!words.contains("long-se"), "{words}");
+        // Blanks take no part of what is shown, but of what is looked at.
+        let text = format!("{}{}", " ".repeat(LOOKED_AT - 10), secret.expose());
+        let words = Foreign::new(&text);
+        assert_eq!(words.as_str(), secret::MASK);
         let words = Foreign::new(&"é\n".repeat(1_000_000));
         assert_eq!(words.chars().count(), LONGEST + 1);
     }

@@ -9,10 +9,7 @@ pub use markup::is_html;
 use markup::{is_xml, of_page, of_xml};
 pub use measures::{size, time};
 
-use crate::foreign::Foreign;
-
-/// The most of a body in which words are looked for.
-const LOOKED_AT: usize = 64 << 10;
+use crate::foreign::{Foreign, masked_start};
 
 /// A number of things: `1 file`, `2 files`. The plural must be the word with an `s`.
 pub fn number_of(number: impl TryInto<u64>, thing: &str) -> String {
@@ -32,7 +29,7 @@ fn resource_in(text: &str) -> Option<&str> {
 
 /// A text, XML or HTML body in one line; `None` when there is nothing to quote. Of a resource only its type is said.
 pub fn of_text(content_type: &str, body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT)]);
+    let text = masked_start(&String::from_utf8_lossy(body));
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return None;
