@@ -72,9 +72,10 @@ impl Applicant {
         let profile = Box::pin(credential::filled(profile)).await?;
         let proof = self.proof_with(grant, &profile, endpoints).await?;
         let at = endpoints.token(proof.way());
-        let profile = match prepared.signing_key().is_some() || proof.signs() {
-            true => self.with_vouched(profile, endpoints, at.url()).await,
-            false => profile,
+        let profile = if prepared.signing_key().is_some() || proof.signs() {
+            self.with_vouched(profile, endpoints, at.url()).await
+        } else {
+            profile
         };
         let request = prepared.request(&profile, at.url(), &proof, Clock::default())?;
         Ok(request.with_params(&self.profile.asks.token_params))
@@ -108,9 +109,10 @@ impl Applicant {
             ));
         }
         let at = endpoints.token(proof.way());
-        let profile = match prepared.signing_key().is_some() || proof.signs() {
-            true => self.with_vouched(profile, endpoints, at.url()).await,
-            false => profile,
+        let profile = if prepared.signing_key().is_some() || proof.signs() {
+            self.with_vouched(profile, endpoints, at.url()).await
+        } else {
+            profile
         };
         let prover = self.new_prover()?;
         exchange::exchange(&self.http, &at, &self.profile.asks.token_params, |clock| {
