@@ -48,6 +48,8 @@ pub enum ImportError {
     NothingToResume { folder: PathBuf, but: String },
     #[error("the state of the import cannot be read: {} ({reason})", path.display())]
     BadState { path: PathBuf, reason: String },
+    #[error("{} does not say what the export wrote: {what}", folder.join("manifest.json").display())]
+    BadManifest { folder: PathBuf, what: String },
     #[error("the export in {} is not complete", folder.display())]
     IncompleteExport { folder: PathBuf },
     #[error("an export was putting new files in the place of the old ones in {} and did not end it", folder.display())]
@@ -192,6 +194,13 @@ impl Verdict for ImportError {
                 USAGE,
                 Some(format!(
                     "go on with it by `medplum bulk resume {}`, or name its files to import those that are there",
+                    folder.display()
+                )),
+            ),
+            Self::BadManifest { folder, .. } => (
+                USAGE,
+                Some(format!(
+                    "see what is there by `medplum bulk verify {}`, or name the files one by one to import them as they are",
                     folder.display()
                 )),
             ),

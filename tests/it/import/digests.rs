@@ -70,3 +70,67 @@ fn a_folder_is_imported_by_the_digest_it_has_and_not_when_another_was_promised()
         assert!(store.server.requests().is_empty(), "{digest}");
     }
 }
+
+#[test]
+fn a_folder_whose_manifest_is_damaged_is_not_taken_for_a_plain_one() {
+    let entry = r#"{"type":"Patient","url":"http://x/1","path":"1.Patient.ndjson"}"#;
+    let whole = format!(
+        r#"{{"complete":true,"transactionTime":"2026-01-01T00:00:00Z","listed":{{"output":1,"deleted":0,"error":0}},"output":[{entry}],"deleted":[]}}"#
+    );
+    let of = |from: &str, to: &str| whole.replace(from, to).into_bytes();
+    let twice = format!("\"output\":[{entry}],\"output\":[]");
+    let mut not_utf8 = of("1.Patient.ndjson", "~");
+    for byte in not_utf8.iter_mut().filter(|byte| **byte == b'~') {
+        *byte = 0xff;
+    }
+    let (cannot, lists) = ("it cannot be read", "not as long as");
+    for (manifest, words) in [
+        (whole.as_bytes()[..whole.len() / 2].to_vec(), cannot),
+        (of(&format!("\"output\":[{entry}]"), &twice), cannot),
+        (not_utf8, cannot),
+        (format!("[{whole}]").into_bytes(), cannot),
+        (Vec::new(), cannot),
+        (of("\"complete\":true", "\"complete\":0"), cannot),
+        (
+            of("\"complete\":true", "\"complete\":false"),
+            "not complete",
+        ),
+        (of(entry, r#"{"url":"http://x/1"}"#), "without its `path`"),
+        (of(entry, ""), lists),
+        (br#"{"transactionTime":"x"}"#.to_vec(), "no list `output`"),
+        (
+            br#"{"complete":true,"output":[]}"#.to_vec(),
+            "lists no files",
+        ),
+    ] {
+        for has_state in [false, true] {
+            let (store, medplum) = (Store::open(), Medplum::new());
+            medplum.file("out/1.Patient.ndjson", patients(1));
+            if has_state {
+                let done = r#"{"version":2,"request":{},"phase":"done"}"#;
+                medplum.file("out/.medplum-export/job.json", done);
+            }
+            medplum.file("out/manifest.json", &manifest);
+            import(&medplum, &store, &["out"])
+                .fails(2)
+                .says(words)
+                .says("name");
+            assert!(store.names().is_empty(), "{words}");
+            // Files that are named are what the user wants.
+            import(&medplum, &store, &["out/1.Patient.ndjson"]).ok();
+            assert_eq!(store.names().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_manifest_of_another_program_makes_no_export_of_a_folder() {
+    let (store, medplum) = (Store::open(), Medplum::new());
+    medplum.file("out/1.Patient.ndjson", patients(3));
+    let other = r#"{"name":"app","version":"1","icons":[{"src":"a"}]}"#;
+    medplum.file("out/manifest.json", other);
+    import(&medplum, &store, &["out"])
+        .ok()
+        .says("manifest.json is of another program");
+    assert_eq!(store.names().len(), 3);
+}

@@ -4,24 +4,13 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use crate::bulk::export::{layout, state};
 use crate::bulk::import::ImportError;
 use crate::bulk::import::read::input::Input;
+use crate::bulk::import::read::manifest::Manifest;
 use crate::bulk::listed::Listed;
 use crate::place::{Lock, Place};
 use crate::words;
-
-#[derive(Deserialize)]
-struct Manifest {
-    #[serde(default)]
-    request: Option<String>,
-    #[serde(default)]
-    output: Vec<Listed>,
-    #[serde(default)]
-    deleted: Vec<Listed>,
-}
 
 /// Whether a folder is that of an export, which has to be complete.
 ///
@@ -63,37 +52,66 @@ fn is_at_rest(folder: &Path) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// The files that an export's `manifest.json` lists with the paths they have here.
+/// The files that an export's `manifest.json` lists with the paths they have here. Nothing where there is none, or one of
+/// another program.
 ///
 /// # Errors
-/// One of them is not there, not below the folder, or has other bytes; the export replaces them just now.
-pub fn of_manifest(folder: &Path) -> Result<Option<Vec<Input>>, ImportError> {
+/// It cannot be read, or does not say which files there should be: the folder would pass for one that nothing is promised
+/// of. A file is not there, not below the folder, or has other bytes; the export replaces them just now.
+pub fn of_manifest(
+    folder: &Path,
+    notice: &mut dyn FnMut(&str),
+) -> Result<Option<Vec<Input>>, ImportError> {
     let place = Place::new(folder);
     let manifest = match state::document::read_json::<Manifest>(&place, layout::MANIFEST) {
         Ok(Some(manifest)) => manifest,
         Ok(None) => return Ok(None),
-        // It may be anybody's.
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(unusable(
+                folder,
+                &format!("it cannot be read ({error})"),
+                notice,
+            ));
+        }
         Err(source) => return Err(ImportError::disk(&place.path(layout::MANIFEST), source)),
     };
-    let listed: Vec<Listed> = manifest
-        .output
-        .into_iter()
-        .chain(manifest.deleted)
-        .collect();
-    if listed.is_empty() || listed.iter().any(|listed| listed.path.is_none()) {
+    if !manifest.is_of_an_export() && !layout::state_of(folder).is_made() {
+        notice(&format!(
+            "{} is of another program, and nothing is compared with it",
+            place.path(layout::MANIFEST).display()
+        ));
         return Ok(None);
     }
+    if manifest.complete == Some(false) {
+        return Err(ImportError::IncompleteExport {
+            folder: folder.to_owned(),
+        });
+    }
+    if let Some(problem) = manifest.problem() {
+        return Err(unusable(folder, problem, notice));
+    }
+    let lists = [manifest.output, manifest.deleted];
+    let listed = lists.into_iter().flatten().flatten();
     is_at_rest(folder)?;
     let held = hold(folder)?;
     let source = manifest.request.as_deref().and_then(base_of);
-    let inputs = listed.into_iter().map(|listed| listed_file(folder, listed));
+    let inputs = listed.map(|listed| listed_file(folder, listed));
     let mut inputs = inputs.collect::<Result<Vec<Input>, _>>()?;
     for input in &mut inputs {
         input.source.clone_from(&source);
         input.held.clone_from(&held);
     }
     Ok(Some(inputs))
+}
+
+/// What is said of a manifest that cannot be gone by: that the export has not ended, where that is why.
+fn unusable(folder: &Path, what: &str, notice: &mut dyn FnMut(&str)) -> ImportError {
+    is_export(folder, notice)
+        .err()
+        .unwrap_or_else(|| ImportError::BadManifest {
+            folder: folder.to_owned(),
+            what: what.to_owned(),
+        })
 }
 
 /// A file that a manifest lists: what it says of its lines is compared while they are read.

@@ -96,7 +96,7 @@ fn of_folder(
     own: &[PathBuf],
     notice: &mut dyn FnMut(&str),
 ) -> Result<Vec<Input>, ImportError> {
-    if let Some(inputs) = export::of_manifest(folder)? {
+    if let Some(inputs) = export::of_manifest(folder, notice)? {
         return Ok(inputs);
     }
     let is_export = export::is_export(folder, notice)?;

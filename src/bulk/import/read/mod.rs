@@ -6,6 +6,7 @@ pub mod export;
 pub mod folder;
 pub mod input;
 pub mod line;
+pub mod manifest;
 pub mod pattern;
 pub mod promise;
 mod splitter;
