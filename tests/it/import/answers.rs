@@ -349,3 +349,26 @@ fn an_answer_with_entries_without_end_is_no_answer() {
         .fails(1)
         .says("1000000 entries for 3 requests");
 }
+
+#[test]
+fn a_post_that_is_redirected_is_unknown_and_not_sent_again() {
+    for status in [301, 302, 303, 307, 308] {
+        for target in ["https://other.example/sign-in", "http://[broken"] {
+            for bundle in ["none", "batch"] {
+                let (store, medplum) = (Store::open(), Medplum::new());
+                medplum.file("a.ndjson", patients(1));
+                proxy(&store, move || Answer::redirect(status, target));
+                let args = [
+                    "a.ndjson", "--method", "post", "--bundle", bundle, "-o", "json",
+                ];
+                let run = import(&medplum, &store, &args);
+                let report = run.json();
+                let case = format!("{status} {target} {bundle}: {run}");
+                assert_eq!(report["unknown"], 1, "{case}");
+                assert_eq!(store.names().len(), 1, "{case}");
+                import(&medplum, &store, &[&args[..], &["--resume"]].concat());
+                assert_eq!(store.names().len(), 1, "{case}");
+            }
+        }
+    }
+}

@@ -41,6 +41,8 @@ pub enum Outcome {
     Refused(Box<Refusal>),
     /// Nothing more can be sent.
     Fatal(ImportError),
+    /// The same, and an answer to the write came that does not say whether it was done.
+    Unclear(ImportError),
     /// Nobody waited for the answer.
     Abandoned,
     /// Nobody waited until it was sent.
@@ -65,6 +67,16 @@ pub(super) fn of_error(error: FhirError) -> Outcome {
             _ => Outcome::Broken(error),
         },
         error => Outcome::Fatal(ImportError::Stopped(error)),
+    }
+}
+
+/// What it means that a write brought no answer to it. What is redirected was sent, and may have been done there.
+pub(super) fn of_write_error(error: FhirError) -> Outcome {
+    match error {
+        error @ (FhirError::Redirect { .. } | FhirError::MaybeDone(_)) => {
+            Outcome::Unclear(ImportError::Stopped(error))
+        }
+        error => of_error(error),
     }
 }
 

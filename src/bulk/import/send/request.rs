@@ -127,7 +127,7 @@ async fn exchange(
     latencies.push(started.elapsed());
     match answer {
         Ok(answer) => answer::of_answer(answer, batch, how.kind),
-        Err(error) => answer::of_error(error),
+        Err(error) => answer::of_write_error(error),
     }
 }
 

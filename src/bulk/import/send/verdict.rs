@@ -118,10 +118,10 @@ pub(super) fn verdict(
             status: Some(status),
             outcome,
         },
-        // 202 promises to try; what the others mean for a write nobody said (RFC 9110 §15.3). What was deleted or looked at
-        // was not created.
+        // 202 promises to try; what the others mean for a write nobody said (RFC 9110 §15.3), nor does a redirect say that it
+        // was not done (§15.4.4). What was deleted or looked at was not created.
         (_, 202 | 205..=299)
-        | (Action::Post, 408 | 500..=599)
+        | (Action::Post, 300..=303 | 305..=399 | 408 | 500..=599)
         | (Action::Delete | Action::Validate, 201) => unknown(outcome),
         // Without a word of the server nobody knows whether it is valid.
         (Action::Validate, 200..=299) if outcome == "null" => unknown(outcome),
@@ -173,31 +173,31 @@ mod tests {
             }
         };
         let query = || Action::ConditionalPost("a=b".into());
-        let statuses = [200, 201, 202, 203, 204, 206, 304, 404, 412, 500, 503];
+        let statuses = [200, 201, 202, 203, 204, 206, 303, 304, 404, 412, 500, 503];
         for (action, wanted) in [
             (
                 Action::Put,
-                "updated created unknown updated updated unknown unchanged refused refused refused later",
+                "updated created unknown updated updated unknown refused unchanged refused refused refused later",
             ),
             (
                 Action::ConditionalPut,
-                "updated created unknown updated updated unknown unchanged refused refused refused later",
+                "updated created unknown updated updated unknown refused unchanged refused refused refused later",
             ),
             (
                 Action::Post,
-                "unknown created unknown unknown unknown unknown refused refused refused unknown unknown",
+                "unknown created unknown unknown unknown unknown unknown refused refused refused unknown unknown",
             ),
             (
                 query(),
-                "unchanged created unknown updated updated unknown unchanged refused refused refused later",
+                "unchanged created unknown updated updated unknown refused unchanged refused refused refused later",
             ),
             (
                 Action::Delete,
-                "deleted unknown unknown deleted deleted unknown refused unchanged refused refused later",
+                "deleted unknown unknown deleted deleted unknown refused refused unchanged refused refused later",
             ),
             (
                 Action::Validate,
-                "unknown unknown unknown unknown unknown unknown refused refused refused refused later",
+                "unknown unknown unknown unknown unknown unknown refused refused refused refused refused later",
             ),
         ] {
             let all: Vec<_> = statuses.map(|status| said(action.clone(), status)).into();

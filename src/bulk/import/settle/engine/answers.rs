@@ -50,8 +50,13 @@ impl Engine<'_> {
                 self.stop_with(error);
                 self.leave(&batch, "its answer could not be understood");
             }
+            Outcome::Unclear(error) => {
+                let words = error.to_string();
+                self.stop_with(error);
+                self.leave(&batch, &words);
+            }
             Outcome::Fatal(error) => {
-                // No token, 401, a redirect: nothing was done.
+                // No token, 401: nothing was done.
                 self.stop_with(error);
                 self.ledger.not_sent(&batch);
                 self.again.push_front(batch);

@@ -244,8 +244,10 @@ impl Engine<'_> {
             return self.halved(batch, is_about_content);
         }
         let outcome = outcome_of_refusal(&refusal);
+        // A redirect that leads nowhere does not say that nothing was done either.
+        let is_open = status >= 500 || (300..400).contains(&status);
         let is_unknown =
-            status >= 500 && !batch.may_be_repeated() || is_batch && is_about_content && !is_undone;
+            is_open && !batch.may_be_repeated() || is_batch && is_about_content && !is_undone;
         let verdict = if is_unknown {
             Verdict::Unknown {
                 status: Some(status),
