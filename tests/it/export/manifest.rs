@@ -164,8 +164,11 @@ fn what_is_no_manifest_fails() {
             "no transactionTime",
         ),
         (
-            Answer::json(200, r#"{"output":null}"#),
-            "no transactionTime",
+            Answer::json(
+                200,
+                r#"{"transactionTime":"2026-01-31T10:00:00Z","output":null}"#,
+            ),
+            "without a list `output`",
         ),
         (
             Answer::json(
@@ -212,7 +215,7 @@ fn what_is_no_manifest_fails() {
 #[test]
 fn a_manifest_without_files_in_its_output_is_one_when_it_says_so() {
     for manifest in [
-        r#"{"transactionTime":"2026-01-31T10:00:00Z","output":null}"#,
+        r#"{"transactionTime":"2026-01-31T10:00:00Z","output":[],"deleted":null}"#,
         r#"{"transactionTime":"2026-01-31T10:00:00Z","requiresAccessToken":true,"output":[]}"#,
     ] {
         let bulk = Bulk::open();

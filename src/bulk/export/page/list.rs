@@ -8,7 +8,7 @@ use crate::bulk::export::manifest::{self, Group};
 use crate::bulk::export::meter::LARGEST_ENTRY;
 use crate::words;
 
-/// One of the lists of files, or null.
+/// One of the lists of files, or null, which is as if it were not there.
 pub(super) struct List<'a, 'b> {
     pub(super) reading: &'a Reading<'a>,
     pub(super) draft: &'a mut Draft<'b>,
@@ -46,6 +46,7 @@ impl<'de> Visitor<'de> for List<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Self { reading, draft, .. } = self;
+        draft.has_output |= self.group == Group::Output;
         let mut number = draft.lists.iter().map(Vec::len).sum::<usize>();
         loop {
             reading

@@ -145,7 +145,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether it is one that lists files, or says that there are none. `output` stands in every manifest (Bulk Data 3.0,
-    /// response - output manifest), empty or null in one without files; what has no such list says nothing of files.
+    /// response - output manifest), empty in one without files; what has no such list says nothing of files.
     fn is_manifest(&self) -> bool {
         let lists_files = self.lists.iter().any(|list| !list.is_empty());
         lists_files || self.has_output && self.resource_type.is_none()
@@ -210,7 +210,6 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
                 return Err(A::Error::custom("twice"));
             }
             if let Some((at, group)) = list {
-                draft.has_output |= group == Group::Output;
                 members.next_value_seed(List {
                     reading,
                     draft: &mut *draft,
@@ -292,7 +291,7 @@ mod tests {
         );
         for none in [
             r#"{"transactionTime":"x","output":[]}"#,
-            r#"{"transactionTime":"x","output":null,"error":[]}"#,
+            r#"{"transactionTime":"x","output":[],"error":null}"#,
         ] {
             assert!(read(none).unwrap().1.is_empty());
         }
@@ -316,6 +315,10 @@ mod tests {
             (r#"{"status":"done","error":[],"deleted":[]}"#, "`output`"),
             (r#"{"resourceType":"Task","output":[]}"#, "a Task"),
             (r#"{"output":"none"}"#, "`output` is"),
+            (
+                r#"{"transactionTime":"x","output":null}"#,
+                "without a list `output`",
+            ),
             (r#"{"output":[{"type":"Patient"}]}"#, "null"),
             (r#"{"output":[{"url":"s3://bucket/x"}]}"#, "s3://"),
             (r#"{"output":[]} x"#, "broken or cut"),
