@@ -145,7 +145,7 @@ impl ImportError {
         }
     }
 
-    /// What to try where a folder leads elsewhere.
+    /// What to try where a folder leads elsewhere, or does not say what it holds.
     fn of_a_foreign_folder(&self) -> String {
         match self {
             Self::Undelivered { path, .. } => format!(
@@ -158,6 +158,10 @@ impl ImportError {
             Self::LinkedAway { path, .. } => format!(
                 "nothing was sent; if that file is meant, name {} itself, else see who put the link there",
                 path.display()
+            ),
+            Self::BadManifest { folder, .. } => format!(
+                "see what is there by `medplum bulk verify {}`, or name the files one by one to import them as they are",
+                folder.display()
             ),
             _ => "remove the link, or work in another folder".into(),
         }
@@ -197,13 +201,6 @@ impl Verdict for ImportError {
                     folder.display()
                 )),
             ),
-            Self::BadManifest { folder, .. } => (
-                USAGE,
-                Some(format!(
-                    "see what is there by `medplum bulk verify {}`, or name the files one by one to import them as they are",
-                    folder.display()
-                )),
-            ),
             Self::HalfReplaced { folder } => (
                 USAGE,
                 Some(format!("end it by `medplum bulk resume {}`, and import then", folder.display())),
@@ -240,6 +237,7 @@ impl Verdict for ImportError {
             Self::Undelivered { .. }
             | Self::LeadsAway { .. }
             | Self::LinkedAway { .. }
+            | Self::BadManifest { .. }
             | Self::Elsewhere { .. } => {
                 (USAGE, Some(self.of_a_foreign_folder()))
             }
