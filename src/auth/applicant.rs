@@ -72,11 +72,8 @@ impl Applicant {
         let profile = Box::pin(credential::filled(profile)).await?;
         let proof = self.proof_with(grant, &profile, endpoints).await?;
         let at = endpoints.token(proof.way());
-        let profile = if prepared.signing_key().is_some() || proof.signs() {
-            self.with_vouched(profile, endpoints, at.url()).await
-        } else {
-            profile
-        };
+        let signs = prepared.signing_key().is_some() || proof.signs();
+        let profile = self.with_vouched(profile, signs, endpoints, at.url()).await;
         let request = prepared.request(&profile, at.url(), &proof, Clock::default())?;
         Ok(request.with_params(&self.profile.asks.token_params))
     }
@@ -109,11 +106,8 @@ impl Applicant {
             ));
         }
         let at = endpoints.token(proof.way());
-        let profile = if prepared.signing_key().is_some() || proof.signs() {
-            self.with_vouched(profile, endpoints, at.url()).await
-        } else {
-            profile
-        };
+        let signs = prepared.signing_key().is_some() || proof.signs();
+        let profile = self.with_vouched(profile, signs, endpoints, at.url()).await;
         let prover = self.new_prover()?;
         exchange::exchange(&self.http, &at, &self.profile.asks.token_params, |clock| {
             let request = prepared.request(&profile, at.url(), &proof, clock)?;
@@ -126,12 +120,19 @@ impl Applicant {
     async fn with_vouched<'a>(
         &self,
         mut profile: Cow<'a, Profile>,
+        signs: bool,
         endpoints: &Endpoints,
         at: &Url,
     ) -> Cow<'a, Profile> {
-        let Err(AuthError::ForAnother { .. }) = assertion::audience(&profile, at) else {
-            return profile;
+        let is_refused = || {
+            matches!(
+                assertion::audience(&profile, at),
+                Err(AuthError::ForAnother { .. })
+            )
         };
+        if !signs || !is_refused() {
+            return profile;
+        }
         let audience = profile.audience.as_deref().map(Url::parse);
         if profile.token_url.is_none()
             && let (Some(Ok(audience)), Some(issuer)) = (audience, endpoints.issuer())
