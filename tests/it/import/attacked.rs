@@ -19,6 +19,8 @@ fn bad() -> Vec<Vec<u8>> {
         r#"{"resourceType":"Bundle","type":"batch","type":"history","entry":[{"resource":{"resourceType":"Patient","id":"x"}}]}"#,
         r#"{"resourceType":"Bundle","type":"history","\u0074ype":"batch","entry":[{"resource":{"resourceType":"Patient","id":"x"}}]}"#,
         r#"{"resourceType":"Bundle","type":"batch","entry":[{"resource":{"resourceType":"Patient","id":"x"}}"#,
+        r#"{"resourceType":"Bundle","type":"batch","entry":[{"resource":{"resourceType":"Patient","id":"x"}}],"entry":[{"resource":{"resourceType":"Patient","id":"y"}}]}"#,
+        r#"{"resourceType":"Bundle","type":"batch","entry":[],"\u0065ntry":[{"resource":{"resourceType":"Patient","id":"x"}}]}"#,
         r#"{"resourceType":"Bundle","type":"batch","entry":[{"resource":{"resourceType":"Patient","id":"x"},"resource":{"resourceType":"Patient","id":"y"}}]}"#,
         r#"[{"resourceType":"Patient","id":"x"}]"#,
         r#""}"#,

@@ -17,6 +17,8 @@ pub(super) struct Splitter {
     in_string: bool,
     escaped: bool,
     in_entries: bool,
+    /// Whether its list of entries has begun.
+    had_entries: bool,
     /// The bytes of the entry.
     kept: Vec<u8>,
     string: Vec<u8>,
@@ -25,7 +27,7 @@ pub(super) struct Splitter {
     pub(super) resource_type: Option<Vec<u8>>,
     pub(super) bundle_type: Option<Vec<u8>>,
     closed: bool,
-    /// Whether it says twice what it is: readers differ in which they take.
+    /// Whether it says twice what it is or holds: readers differ in which they take.
     is_twofold: bool,
 }
 
@@ -38,6 +40,7 @@ impl Splitter {
             in_string: false,
             escaped: false,
             in_entries: false,
+            had_entries: false,
             kept: Vec::new(),
             string: Vec::new(),
             key: Vec::new(),
@@ -70,7 +73,9 @@ impl Splitter {
                 self.step(byte, entry)?;
             }
             if self.is_twofold {
-                return Err(io::Error::other("it says more than once what it is"));
+                return Err(io::Error::other(
+                    "it says more than once what it is or holds",
+                ));
             }
             reader.consume(length);
             if !self.emit && self.resource_type.is_some() && self.bundle_type.is_some() {
@@ -111,6 +116,8 @@ impl Splitter {
                     if self.emit && byte == b'{' {
                         return Err(io::Error::other("the Bundle's entry is no list"));
                     }
+                    self.is_twofold |= self.had_entries && !self.closed;
+                    self.had_entries = true;
                     self.in_entries = true;
                 }
                 self.depth += 1;
