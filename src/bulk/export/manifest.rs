@@ -6,7 +6,7 @@ use url::Url;
 
 use super::link::{Link, PageOrigin};
 use super::sink::promise::Promise;
-use crate::words;
+use crate::{secret, words};
 
 /// The list a file stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,8 +141,7 @@ impl<'a> Page<'a> {
         let text = item.get("url").and_then(Value::as_str);
         let link = text.and_then(|text| Link::new(self.url, &self.origin, text));
         let Some(link) = link else {
-            let found = item.get("url").unwrap_or(&Value::Null);
-            return Err(words::shortened(&found.to_string()));
+            return Err(no_link(item.get("url").unwrap_or(&Value::Null)));
         };
         Ok(ManifestFile {
             group,
@@ -164,9 +163,22 @@ impl<'a> Page<'a> {
             .as_str()
             .and_then(|link| self.url.join(link).ok())
             .filter(|url| matches!(url.scheme(), "http" | "https"));
-        next.map(Some)
-            .ok_or_else(|| words::shortened(&link.to_string()))
+        next.map(Some).ok_or_else(|| no_link(link))
     }
+}
+
+/// What stands in place of a usable link, without what may sign it.
+fn no_link(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => match Url::parse(text) {
+            Ok(url) => secret::url_for_people(&url),
+            Err(_) => text.split(['?', '#']).next().unwrap_or_default().to_owned(),
+        },
+        Value::Array(_) => return "a list".to_owned(),
+        Value::Object(_) => return "an object".to_owned(),
+        other => return other.to_string(),
+    };
+    words::shortened(&Value::from(text).to_string())
 }
 
 /// A count as servers write it; one that is no number of resources is the error.
@@ -210,7 +222,7 @@ fn next_link(link: &Value) -> Result<Option<&Value>, String> {
         Value::Array(links) => links.as_slice(),
         link => std::slice::from_ref(link),
     };
-    let odd = |link: &Value| Err(words::shortened(&link.to_string()));
+    let odd = |link: &Value| Err(no_link(link));
     let mut next = None;
     for link in links {
         let Some(link) = link.as_object() else {

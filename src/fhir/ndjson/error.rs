@@ -30,16 +30,25 @@ impl fmt::Display for LineErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson { what, sample } => {
-                write!(f, "is not a JSON object ({what}); it begins: {sample}")
+                write!(f, "is not a JSON object ({what}){}", begun(sample))
             }
             Self::NotUtf8 => f.write_str("is not UTF-8"),
-            Self::NoType { what, sample } => write!(f, "{what}; it begins: {sample}"),
+            Self::NoType { what, sample } => write!(f, "{what}{}", begun(sample)),
             Self::WrongType { found, expected } => {
                 write!(f, "holds {found} where {expected} is promised")
             }
             Self::Cut => f.write_str("is cut short: the file ends inside it"),
         }
     }
+}
+
+/// How a line begins, where it is markup: the page of a proxy. Any other line may be somebody's health, and what is said
+/// of it goes into logs.
+fn begun(sample: &str) -> String {
+    if sample.trim_start().starts_with('<') {
+        return format!("; it begins: {sample}");
+    }
+    String::new()
 }
 
 /// Bytes of a line as one line of text.

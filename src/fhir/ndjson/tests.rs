@@ -65,6 +65,7 @@ fn bad_lines_are_named_with_what_is_wrong() {
             "has no resourceType",
         ),
         ("<html>", "it begins: <html>"),
+        ("upstream timed out", "is not a JSON object"),
         ("[]", "is not a JSON object"),
         ("{\"a\":1,}", "is not a JSON object"),
         ("{\"a\":01}", "is not a JSON object"),

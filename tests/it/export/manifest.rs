@@ -253,3 +253,44 @@ fn an_export_without_files_is_complete() {
     assert_eq!(bulk.names(), [""; 0]);
     assert_eq!(bulk.deletes(), 1);
 }
+
+/// Links are signed, and lines are somebody's health: what is said of a bad one goes to stderr and into the log.
+#[test]
+fn nothing_is_quoted_of_what_is_no_manifest_and_of_a_line_that_is_no_resource() {
+    let signed = "https://store.example/x?X-Amz-Signature=CANARY&sig=CANARY";
+    let list = json!([{"type": "Patient", "url": signed}]);
+    let time = "2026-01-31T10:00:00Z";
+    for text in [
+        json!({"transactionTime": time, "files": list}),
+        json!({"transactionTime": time, "output": signed}),
+        json!({"transactionTime": time, "output": [{"url": "ftp://u:CANARY@h/x?sig=CANARY"}]}),
+        json!({"transactionTime": time, "output": [{"url": {"href": signed}}]}),
+        json!({"transactionTime": time, "output": [], "link": [{"relation": "next", "url": "ftp://u:CANARY@h/?sig=CANARY"}]}),
+        json!({"transactionTime": time, "output": [], "link": signed}),
+        json!({"transactionTime": time, "access_token": "CANARY"}),
+        list.clone(),
+        json!(signed),
+    ] {
+        let bulk = Bulk::with_three_files();
+        bulk.status([Answer::json(200, text.to_string())]);
+        let run = bulk.export(&[]).fails(1);
+        assert!(run.stderr.contains("manifest"), "{run}");
+        let log = std::fs::read_to_string(bulk.medplum.path("out/log.ndjson")).unwrap();
+        let everything = format!("{}{log}", run.everything());
+        assert!(!everything.contains("CANARY"), "{text}\n{everything}");
+    }
+    for line in [
+        r#"{"resourceType":"Patient","name":[{"text":"CANARY"}],}"#,
+        r#"{"name":[{"text":"CANARY"}]}"#,
+        r#"ANARY"}]}"#,
+        r#"[{"resourceType":"Patient","name":"CANARY"}]"#,
+    ] {
+        let bulk = Bulk::with_three_files();
+        bulk.server.on("GET", "/files/p", ndjson(line));
+        let run = bulk.export(&[]).fails(5);
+        assert!(run.stderr.contains("line 1"), "{run}");
+        let log = std::fs::read_to_string(bulk.medplum.path("out/log.ndjson")).unwrap();
+        let everything = format!("{}{log}", run.everything());
+        assert!(!everything.contains("ANARY"), "{line}\n{everything}");
+    }
+}

@@ -18,7 +18,7 @@ pub(super) struct List<'a, 'b> {
 }
 
 impl List<'_, '_> {
-    fn refuse<E: serde::de::Error>(self, found: &impl std::fmt::Display) -> E {
+    fn refuse<E: serde::de::Error>(self, found: &str) -> E {
         let found = words::shortened(&format!("its `{}` is {found}", self.name));
         self.draft.problem = Some(Problem::List(found));
         E::custom("no list")
@@ -83,20 +83,19 @@ impl<'de> Visitor<'de> for List<'_, '_> {
         }
     }
 
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
-        let value = Value::from(value);
-        Err(self.refuse(&value))
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<(), E> {
+        Err(self.refuse("a string"))
     }
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        Err(self.refuse(&value))
+        Err(self.refuse(if value { "true" } else { "false" }))
     }
 
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        Err(self.refuse(&value))
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<(), E> {
+        Err(self.refuse("a number"))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        Err(self.refuse(&"an object"))
+        Err(self.refuse("an object"))
     }
 }

@@ -96,8 +96,7 @@ fn read_page(
         let found = if let Some(resource_type) = draft.resource_type {
             format!("a {}", words::shortened(&resource_type))
         } else {
-            let head = words::shortened(&String::from_utf8_lossy(&head));
-            format!("JSON without a list `output`: {head}")
+            "JSON without a list `output`".to_owned()
         };
         return Err(ManifestError::NotAManifest { url: shown, found });
     }
@@ -105,8 +104,12 @@ fn read_page(
 }
 
 fn what_it_is(content_type: &str, head: &[u8], problem: &serde_json::Error) -> String {
-    if head.trim_ascii_start().starts_with(b"{") {
-        return format!("JSON that is broken or cut ({})", words::of_json(problem));
+    // Nothing of it is quoted: links have signatures.
+    match head.trim_ascii_start().first() {
+        Some(b'{') => return format!("JSON that is broken or cut ({})", words::of_json(problem)),
+        Some(b'[') => return "a JSON list".to_owned(),
+        Some(b'"') => return "a JSON string".to_owned(),
+        _ => {}
     }
     words::of_text(content_type, head).unwrap_or_else(|| "an empty body".into())
 }
