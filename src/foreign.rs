@@ -12,6 +12,8 @@ use crate::secret;
 pub const LONGEST: usize = 300;
 /// What is looked at to find that much: blanks and masks take no part of it.
 const LOOKED_AT: usize = 64 << 10;
+/// Bytes in which secrets are looked for; none is longer than [`LOOKED_AT`].
+const MASKED: usize = 4 * LOOKED_AT;
 /// What stands where a character was that steers.
 pub const REPLACEMENT: char = '\u{fffd}';
 
@@ -91,11 +93,17 @@ impl From<String> for Foreign {
     }
 }
 
-/// The start of a text, in which words are looked for, with what is to be masked in it: all of it is masked before it is
-/// cut, since nobody knows half a secret as one.
+/// The start of a text, in which words are looked for, with what is to be masked in it. It is masked before it is cut, since
+/// nobody knows half a secret as one; and not all of it, since an answer may be of any length.
 pub fn masked_start(text: &str) -> String {
-    let mut masked = secret::mask_foreign(text);
-    let length = start_of(&masked, LOOKED_AT).len();
+    let start = start_of(text, MASKED);
+    let mut masked = secret::mask_foreign(start);
+    let mut most = LOOKED_AT;
+    if start.len() < text.len() {
+        // What is cut in half here stands at the end, however much was masked before it.
+        most = most.min(masked.len().saturating_sub(LOOKED_AT));
+    }
+    let length = start_of(&masked, most).len();
     masked.truncate(length);
     masked
 }
@@ -201,6 +209,9 @@ mod tests {
         let text = format!("{}{}", " ".repeat(LOOKED_AT - 10), secret.expose());
         let words = Foreign::new(&text);
         assert_eq!(words.as_str(), secret::MASK);
+        // Each is masked and takes less room: the half at the end of what is looked at comes near the start.
+        let masked = masked_start(&secret.expose().repeat(MASKED));
+        assert!(!masked.contains(&secret.expose()[..4]), "{masked}");
         let words = Foreign::new(&"é\n".repeat(1_000_000));
         assert_eq!(words.chars().count(), LONGEST + 1);
     }
